@@ -1,0 +1,345 @@
+"""Models: golden numbers of their objectives, and properties that hold for every file in conf/model."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from tests.conftest import MODELS, build_model
+from vaezoo.latents import Gaussian, GaussianPosterior, Point
+from vaezoo.likelihoods import Gaussian as GaussianImages
+from vaezoo.losses.elbo import elbo_terms
+from vaezoo.models.ae import AE
+from vaezoo.models.dipvae import Moments, batch_moments, covariance, covariance_gap, running_moments
+
+SMALL = ("dataset=digits", "metric=none", "figure=none", "logger=csv")
+
+
+def double(rows) -> torch.Tensor:
+    return torch.tensor(rows, dtype=torch.float64)
+
+
+# ---- every model -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_one_epoch_moves_every_parameter_and_keeps_terms_finite(name):
+    model = build_model(f"model={name}", *SMALL)
+    before = {key: value.clone() for key, value in model.named_parameters()}
+    optimizer = model.configure_optimizers()
+    for x in torch.rand(5, 16, 1, 8, 8):
+        terms = model.objective(x)
+        assert all(torch.isfinite(term).all() for term in terms.values())
+        optimizer.zero_grad(set_to_none=True)
+        terms["loss"].backward()
+        optimizer.step()
+    for key, value in model.named_parameters():
+        assert not torch.equal(value, before[key]), key
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_shapes(name):
+    model = build_model(f"model={name}", "latent.dim=3", *SMALL)
+    x = torch.rand(5, 1, 8, 8)
+    assert model(x).shape == (5, 3)
+    assert model.decode(model.encode(x).sample()).mean.shape == x.shape
+    terms = model.objective(x)
+    assert terms["loss"].ndim == terms["rec"].ndim == 0
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_terms_are_means_over_the_batch(name):
+    """Doubling the batch with copies changes no term, so nothing is summed over images. Noise is switched off."""
+    model = build_model(f"model={name}", *SMALL).double()
+    model.latent.posterior = lambda params: type(Gaussian(10).posterior(params))(params[:, :10], params[:, :10] * 0 - 60)
+    if name == "ae":
+        model.latent = Point(10)
+    x = torch.rand(6, 1, 8, 8, dtype=torch.float64)
+    torch.manual_seed(0)
+    once = model.objective(x)
+    torch.manual_seed(0)
+    twice = model.objective(torch.cat([x, x]))
+    for key, value in once.items():
+        torch.testing.assert_close(twice[key], value, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_saved_weights_give_the_same_outputs(name):
+    model, other = build_model(f"model={name}", *SMALL), build_model(f"model={name}", *SMALL)
+    x = torch.rand(4, 1, 8, 8)
+    for parameter in other.parameters():
+        parameter.data.add_(1)
+    assert not torch.equal(model(x), other(x))
+    other.load_state_dict(model.state_dict())
+    assert torch.equal(model(x), other(x))
+
+
+@pytest.mark.parametrize("change", ["model=betavae model.beta=1", "model=dipvae model.lambda_od=0"])
+def test_without_its_own_weight_a_model_is_the_vae_bit_for_bit(change):
+    def gradients(*overrides: str) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        model = build_model(*overrides, *SMALL)
+        torch.manual_seed(1)
+        loss = model.objective(torch.rand(8, 1, 8, 8))["loss"]
+        return loss, list(torch.autograd.grad(loss, list(model.parameters())))
+
+    loss, grads = gradients(*change.split())
+    expected_loss, expected_grads = gradients("model=vae")
+    assert torch.equal(loss, expected_loss)
+    assert all(torch.equal(a, b) for a, b in zip(grads, expected_grads, strict=True))
+
+
+def test_batches_count_training_steps_and_are_saved():
+    model = build_model("model=vae", *SMALL)
+    batch = type("Batch", (), {"images": torch.rand(4, 1, 8, 8), "labels": None})
+    for _ in range(3):
+        model.training_step(batch)
+    model.validation_step(batch)
+    assert model.batches == 3
+    assert model.state_dict()["batches"] == 3
+
+
+# ---- AE --------------------------------------------------------------------------------------------------------
+
+
+def test_linear_autoencoder_attains_the_pca_bound():
+    """Images (+-2, 0), (0, +-1) through one latent: the best summed squared error is 0.5, the lost direction's."""
+    torch.manual_seed(0)
+
+    def linear(inputs, outputs):
+        return nn.Sequential(nn.Flatten(), nn.Linear(inputs, outputs, bias=False, dtype=torch.float64))
+
+    model = AE(
+        image_shape=(1, 1, 2),
+        latent=Point(1),
+        likelihood=lambda output: GaussianImages(output, link="identity"),
+        encoder=lambda shape, params: linear(2, params),
+        decoder=lambda dim, shape: nn.Sequential(linear(dim, 2), nn.Unflatten(1, (1, 1, 2))),
+        optimizer=lambda parameters: torch.optim.LBFGS(parameters, max_iter=200, line_search_fn="strong_wolfe"),
+    )
+    x = double([[2, 0], [-2, 0], [0, 1], [0, -1]]).view(4, 1, 1, 2)
+    optimizer = model.configure_optimizers()
+
+    def closure():
+        optimizer.zero_grad()
+        loss = model.objective(x)["loss"]
+        loss.backward()
+        return loss
+
+    optimizer.step(closure)
+    assert model.objective(x)["loss"].item() == pytest.approx(0.5, abs=1e-6)
+
+
+def test_autoencoder_adds_no_noise():
+    model = build_model("model=ae", *SMALL)
+    x = torch.rand(4, 1, 8, 8)
+    assert torch.equal(model.objective(x)["loss"], model.objective(x)["loss"])
+    expected = (x - model.decode(model(x)).mean).square().flatten(1).sum(1).mean()
+    torch.testing.assert_close(model.objective(x)["loss"], expected)
+
+
+# ---- VAE, beta-VAE ---------------------------------------------------------------------------------------------
+
+
+class KnownTerms:
+    """A likelihood and a posterior with given values."""
+
+    def __init__(self, rec, kl):
+        self.values = {"rec": double(rec), "kl": double(kl)}
+
+    def rec(self, x):
+        return self.values["rec"]
+
+    def kl(self):
+        return self.values["kl"]
+
+
+def test_elbo_terms_and_their_signs():
+    known = KnownTerms([10.0, 20.0], [[1.0, 2.0], [3.0, 0.0]])
+    terms = elbo_terms(known, known, torch.empty(0))
+    assert terms["rec"] == 15
+    assert terms["kl"] == 3
+    assert terms["elbo"] == -18
+    assert terms["kl_share"] == pytest.approx(3 / 18)
+    assert terms["kl_per_dim"].tolist() == [2.0, 1.0]
+
+
+def test_betavae_known_value_and_slope():
+    """beta = 4 on KL 0.943147 adds 3.772589 nats; the slope in beta is the KL itself."""
+    kl = GaussianPosterior(double([[0.5, -1.0]]), double([[1.0, 0.25]]).log()).kl().sum().item()
+    assert 4 * kl == pytest.approx(3.772589, abs=5e-7)
+    losses = []
+    for beta in (4.0, 5.0):
+        model = build_model("model=betavae", f"model.beta={beta}", *SMALL)
+        torch.manual_seed(0)
+        losses.append(model.objective(torch.full((2, 1, 8, 8), 0.3)))
+    first, second = losses
+    torch.testing.assert_close(second["loss"] - first["loss"], first["kl"], rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(first["loss"], first["rec"] + 4 * first["kl"])
+    torch.testing.assert_close(first["kl_share_w"], 4 * first["kl"] / first["loss"])
+
+
+def test_linear_gaussian_vae_reaches_the_exact_log_evidence():
+    """One-dimensional data, x = w z + noise of variance s2: at the exact posterior the ELBO is log p(x)."""
+    w, s2 = 1.3, 0.4
+    x = torch.linspace(-2, 2, 9, dtype=torch.float64).view(9, 1, 1, 1)
+    precision = 1 + w**2 / s2
+    q = GaussianPosterior(w * x.view(9, 1) / s2 / precision, torch.full((9, 1), -math.log(precision), dtype=torch.float64))
+    nodes, weights = np.polynomial.hermite_e.hermegauss(60)
+    expected_rec = sum(
+        weight
+        / math.sqrt(2 * math.pi)
+        * GaussianImages(
+            (w * (q.mean + math.exp(-0.5 * math.log(precision)) * node)).view(9, 1, 1, 1), variance=s2, link="identity"
+        ).log_prob(x)
+        for node, weight in zip(nodes, weights, strict=True)
+    )
+    elbo = expected_rec - q.kl().sum(1)
+    evidence = torch.distributions.Normal(double(0), double(math.sqrt(w**2 + s2))).log_prob(x).flatten()
+    torch.testing.assert_close(elbo, evidence, rtol=1e-10, atol=1e-10)
+
+
+# ---- DIP-VAE ---------------------------------------------------------------------------------------------------
+
+MEANS = double([[1, 2], [0, 1], [-1, 0], [2, 1]])
+VARIANCES = double([[0.5, 0.25], [0.5, 0.5], [0.25, 1.0], [0.75, 0.25]])
+
+
+def penalty(means, lambda_od, lambda_d, kind="i", variances=None):
+    logvar = torch.zeros_like(means) if variances is None else variances.log()
+    off_diagonal, diagonal = covariance_gap(covariance(batch_moments(means, logvar), kind))
+    return lambda_od * off_diagonal + lambda_d * diagonal
+
+
+@pytest.mark.parametrize(
+    "rows", [[[2**0.5, 0], [-(2**0.5), 0], [0, 2**0.5], [0, -(2**0.5)]], [[1, 1], [1, -1], [-1, 1], [-1, -1]]]
+)
+def test_dip_penalty_of_whitened_codes_is_zero(rows):
+    assert penalty(double(rows), 1e3, 1e3).item() == pytest.approx(0, abs=1e-12)
+
+
+def test_dip_kind_i_known_value_and_gradient():
+    means = MEANS.clone().requires_grad_()
+    value = penalty(means, 10, 100)
+    value.backward()
+    assert covariance(batch_moments(MEANS, torch.zeros_like(MEANS)), "i").tolist() == [[1.25, 0.5], [0.5, 0.5]]
+    assert value.item() == pytest.approx(36.25, abs=1e-12)
+    expected = double([[17.5, -47.5], [-12.5, -2.5], [-42.5, 42.5], [37.5, 7.5]])
+    torch.testing.assert_close(means.grad, expected, rtol=0, atol=1e-11)
+
+
+def test_dip_kind_ii_adds_the_mean_variances_to_the_diagonal_alone():
+    c = covariance(batch_moments(MEANS, VARIANCES.log()), "ii")
+    torch.testing.assert_close(c, double([[1.75, 0.5], [0.5, 1.0]]), rtol=0, atol=1e-12)
+    assert penalty(MEANS, 10, 10, "ii", VARIANCES).item() == pytest.approx(10.625, abs=1e-12)
+
+
+def test_dip_known_mistakes_give_other_numbers():
+    """The slips of public code, computed here, to show that the golden numbers above tell them apart."""
+    c = covariance(batch_moments(MEANS, VARIANCES.log()), "i")
+    off, diagonal = covariance_gap(c + VARIANCES.diagonal().mean())  # one scalar on every entry
+    assert 10 * (off + diagonal).item() == pytest.approx(25.625)
+    centred = MEANS - MEANS.mean(1, keepdim=True)  # each image over its latents, no 1/B
+    off, diagonal = covariance_gap(centred.T @ centred)
+    assert (10 * off + 100 * diagonal).item() == pytest.approx(20)
+    off, diagonal = covariance_gap(MEANS.T.cov())  # 1/(B-1)
+    assert (10 * off + 100 * diagonal).item() == pytest.approx(64.4444, abs=5e-5)
+
+
+def test_dip_kind_ii_is_the_covariance_of_samples():
+    torch.manual_seed(0)
+    z = MEANS.repeat(400_000, 1) + VARIANCES.sqrt().repeat(400_000, 1) * torch.randn(1_600_000, 2, dtype=torch.float64)
+    expected = covariance(batch_moments(MEANS, VARIANCES.log()), "ii")
+    torch.testing.assert_close(z.T.cov(), expected, rtol=0, atol=0.005)
+
+
+def test_dip_batch_noise_of_perfect_codes():
+    """E sum_{i != j} C_ij^2 = J(J-1)(B-1)/B^2 and E sum (C_ii - 1)^2 = J(2B-1)/B^2 for means from N(0, I)."""
+    torch.manual_seed(0)
+    batch, dim = 64, 10
+    gaps = [
+        covariance_gap(covariance(batch_moments(m, torch.zeros(batch, dim)), "i")) for m in torch.randn(3000, batch, dim)
+    ]
+    off, diagonal = (torch.stack(parts).mean().item() for parts in zip(*gaps, strict=True))
+    assert off == pytest.approx(dim * (dim - 1) * (batch - 1) / batch**2, rel=0.03)
+    assert diagonal == pytest.approx(dim * (2 * batch - 1) / batch**2, rel=0.03)
+    # The two formulas at lambda = (10, 100): what a perfect code still pays.
+    assert 10 * 90 * 63 / 64**2 + 100 * 10 * 127 / 64**2 == pytest.approx(44.85, abs=0.005)
+
+
+BATCHES = [double([[1, 0], [-1, 0]]), double([[0, 2], [0, 0]]), double([[1, 0], [-1, 0]])]
+
+
+def run_average(batches, decay, grad_rescale=True, requires_grad=False):
+    past = Moments(torch.zeros(2).double(), torch.zeros(2, 2).double(), torch.zeros(2).double())
+    for step, means in enumerate(batches, start=1):
+        means = means.clone().requires_grad_(requires_grad)
+        weight = double((1 - decay) / (1 - decay**step))
+        average = running_moments(
+            past, batch_moments(means, torch.zeros_like(means)), weight, grad_rescale=grad_rescale
+        )
+        yield weight.item(), means, average
+        past = Moments(*(moment.detach() for moment in average))
+
+
+def test_dip_running_average_known_values():
+    steps = list(run_average(BATCHES, 0.9))
+    assert [weight for weight, _, _ in steps] == pytest.approx([1, 0.526316, 0.369004], abs=5e-7)
+    diagonals = [covariance(average, "i").diagonal().tolist() for _, _, average in steps]
+    for got, expected in zip(diagonals, [(1, 0), (0.473684, 0.775623), (0.667897, 0.553914)], strict=True):
+        assert got == pytest.approx(expected, abs=5e-7)
+    gaps = [covariance_gap(covariance(average, "i")) for _, _, average in steps]
+    assert [(10 * off + 100 * d).item() for off, d in gaps] == pytest.approx([100, 32.7353, 30.9285], abs=5e-5)
+
+
+def gradient(means, average):
+    off, diagonal = covariance_gap(covariance(average, "i"))
+    return torch.autograd.grad(10 * off + 100 * diagonal, means)[0]
+
+
+def test_dip_running_average_of_a_constant_batch_is_that_batch():
+    reference = MEANS.clone().requires_grad_()
+    expected = torch.autograd.grad(penalty(reference, 10, 100), reference)[0]
+    for _, means, average in run_average([MEANS] * 5, 0.9, requires_grad=True):
+        torch.testing.assert_close(covariance(average, "i"), covariance(batch_moments(MEANS, MEANS * 0), "i"))
+        torch.testing.assert_close(gradient(means, average), expected)
+
+
+def test_dip_literal_running_gradient_is_smaller_by_the_weight():
+    rescaled = run_average([MEANS, 2 * MEANS, MEANS], 0.9, True, True)
+    literal = run_average([MEANS, 2 * MEANS, MEANS], 0.9, False, True)
+    for (weight, means, average), (_, same, written) in zip(rescaled, literal, strict=True):
+        torch.testing.assert_close(covariance(average, "i"), covariance(written, "i"))
+        torch.testing.assert_close(weight * gradient(means, average), gradient(same, written))
+
+
+def test_dip_running_without_memory_is_the_minibatch_form_and_validation_leaves_the_average_alone():
+    minibatch = build_model("model=dipvae", *SMALL)
+    running = build_model("model=dipvae", "model.cov=running", "model.decay=0", *SMALL)
+    for step in range(3):
+        x = torch.rand(8, 1, 8, 8, generator=torch.Generator().manual_seed(step))
+        values = []
+        for model in (minibatch, running):
+            torch.manual_seed(step)
+            loss = model.objective(x)["loss"]
+            values.append((loss, torch.autograd.grad(loss, list(model.parameters()))))
+            model.batches += 1
+        torch.testing.assert_close(values[0], values[1])
+    kept = running.running_second.clone()
+    running.eval().objective(x)
+    assert torch.equal(running.running_second, kept)
+
+
+def test_dip_default_weights_of_the_diagonal():
+    assert build_model("model=dipvae", "model.lambda_od=3", *SMALL).lambda_d == 30
+    assert build_model("model=dipvae", "model.lambda_od=3", "model.kind=ii", *SMALL).lambda_d == 3
+    assert build_model("model=dipvae", "model.lambda_od=3", "model.lambda_d=7", *SMALL).lambda_d == 7
+
+
+def test_dip_covariance_keeps_full_precision_under_autocast():
+    means = torch.randn(64, 10)
+    exact = covariance(batch_moments(means.double(), torch.zeros(64, 10)), "i")
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        c = covariance(batch_moments(means, torch.zeros(64, 10)), "i")
+    torch.testing.assert_close(c.double(), exact, rtol=1e-5, atol=1e-5)

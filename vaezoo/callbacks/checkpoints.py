@@ -1,0 +1,65 @@
+"""Checkpoints that are whole or not there."""
+
+import math
+import time
+from pathlib import Path
+from typing import Any
+
+from pytorch_lightning import Callback, LightningModule, Trainer
+
+from vaezoo.callbacks.clock import Clock, Interrupted
+from vaezoo.callbacks.terms import TermLogger
+
+
+class Checkpoints(Callback):
+    """`last.ckpt` every few minutes, at the end and when interrupted; `best.ckpt` at the lowest monitored value.
+
+    A checkpoint is written beside its place and renamed: a crash while writing leaves the previous one.
+    """
+
+    def __init__(
+        self, clock: Clock, terms: TermLogger, folder: Path, minutes: float, batches: int | None, monitor: str | None
+    ) -> None:
+        self.clock = clock
+        self.terms = terms
+        self.folder = folder
+        self.seconds = 60 * minutes
+        self.batches = batches
+        self.monitor = monitor
+        self.best = math.inf
+        self.saved = time.monotonic()
+
+    def save(self, trainer: Trainer, name: str) -> None:
+        path = self.folder / name
+        beside = path.with_suffix(".partial")
+        trainer.save_checkpoint(beside)
+        beside.replace(path)
+        self.saved = time.monotonic()
+
+    def on_train_batch_end(
+        self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        due = self.batches is not None and self.clock.batches % self.batches == 0
+        if due or time.monotonic() - self.saved > self.seconds:
+            self.save(trainer, "last.ckpt")
+
+    def on_validation_end(self, trainer: Trainer, module: LightningModule) -> None:
+        if self.monitor is None or trainer.state.fn != "fit":
+            return
+        value = self.terms.latest_val.get(self.monitor.removeprefix("val/"), math.inf)
+        if value < self.best:
+            self.best = value
+            self.save(trainer, "best.ckpt")
+
+    def on_train_end(self, trainer: Trainer, module: LightningModule) -> None:
+        self.save(trainer, "last.ckpt")
+
+    def on_exception(self, trainer: Trainer, module: LightningModule, exception: BaseException) -> None:
+        if isinstance(exception, Interrupted):
+            self.save(trainer, "last.ckpt")
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"best": self.best}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.best = state["best"]

@@ -1,0 +1,86 @@
+"""The clock of a training run: seeds every batch, stops at the budget, and stops early when asked to."""
+
+import signal
+from types import FrameType
+from typing import Any
+
+import torch
+from pytorch_lightning import Callback, LightningModule, Trainer
+
+from vaezoo.seeds import derive
+
+
+class Interrupted(Exception):
+    """Ctrl-C, SIGTERM or a cluster's pre-emption, noticed between two batches."""
+
+    def __init__(self, signum: int) -> None:
+        super().__init__(f"interrupted by {signal.Signals(signum).name}")
+        self.signum = signum
+
+
+class Interrupts:
+    """While entered, the first SIGINT or SIGTERM is kept until `check()` is called; a second one acts at once.
+
+    With `now` set the first one acts at once, too.
+    """
+
+    SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+    def __init__(self) -> None:
+        self.received: int | None = None
+        self.now = False
+
+    def __enter__(self) -> "Interrupts":
+        self.received = None
+        self.previous = {number: signal.signal(number, self.receive) for number in self.SIGNALS}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self.previous.items():
+            signal.signal(number, handler)
+
+    def receive(self, signum: int, _: FrameType | None) -> None:
+        if self.now or self.received is not None:
+            raise Interrupted(signum)
+        self.received = signum
+
+    def check(self) -> None:
+        if self.received is not None:
+            raise Interrupted(self.received)
+
+
+class Clock(Callback):
+    """Counts batches in step with the model's own `batches` buffer, without reading it back from the device.
+
+    Each batch draws its noise from (seed, batch number), so what happens between two batches (validation, a figure, an
+    interruption) cannot change the next one.
+    """
+
+    def __init__(self, max_batches: int, seed: int, interrupts: Interrupts) -> None:
+        self.max_batches = max_batches
+        self.seed = seed
+        self.interrupts = interrupts
+        self.batches = 0
+
+    def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
+        self.batches = int(module.batches)
+        # Lightning counts from 0 after a resume too; told where we are, it validates at the same batches as before.
+        trainer.fit_loop.epoch_loop.batch_progress.total.ready = self.batches
+
+    def on_train_batch_start(self, trainer: Trainer, module: LightningModule, batch: Any, batch_idx: int) -> None:
+        torch.manual_seed(derive(self.seed, "noise", self.batches))
+
+    def on_train_batch_end(
+        self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        self.batches += 1
+        if self.batches >= self.max_batches:
+            trainer.should_stop = True
+        else:
+            self.interrupts.check()
+
+    def on_validation_batch_start(
+        self, trainer: Trainer, module: LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        # The same noise at every validation: differences between two of them are differences between models.
+        torch.manual_seed(derive(self.seed, "validation", batch_idx))

@@ -1,0 +1,172 @@
+"""The data module: splits with a seed of their own, and batches made by index on the device that trains."""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import torch
+from pytorch_lightning import LightningDataModule
+from torch import Tensor
+
+from vaezoo.data.arrays import ImageArrays
+from vaezoo.data.store import ImageStore
+from vaezoo.errors import UserError
+from vaezoo.seeds import derive
+
+
+class Batch(NamedTuple):
+    images: Tensor  # (B, C, H, W) float32 in [0, 1]
+    labels: Tensor | None  # (B,) int64
+    index: Tensor  # (B,) rows of the data set
+
+
+class Split(NamedTuple):
+    """Rows of each part, in ascending order so that neighbouring images share memory pages."""
+
+    train: np.ndarray
+    val: np.ndarray
+    test: np.ndarray
+
+
+def split_rows(count: int, split: str, val_images: int, seed: int) -> Split:
+    """`all`: every row trains, validates and tests. `random90`: a random tenth tests, the rest trains.
+
+    `val_images` rows are taken from the training part of `random90` to watch training with. The split depends on
+    `seed` alone, never on the seed of a run.
+    """
+    if split == "all":
+        rows = np.arange(count)
+        return Split(rows, rows[:val_images], rows)
+    order = np.random.default_rng(derive(seed, "split")).permutation(count)
+    test, val, train = np.split(order, [count // 10, count // 10 + val_images])
+    return Split(np.sort(train), np.sort(val), np.sort(test))
+
+
+class TrainingStream:
+    """Endless training batches of one size, as a pure function of (seed, batch number).
+
+    Epoch e is a permutation drawn from (seed, e), without its last short batch. Iteration begins at batch `start()`,
+    which is asked when it begins: an interrupted run goes on with the batch that it would have seen.
+    """
+
+    def __init__(
+        self, get: Callable[[Tensor], Batch], rows: np.ndarray, batch_size: int, seed: int, start: Callable[[], int]
+    ) -> None:
+        if len(rows) < batch_size:
+            raise UserError(f"dataset.batch_size={batch_size} is larger than the {len(rows)} training images.")
+        self.get = get
+        self.rows = torch.from_numpy(rows)
+        self.batch_size = batch_size
+        self.batches_per_epoch = len(rows) // batch_size
+        self.seed = seed
+        self.start = start
+
+    def epoch(self, number: int) -> Tensor:
+        generator = torch.Generator().manual_seed(derive(self.seed, "order", number))
+        return self.rows[torch.randperm(len(self.rows), generator=generator)]
+
+    def __iter__(self) -> Iterator[Batch]:
+        epoch, batch = divmod(self.start(), self.batches_per_epoch)
+        while True:
+            order = self.epoch(epoch)
+            for first in range(batch * self.batch_size, self.batches_per_epoch * self.batch_size, self.batch_size):
+                yield self.get(order[first : first + self.batch_size])
+            epoch, batch = epoch + 1, 0
+
+
+class RowBatches:
+    """The given rows once, in order, the last batch as short as it comes."""
+
+    def __init__(self, get: Callable[[Tensor], Batch], rows: np.ndarray, batch_size: int) -> None:
+        self.get = get
+        self.rows = torch.from_numpy(rows)
+        self.batch_size = batch_size
+
+    def __len__(self) -> int:
+        return -(-len(self.rows) // self.batch_size)
+
+    def __iter__(self) -> Iterator[Batch]:
+        return map(self.get, self.rows.split(self.batch_size))
+
+
+class ImageDataModule(LightningDataModule):
+    """Batches of any source, residing on the accelerator where they fit.
+
+    `shape` is what the configuration promised to the networks; a source that differs is refused. `seed` orders the
+    training batches, `split_seed` alone draws the split. Further options, such as `path`, go to the source.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        shape: tuple[int, int, int],
+        source: Callable[..., ImageArrays],
+        batch_size: int,
+        split: Literal["all", "random90"],
+        val_images: int,
+        split_seed: int,
+        seed: int,
+        residence: Literal["auto", "device", "host"] = "auto",
+        **source_options: Any,
+    ) -> None:
+        super().__init__()
+        self.name = name
+        self.shape = tuple(shape)
+        self.load = partial(source, **source_options)
+        self.batch_size = batch_size
+        self.split = split
+        self.val_images = val_images
+        self.split_seed = split_seed
+        self.seed = seed
+        self.residence = residence
+        self.store: ImageStore | None = None
+
+    def setup(self, stage: str | None = None) -> None:
+        if hasattr(self, "source"):
+            return
+        source = self.load()
+        if source.shape != self.shape:
+            raise UserError(f"dataset={self.name} holds images of {source.shape}, but dataset.shape={self.shape}.")
+        tenth = len(source) // 10 if self.split != "all" else 0
+        if self.val_images + tenth >= len(source):
+            raise UserError(f"dataset.val_images={self.val_images} leaves no training images of {len(source)}.")
+        self.source = source
+        self.rows = split_rows(len(source), self.split, self.val_images, self.split_seed)
+
+    def place(self, device: torch.device) -> None:
+        """Put the images where batches are made; `trainer.fit` does it by itself."""
+        self.setup()
+        if self.store is None or self.store.device != device:
+            self.store = ImageStore(self.source, device, self.residence)
+            labels = self.source.labels
+            self.labels = None if labels is None else torch.from_numpy(labels.astype(np.int64)).to(device)
+
+    def batch(self, index: Tensor) -> Batch:
+        assert self.store is not None, "place() comes first"
+        labels = None if self.labels is None else self.labels[index.to(self.labels.device)]
+        return Batch(self.store[index], labels, index)
+
+    def batches(self, rows: np.ndarray, batch_size: int) -> RowBatches:
+        """The given rows once, in order; evaluation reads through this."""
+        return RowBatches(self.batch, rows, batch_size)
+
+    def train_dataloader(self) -> TrainingStream:
+        assert self.trainer is not None
+        self.place(self.trainer.strategy.root_device)
+        model = self.trainer.lightning_module
+        return TrainingStream(self.batch, self.rows.train, self.batch_size, self.seed, lambda: int(model.batches))
+
+    def val_dataloader(self) -> RowBatches | list[RowBatches]:
+        assert self.trainer is not None
+        self.place(self.trainer.strategy.root_device)
+        return self.batches(self.rows.val, self.batch_size) if len(self.rows.val) else []
+
+    def test_dataloader(self) -> RowBatches:
+        assert self.trainer is not None
+        self.place(self.trainer.strategy.root_device)
+        return self.batches(self.rows.test, self.batch_size)
+
+    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
+        return batch  # made there already

@@ -1,0 +1,216 @@
+"""dSprites (Matthey et al. 2017): 737,280 binary images of a sprite, all combinations of five factors.
+
+https://github.com/google-deepmind/dsprites-dataset. Rendered in about a second, or read from the official archive.
+The two agree on every published image that could be compared; a few tens of the archive's 3.02 billion pixels may
+differ, because sines and cosines differ in their last bit from one machine to another.
+
+Orientations 0 and 39 are the same angle and give identical images, so images do not determine all factors.
+"""
+
+import hashlib
+import itertools
+import zipfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+from tqdm import tqdm
+
+from vaezoo.data.arrays import ImageArrays
+from vaezoo.data.sources.dsprites_render import FACTOR_SIZES, FACTOR_VALUES, SIDE, render
+from vaezoo.errors import UserError
+
+ARCHIVE = "dsprites_ndarray_co1sh3sc6or40x32y32_64x64.npz"
+ARCHIVE_MD5 = "7da33b31b13a06f4b04a70402ce90c2e"
+HOMEPAGE = "https://github.com/google-deepmind/dsprites-dataset"
+BLOCK = FACTOR_SIZES[3] * FACTOR_SIZES[4]  # consecutive images that differ in position only
+SLICE = 2048  # images unpacked at a time; all of them would need 3 GB
+
+
+def dsprites(path: str | None = None, md5: str | None = ARCHIVE_MD5) -> ImageArrays:
+    """All images: rendered, or read from `path`, the official archive or the folder that holds it.
+
+    The archive must have the checksum `md5`; None takes any archive with the right content.
+    """
+    return rendered() if path is None else from_archive(path, md5)
+
+
+def rendered() -> ImageArrays:
+    blocks = list(itertools.product(*map(range, FACTOR_SIZES[:3])))
+    images = np.empty((len(blocks) * BLOCK, SIDE * SIDE // 8), dtype=np.uint8)
+    with progress("rendering dSprites", len(blocks), "block") as bar:
+        for i, block in enumerate(blocks):
+            images[i * BLOCK : (i + 1) * BLOCK] = render(*block)
+            bar.update()
+    return as_arrays(images, all_factors(), {"origin": "rendered", "sha256": hashlib.sha256(images.data).hexdigest()})
+
+
+def from_archive(path: str, md5: str | None = ARCHIVE_MD5, factors: np.ndarray | None = None) -> ImageArrays:
+    """Reads the archive, which must hold one image for each row of `factors`, in this order (default: all)."""
+    file = find_archive(path)
+    check_is_zip(file)
+    found = file_md5(file)
+    if md5 is not None and found != md5.lower():
+        raise UserError(
+            f"dSprites: {file} has the MD5 {found}, expected {md5}. Fetch {ARCHIVE} again from {HOMEPAGE}, "
+            "or set md5=null to take the file as it is."
+        )
+    factors = all_factors() if factors is None else factors
+    try:
+        images = read_archive(file, factors)
+    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+        raise UserError(f"dSprites: {file} is damaged ({error}). Fetch it again from {HOMEPAGE}.") from error
+    origin = "official" if found == ARCHIVE_MD5 else "unverified file"
+    return as_arrays(images, factors, {"origin": origin, "file": file.name, "md5": found})
+
+
+def compare_with_rendered(arrays: ImageArrays, count: int = 10_000, seed: int = 0) -> int:
+    """How many of `count` images, drawn without replacement, differ from the rendered ones in any pixel.
+
+    A few may. More than 0.5 % mean a wrong file or a bug.
+    """
+    if len(arrays) != np.prod(FACTOR_SIZES) or not arrays.packed:
+        raise ValueError(f"can only compare the whole dSprites, packed; got {len(arrays)} images of {arrays.name}")
+    drawn = np.random.default_rng(seed).choice(len(arrays), size=min(count, len(arrays)), replace=False)
+    block, place = np.divmod(np.sort(drawn), BLOCK)
+    differing = 0
+    for b in np.unique(block):
+        places = place[block == b]
+        ours = render(*map(int, np.unravel_index(b, FACTOR_SIZES[:3])))[places]
+        theirs = arrays.images[b * BLOCK + places]
+        differing += int((ours != theirs).any(axis=1).sum())
+    return differing
+
+
+def all_factors() -> np.ndarray:
+    """The classes of every image, (737280, 5) uint8: all combinations, the last factor changing fastest."""
+    grid = np.indices(FACTOR_SIZES, dtype=np.uint8)
+    return np.ascontiguousarray(grid.reshape(len(FACTOR_SIZES), -1).T)
+
+
+def as_arrays(images: np.ndarray, factors: np.ndarray, identity: dict[str, str | int]) -> ImageArrays:
+    return ImageArrays(
+        name="dsprites",
+        images=images,
+        shape=(1, SIDE, SIDE),
+        identity=identity,
+        scale=1,
+        packed=True,
+        factors=factors,
+        factor_names=tuple(FACTOR_VALUES),
+        factor_sizes=FACTOR_SIZES,
+    )
+
+
+def find_archive(path: str) -> Path:
+    given = Path(path).expanduser()
+    file = given / ARCHIVE if given.is_dir() else given
+    if not file.is_file():
+        raise UserError(
+            f"dSprites: no file {file} (path={path}). Put {ARCHIVE} there (MD5 {ARCHIVE_MD5}, from {HOMEPAGE}), "
+            "or set path=null, which renders the images and needs no file."
+        )
+    return file
+
+
+def check_is_zip(file: Path) -> None:
+    """Failed downloads leave other things under the archive's name; they are told apart by their first bytes."""
+    with file.open("rb") as stream:
+        head = stream.read(512)
+    size = f"{file.stat().st_size:,} bytes"
+    if head.startswith(b"version https://git-lfs"):
+        problem = "is a Git LFS pointer, not the archive itself"
+    elif head.removeprefix(b"\xef\xbb\xbf").lstrip().lower().startswith((b"<!doctype html", b"<html")):
+        problem = "is an HTML page, not the archive: the download went wrong"
+    elif not head.startswith(b"PK\x03\x04"):
+        problem = f"({size}) is not a zip archive"
+    elif not zipfile.is_zipfile(file):
+        problem = f"({size}) is a truncated zip archive: its end is missing"
+    else:
+        return
+    raise UserError(f"dSprites: {file} {problem}. Fetch {ARCHIVE} from {HOMEPAGE} (MD5 {ARCHIVE_MD5}).")
+
+
+def file_md5(file: Path) -> str:
+    digest = hashlib.md5(usedforsecurity=False)
+    with file.open("rb") as stream, progress("checking dSprites", file.stat().st_size, "B") as bar:
+        while chunk := stream.read(2**20):
+            digest.update(chunk)
+            bar.update(len(chunk))
+    return digest.hexdigest()
+
+
+def read_archive(file: Path, factors: np.ndarray) -> np.ndarray:
+    """The archive's images, packed to (N, 512) uint8, after its classes turned out to be `factors`.
+
+    Members are parsed here, as plain numbers and nothing else: no pickle is ever loaded. The member `metadata` is one
+    (written by Python 2) and stays closed; all that it says is known.
+    """
+    count = len(factors)
+    images = np.empty((count, SIDE * SIDE // 8), dtype=np.uint8)
+    with zipfile.ZipFile(file) as archive:
+        done = 0
+        for classes in read_member(archive, "latents_classes", (count, 1 + len(FACTOR_SIZES)), np.dtype(np.int64)):
+            colour, others = classes[:, 0], classes[:, 1:]
+            wrong = (colour != 0) | (others != factors[done : done + len(classes)]).any(axis=1)
+            if wrong.any():
+                i = int(wrong.argmax())
+                raise UserError(
+                    f"dSprites: latents_classes in {file} lists the images in another order: image {done + i} is "
+                    f"{classes[i].tolist()}, expected {[0, *factors[done + i].tolist()]}."
+                )
+            done += len(classes)
+        done = 0
+        with progress("reading dSprites", count, "image") as bar:
+            for pixels in read_member(archive, "imgs", (count, SIDE, SIDE), np.dtype(np.uint8)):
+                if pixels.max() > 1:
+                    raise UserError(f"dSprites: imgs in {file} hold values up to {pixels.max()}, expected 0 and 1.")
+                images[done : done + len(pixels)] = np.packbits(pixels.reshape(len(pixels), -1), axis=1)
+                done += len(pixels)
+                bar.update(len(pixels))
+    return images
+
+
+def read_member(archive: zipfile.ZipFile, name: str, shape: tuple[int, ...], dtype: np.dtype) -> Iterator[np.ndarray]:
+    """One array of an npz archive, `SLICE` rows at a time."""
+    try:
+        stream = archive.open(f"{name}.npy")
+    except KeyError:
+        found = ", ".join(member.removesuffix(".npy") for member in archive.namelist())
+        raise UserError(f"dSprites: {archive.filename} has no member {name}, only {found or 'nothing'}.") from None
+    with stream:
+        found_shape, found_dtype = read_header(stream, name)
+        if found_shape != shape or found_dtype != dtype:
+            raise UserError(
+                f"dSprites: {name} in {archive.filename} is {found_dtype} {found_shape}, expected {dtype} {shape}."
+            )
+        row_bytes = dtype.itemsize * int(np.prod(shape[1:]))
+        for start in range(0, shape[0], SLICE):
+            rows = min(SLICE, shape[0] - start)
+            data = stream.read(rows * row_bytes)
+            if len(data) < rows * row_bytes:
+                raise EOFError(f"{name} ends early")
+            yield np.frombuffer(data, dtype=dtype).reshape(rows, *shape[1:])
+        if stream.read(1):  # reading to the end also makes zipfile compare the member's checksum
+            raise EOFError(f"{name} is longer than its header says")
+
+
+def read_header(stream: IO[bytes], name: str) -> tuple[tuple[int, ...], np.dtype]:
+    try:
+        version = np.lib.format.read_magic(stream)
+        if version == (1, 0):
+            shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(stream)
+        else:
+            shape, fortran_order, dtype = np.lib.format.read_array_header_2_0(stream)
+    except ValueError as error:
+        raise zipfile.BadZipFile(f"{name} is no array: {error}") from error
+    if fortran_order and len(shape) > 1:
+        raise zipfile.BadZipFile(f"{name} is stored column by column")
+    return shape, dtype
+
+
+def progress(what: str, total: int, unit: str) -> tqdm:
+    """A bar that appears only where a person is watching, and only after a second."""
+    return tqdm(total=total, desc=what, unit=unit, unit_scale=True, delay=1, leave=False, disable=None)

@@ -1,0 +1,66 @@
+"""Images held where they are used, decoded to float in the batch."""
+
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+class Images(Protocol):
+    """The part of a source that a store needs (vaezoo.data.arrays.ImageArrays)."""
+
+    @property
+    def images(self) -> np.ndarray: ...
+    @property
+    def shape(self) -> tuple[int, int, int]: ...
+    @property
+    def scale(self) -> int: ...
+    @property
+    def packed(self) -> bool: ...
+
+
+class ImageStore:
+    """Compact images on one device; `store[index]` are the chosen ones as float32 in [0, 1], (B, C, H, W).
+
+    The values do not depend on where the store resides. With `residence` "host" and an accelerator as `device`, the
+    compact bytes stay in pinned host memory and only those of a batch travel.
+    """
+
+    def __init__(self, source: Images, device: torch.device, residence: str = "auto") -> None:
+        self.device = device
+        self.shape = source.shape
+        self.scale = source.scale
+        self.packed = source.packed
+        images = torch.from_numpy(source.images)
+        self.resident = device.type == "cpu" or residence == "device" or (residence == "auto" and _fits(images, device))
+        self.images = images.to(device) if self.resident else images.pin_memory()
+        # One row of eight pixels for each byte: a gather of rows unpacks faster than shifts and masks.
+        bits = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1)
+        self.byte_pixels = torch.from_numpy(bits.astype(np.float32)).to(device)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: Tensor) -> Tensor:
+        """`index` (B,) int64 on any device."""
+        if self.resident:
+            stored = self.images[index.to(self.device, non_blocking=True)]
+        else:
+            stored = self.images[index.cpu()].pin_memory().to(self.device, non_blocking=True)
+        return self.decode(stored)
+
+    def decode(self, stored: Tensor) -> Tensor:
+        if self.packed:
+            return torch.nn.functional.embedding(stored.int(), self.byte_pixels).view(-1, *self.shape)
+        return stored.float() / self.scale
+
+
+def _fits(images: Tensor, device: torch.device) -> bool:
+    """Whether the images leave at least half of the accelerator's free memory to the model."""
+    if device.type != "cuda":
+        return True
+    free, _ = torch.cuda.mem_get_info(device)
+    return images.numel() < free / 2
+
+

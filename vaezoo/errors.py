@@ -1,0 +1,26 @@
+"""What a user can get wrong is said in one or two lines, without a traceback.
+
+Raise `UserError` where the mistake is found, with the offending key or file, its value, what is allowed and what
+to do about it. The entry points print the message alone and exit with status 2.
+"""
+
+import sys
+from collections.abc import Iterable
+from difflib import get_close_matches
+from typing import NoReturn
+
+
+class UserError(ValueError):
+    """A mistake in the configuration, on the command line or in a data file; the message is all the user needs."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A hint such as " Did you mean 'dipvae'?", or nothing when no known name is close."""
+    matches = get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f" Did you mean '{matches[0]}'?" if matches else ""
+
+
+def report(error: UserError) -> NoReturn:
+    """Print the message alone and end with status 2."""
+    print(f"vaezoo: {error}", file=sys.stderr)
+    sys.exit(2)

@@ -1,0 +1,177 @@
+"""Scores and figures of a trained run: `python -m vaezoo.evaluate run=DIR metric=full`.
+
+Training ends with the same function. It writes metrics.json, latents.npz and figures/ into the run folder and needs
+nothing besides that folder.
+"""
+
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import hydra
+from omegaconf import DictConfig
+
+from vaezoo.config import DIRECTORY, check, check_command_line
+from vaezoo.errors import UserError, report
+
+if TYPE_CHECKING:
+    from vaezoo.scores import Scores
+
+
+def evaluate(
+    model: Any,
+    data: Any,
+    folder: Path,
+    *,
+    title: str,
+    metric: DictConfig,
+    figure: DictConfig,
+    seed: int,
+    batch_size: int = 1024,
+    checkpoint: str = "last",
+) -> "tuple[Scores, dict[str, Any]]":
+    """Encode once (or read the table that is already there), score, draw; returns the scores and the pictures."""
+    from hydra.utils import instantiate
+
+    from vaezoo import outputs, pictures, runs
+    from vaezoo.scores import Scores, evaluate_metrics
+
+    metrics, figures = instantiate(metric.scores), instantiate(figure.figures)
+    if not metrics and not figures:
+        return Scores(), {}
+    identity = {
+        "checkpoint": outputs.fingerprint(model.state_dict()),
+        "rows": f"{metric.rows} of all, {metric.test_rows} of {data.split} {data.split_seed}, seed {seed}",
+    }
+    path = folder / "latents.npz"
+    table = outputs.LatentTable.load(path, **identity)
+    began = time.perf_counter()
+    if table is None:
+        table = outputs.encode(
+            model, data, rows=metric.rows, test_rows=metric.test_rows, seed=seed, batch_size=batch_size
+        )
+        runs.write_whole(path, lambda beside: table.save(beside, **identity))
+    encoding = time.perf_counter() - began
+
+    told = outputs.Outputs(model, data, table, title, seed)
+    scores = evaluate_metrics(metrics, told.metric_fixtures(), seed=seed, repeats=metric.seeds)
+    runs.write_json(
+        folder / "metrics.json",
+        {
+            "scores": scores.values,
+            "protocols": scores.protocols,
+            "skipped": scores.skipped,
+            "about": {
+                **identity,
+                "checkpoint_file": checkpoint,
+                "batches": int(model.batches),
+                "data": data.source.identity,
+                "dataset": data.name,
+                "scored_rows": int(table.scored.sum()),
+                "held_out_rows": int(table.held_out.sum()),
+                "likelihood": likelihood_name(model),
+                "encoding_seconds": round(encoding, 3),
+            },
+        },
+    )
+    matrices = {f"{name}/{key}": array for name, held in scores.arrays.items() for key, array in held.items()}
+    runs.write_arrays(folder / "metrics.npz", matrices)
+    fixtures = pictures.figure_fixtures(
+        told,
+        scores.arrays,
+        runs.history(folder),
+        images=figure.images,
+        samples=figure.samples,
+        traversal=figure.traversal,
+    )
+    return scores, pictures.draw(figures, fixtures, folder / "figures")
+
+
+def likelihood_name(model: Any) -> str:
+    """Such as "Gaussian(variance=0.5, link=sigmoid)": a log-likelihood means nothing without it."""
+    cls = getattr(model.likelihood, "func", model.likelihood)
+    options = getattr(model.likelihood, "keywords", {})
+    return f"{cls.__name__}({', '.join(f'{key}={value}' for key, value in options.items())})"
+
+
+def show(scores: "Scores", title: str) -> None:
+    """The closing table."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left")
+    table.add_column("score")
+    table.add_column("value", justify="right")
+    table.add_column("protocol", overflow="fold", style="dim")
+    for key, value in scores.values.items():
+        name = key.removeprefix("eval/")
+        metric, _, part = name.partition("/")
+        if part.endswith("sd"):
+            continue
+        constants = scores.protocols.get(metric, {})
+        shown = "" if part else ", ".join(f"{k} {v}" for k, v in constants.items() if k != "seconds" and v is not None)
+        sd = scores.values.get(f"{key}/sd")
+        table.add_row(name, f"{value:.4g}" + (f" ± {sd:.2g}" if sd is not None else ""), shown)
+    for name, reason in scores.skipped.items():
+        table.add_row(name, "–", f"skipped: {reason}")
+    Console().print(table)
+
+
+def title_of(config: DictConfig) -> str:
+    """How tables and figures call a run, such as "DIPVAE on dsprites, 10 latents, seed 0"."""
+    model = config.model["_target_"].rpartition(".")[2]
+    return f"{model} on {config.dataset.name}, {config.latent.dim} latents, seed {config.seed}"
+
+
+def evaluate_run(config: DictConfig) -> None:
+    """Score and draw the run in `config.run` with the weights of one of its checkpoints."""
+    import torch
+    from hydra.utils import instantiate
+
+    from vaezoo import runs
+
+    check(config)
+    folder = Path(config.run).expanduser().resolve()
+    trained = runs.load_config(folder)
+    state = runs.load_checkpoint(folder, config.checkpoint)
+    model = instantiate(trained.model)
+    runs.restore(model, state, folder)
+    device = torch.device("cuda" if config.accelerator != "cpu" and torch.cuda.is_available() else "cpu")
+    if config.accelerator == "gpu" and device.type == "cpu":
+        raise UserError("accelerator=gpu: PyTorch finds no GPU here. Use accelerator=auto or accelerator=cpu.")
+    data = instantiate(trained.dataset)
+    data.place(device)
+    scores, _ = evaluate(
+        model.to(device),
+        data,
+        folder,
+        title=title_of(trained),
+        metric=config.metric,
+        figure=config.figure,
+        seed=config.seed,
+        batch_size=config.batch_size,
+        checkpoint=config.checkpoint,
+    )
+    show(scores, title_of(trained))
+    print(f"scores   {folder / 'metrics.json'}\nfigures  {folder / 'figures'}")
+
+
+@hydra.main(version_base="1.3", config_path=DIRECTORY, config_name="evaluate")
+def job(config: DictConfig) -> None:
+    try:
+        evaluate_run(config)
+    except UserError as error:
+        report(error)
+
+
+def main() -> None:
+    try:
+        check_command_line("evaluate", sys.argv[1:])
+    except UserError as error:
+        report(error)
+    job()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,71 @@
+"""metrics.csv: every logged value by batch count, readable while the run goes on."""
+
+import csv
+from argparse import Namespace
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pytorch_lightning.loggers import Logger
+
+
+class CSVFile(Logger):
+    """One row each time something is logged, the first column `batches`; a value that was not logged is empty.
+
+    Rows are flushed as they come. A new name adds a column, for which the file is written anew beside and renamed. A
+    resumed run continues the file: rows later than the batch of its checkpoint are dropped first (`rewind`).
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        super().__init__()
+        self.path = Path(folder) / "metrics.csv"
+        self.rows: list[dict[str, str]] = []
+        self.columns = ["batches"]
+        if self.path.exists():
+            with self.path.open(newline="") as file:
+                reader = csv.DictReader(file)
+                self.columns = list(reader.fieldnames or self.columns)
+                # A process killed while writing may leave half a row.
+                self.rows = [row for row in reader if None not in row.values() and row["batches"].isdigit()]
+
+    @property
+    def name(self) -> str:
+        return "csv"
+
+    @property
+    def version(self) -> str:
+        return ""
+
+    def rewind(self, batches: int) -> None:
+        """Forget what was logged after that batch."""
+        self.rows = [row for row in self.rows if int(row["batches"]) <= batches]
+        self.write_all()
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        if not metrics:
+            return
+        row = {"batches": str(step), **{name: repr(float(value)) for name, value in metrics.items()}}
+        self.rows.append(row)
+        new = [name for name in row if name not in self.columns]
+        if new or not self.path.exists():
+            self.columns += new
+            self.write_all()
+        else:
+            with self.path.open("a", newline="") as file:
+                csv.DictWriter(file, self.columns, restval="").writerow(row)
+
+    def write_all(self) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        beside = self.path.with_suffix(".partial")
+        with beside.open("w", newline="") as file:
+            writer = csv.DictWriter(file, self.columns, restval="")
+            writer.writeheader()
+            writer.writerows(self.rows)
+        beside.replace(self.path)
+
+    def log_figure(self, name: str, image: np.ndarray) -> None:
+        """The picture itself is already in figures/."""
+
+    def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
+        """The configuration itself is already in .hydra/config.yaml."""

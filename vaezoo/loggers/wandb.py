@@ -1,0 +1,123 @@
+"""Weights & Biases as a mirror of the run folder: it never asks, never waits and never stops a run."""
+
+import netrc
+import logging
+import os
+import secrets
+import socket
+from argparse import Namespace
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlparse
+
+import numpy as np
+from pytorch_lightning.loggers import Logger
+
+log = logging.getLogger(__name__)
+
+
+def choose_mode(timeout: float = 3.0) -> str:
+    """WANDB_MODE where it is set; else "online" with credentials and a server that answers; else "offline".
+
+    wandb itself waits 90 seconds for a server that it cannot reach and then fails, so the question is asked first.
+    """
+    if mode := os.environ.get("WANDB_MODE"):
+        return mode
+    url = urlparse(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai"))
+    if not os.environ.get("WANDB_API_KEY") and not _in_netrc(url.hostname or ""):
+        return "offline"
+    try:
+        port = url.port or (443 if url.scheme == "https" else 80)
+        socket.create_connection((url.hostname or "", port), timeout).close()
+    except OSError:
+        log.warning("W&B: %s does not answer; this run is recorded offline.", url.hostname)
+        return "offline"
+    return "online"
+
+
+def _in_netrc(host: str) -> bool:
+    try:
+        return netrc.netrc(os.environ.get("NETRC")).authenticators(host) is not None
+    except (OSError, netrc.NetrcParseError):
+        return False
+
+
+class WandB(Logger):
+    """One W&B run per job: `name` are the job's overrides, `group` its sweep, the configuration is flattened.
+
+    Everything is plotted against `batches`, the count of training batches. Whatever goes wrong with W&B is said once
+    and the run goes on without it: the run folder holds the same values.
+    """
+
+    def __init__(self, folder: str | Path, project: str, name: str, group: str | None, entity: str | None = None):
+        super().__init__()
+        self.folder = Path(folder)
+        self.init = {"project": project, "name": name or None, "group": group, "entity": entity}
+        self.run: Any = None
+        self.broken = False
+
+    @property
+    def name(self) -> str:
+        return "wandb"
+
+    @property
+    def version(self) -> str:
+        return "" if self.run is None else str(self.run.id)
+
+    def start(self, config: Mapping[str, Any]) -> None:
+        """Open the run; the same one again when the folder is resumed."""
+        self._guard(lambda: self._start(config))
+
+    def _start(self, config: Mapping[str, Any]) -> None:
+        import wandb
+
+        self.folder.mkdir(parents=True, exist_ok=True)
+        known = self.folder / "wandb" / "run_id"
+        run_id = known.read_text().strip() if known.exists() else secrets.token_hex(4)
+        self.run = wandb.init(
+            dir=str(self.folder),
+            id=run_id,
+            resume="allow" if known.exists() else None,
+            mode=choose_mode(),
+            config=dict(config),
+            reinit="finish_previous",
+            # The progress bar and the closing table belong to the terminal, and init must not hold up a run.
+            settings=wandb.Settings(console="off", silent=True, init_timeout=20),
+            **self.init,
+        )
+        self.run.define_metric("batches")
+        self.run.define_metric("*", step_metric="batches")
+        known.parent.mkdir(exist_ok=True)
+        known.write_text(run_id)
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        if self.run is not None:
+            self._guard(lambda: self.run.log({**metrics, "batches": step}))
+
+    def log_figure(self, name: str, image: np.ndarray) -> None:
+        """`image` (H, W, 3) uint8; float images in [0, 1] would be drawn black."""
+        if self.run is not None:
+            import wandb
+
+            self._guard(lambda: self.run.log({f"figures/{name}": wandb.Image(image)}))
+
+    def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
+        """Given to `start`."""
+
+    def close(self, exit_code: int = 0) -> str | None:
+        """End the run, so that the next job of this process gets its own; the command that uploads an offline run."""
+        if self.run is None:
+            return None
+        run, self.run = self.run, None
+        self._guard(lambda: run.finish(exit_code=exit_code))
+        return f"wandb sync {Path(run.dir).parent}" if run.offline else None
+
+    def _guard(self, action: Any) -> None:
+        if self.broken:
+            return
+        try:
+            action()
+        except Exception as error:
+            self.broken = True
+            log.warning("W&B is switched off for this run, which goes on (%s: %s).", type(error).__name__, error)

@@ -1,0 +1,1 @@
+"""Scores as pure functions of arrays; see `vaezoo.metrics.protocol` for how they are called."""

@@ -1,0 +1,29 @@
+"""How a metric is called, and how it declines.
+
+A metric is a function whose parameter names say what it needs, the way pytest hands out fixtures:
+
+    codes (N, D)          posterior means, float32            logvars (N, D)   log variances of the posteriors
+    factors (N, K)        ground-truth classes, integers      factor_sizes     levels of each factor, K integers
+    labels (N,)           classes, integers                   rng              a numpy Generator of its own
+    test_codes (M, D), test_logvars (M, D)                    the same for the held-out images alone
+    log_likelihood, squared_error, absolute_error, cross_entropy   (M,) sums over pixels for each held-out image
+    pixels                values in one image, C*H*W
+
+    factor_names, label_names                                 what the columns and classes are called
+
+A parameter of these that has a default (`factors=None`, `factor_names=()`) is handed over where it is known; without
+one, the metric is skipped where it is not. A metric that takes `rng` is stochastic: repeat it over seeds. Any other
+gives the same number every time.
+
+Everything else is a constant of the protocol and is keyword-only, with the default of the published protocol. The
+result maps names to numbers (scores), booleans (facts) and arrays (what lies behind them); the entry "score" is the
+metric's own value. It may be nan or inf where the formula says so.
+"""
+
+import numpy as np
+
+Result = dict[str, float | int | bool | np.ndarray]
+
+
+class Skip(Exception):
+    """The metric does not apply here; the message is the reason that the report gives."""

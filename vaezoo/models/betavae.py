@@ -1,0 +1,25 @@
+"""beta-VAE (Higgins et al., 2017): minimises rec + beta KL (their equation 4); beta = 1 is the VAE."""
+
+from typing import Any
+
+from torch import Tensor
+
+from vaezoo.losses.elbo import elbo_terms
+from vaezoo.models.base import LatentModel, Terms
+
+
+class BetaVAE(LatentModel):
+    """`kl_share` is the share of the KL in the negative ELBO; `kl_share_w` that of beta KL in the loss.
+
+    The second is what some papers plot as "KL / ELBO".
+    """
+
+    def __init__(self, *, beta: float, **parts: Any) -> None:
+        super().__init__(**parts)
+        self.beta = beta
+
+    def objective(self, x: Tensor, labels: Tensor | None = None) -> Terms:
+        q = self.encode(x)
+        terms = elbo_terms(self.decode(q.sample()), q, x)
+        loss = terms["rec"] + self.beta * terms["kl"]
+        return {"loss": loss, **terms, "kl_share_w": self.beta * terms["kl"] / loss}

@@ -1,0 +1,63 @@
+"""Convolutional encoders and decoders of 4x4 kernels, stride 2, padding 1: each layer halves or doubles the image.
+
+`conf/network/convh.yaml` is the network of Higgins et al. (2017) that most later comparisons use, with 4x4 kernels
+throughout (some public code has 2x2 kernels in two layers and fewer parameters); `conf/network/convb.yaml` is that of
+Burgess et al. (2018).
+"""
+
+import math
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from vaezoo.networks.mlp import mlp
+
+
+def bottom_shape(image_shape: Sequence[int], channels: int, layers: int) -> tuple[int, int, int]:
+    """Shape of the smallest feature map of `layers` halvings, refused when the image does not divide."""
+    _, height, width = image_shape
+    factor = 2**layers
+    if height % factor or width % factor:
+        raise ValueError(f"{layers} halving layers need image sides divisible by {factor}, got {height}x{width}")
+    return channels, height // factor, width // factor
+
+
+class ConvEncoder(nn.Module):
+    """Convolutions of `channels` filters, fully connected layers of `hidden` units, ReLU between all layers."""
+
+    def __init__(
+        self, image_shape: Sequence[int], num_params: int, *, channels: Sequence[int], hidden: Sequence[int]
+    ) -> None:
+        super().__init__()
+        bottom = bottom_shape(image_shape, channels[-1], len(channels))
+        layers: list[nn.Module] = []
+        for inputs, outputs in zip([image_shape[0], *channels[:-1]], channels, strict=True):
+            layers += [nn.Conv2d(inputs, outputs, 4, stride=2, padding=1), nn.ReLU()]
+        self.convolutions = nn.Sequential(*layers)
+        self.dense = mlp([math.prod(bottom), *hidden, num_params], "relu")
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.dense(self.convolutions(x).flatten(1))
+
+
+class ConvDecoder(nn.Module):
+    """Fully connected layers of `hidden` units, a last one to the bottom feature map, transposed convolutions.
+
+    `channels` are the filters of the feature maps from the bottom upwards; the last transposed convolution makes the
+    image's own channels.
+    """
+
+    def __init__(
+        self, latent_dim: int, image_shape: Sequence[int], *, hidden: Sequence[int], channels: Sequence[int]
+    ) -> None:
+        super().__init__()
+        self.bottom = bottom_shape(image_shape, channels[0], len(channels))
+        self.dense = nn.Sequential(mlp([latent_dim, *hidden, math.prod(self.bottom)], "relu"), nn.ReLU())
+        layers: list[nn.Module] = []
+        for inputs, outputs in zip(channels[:-1], channels[1:], strict=True):
+            layers += [nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1), nn.ReLU()]
+        layers.append(nn.ConvTranspose2d(channels[-1], image_shape[0], 4, stride=2, padding=1))
+        self.convolutions = nn.Sequential(*layers)
+
+    def forward(self, z: Tensor) -> Tensor:
+        return self.convolutions(self.dense(z).unflatten(1, self.bottom))

@@ -1,0 +1,49 @@
+"""Fully connected encoders and decoders.
+
+`conf/network/mlpk.yaml` is the 500-unit tanh network of Kingma & Welling (2014), `conf/network/mlph.yaml` the
+1200-unit network that Higgins et al. (2017) used on dSprites.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+from torch import Tensor, nn
+
+Activation = Literal["relu", "tanh"]
+ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh}
+
+
+def mlp(sizes: Sequence[int], activation: Activation) -> nn.Sequential:
+    """Linear layers sizes[0] -> ... -> sizes[-1], with the activation between them and none after the last."""
+    layers: list[nn.Module] = []
+    for inputs, outputs in zip(sizes[:-2], sizes[1:-1], strict=True):
+        layers += [nn.Linear(inputs, outputs), ACTIVATIONS[activation]()]
+    return nn.Sequential(*layers, nn.Linear(sizes[-2], sizes[-1]))
+
+
+class MLPEncoder(nn.Module):
+    """Images (B, C, H, W) to `num_params` numbers each."""
+
+    def __init__(
+        self, image_shape: Sequence[int], num_params: int, *, hidden: Sequence[int], activation: Activation
+    ) -> None:
+        super().__init__()
+        self.layers = mlp([math.prod(image_shape), *hidden, num_params], activation)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layers(x.flatten(1))
+
+
+class MLPDecoder(nn.Module):
+    """Latents (B, J) to the parameters of a likelihood, one per pixel: (B, C, H, W)."""
+
+    def __init__(
+        self, latent_dim: int, image_shape: Sequence[int], *, hidden: Sequence[int], activation: Activation
+    ) -> None:
+        super().__init__()
+        self.image_shape = tuple(image_shape)
+        self.layers = mlp([latent_dim, *hidden, math.prod(image_shape)], activation)
+
+    def forward(self, z: Tensor) -> Tensor:
+        return self.layers(z).unflatten(1, self.image_shape)

@@ -1,0 +1,235 @@
+"""What a trained model says about a data set, each piece computed once and only when it is asked for."""
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from vaezoo.seeds import derive
+
+
+@dataclass(frozen=True)
+class LatentTable:
+    """One encoding pass over chosen rows of a data set; everything else indexes it.
+
+    Rows are in ascending order of `index`. `scored` marks the rows that factor scores use, `held_out` the test images
+    that likelihoods and figures use; the columns from `log_likelihood` on hold their values, NaN elsewhere.
+    """
+
+    index: np.ndarray  # (N,) row of the data set
+    scored: np.ndarray  # (N,) bool
+    held_out: np.ndarray  # (N,) bool
+    codes: np.ndarray  # (N, D) posterior means, float32
+    logvars: np.ndarray  # (N, D) log variances, or (N, 0) for models without a posterior
+    factors: np.ndarray  # (N, K), or (N, 0) without factors
+    labels: np.ndarray  # (N,), or (0,) without labels
+    log_likelihood: np.ndarray  # (N,) log p(x|z) at one sample of q(z|x), nats
+    squared_error: np.ndarray  # (N,) sums over pixels, decoder mean at z = codes
+    absolute_error: np.ndarray
+    cross_entropy: np.ndarray
+
+    def save(self, path: Path, **identity: str) -> None:
+        arrays = {field.name: getattr(self, field.name) for field in fields(self)}
+        np.savez(path, **arrays, **{f"identity_{key}": np.array(value) for key, value in identity.items()})
+
+    @classmethod
+    def load(cls, path: Path, **identity: str) -> "LatentTable | None":
+        """The table of that identity (checkpoint, rows, ...), or None if the file holds another one."""
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                if any(str(file.get(f"identity_{key}")) != value for key, value in identity.items()):
+                    return None
+                return cls(**{field.name: file[field.name] for field in fields(cls)})
+        except (OSError, ValueError, KeyError):
+            return None
+
+
+@contextmanager
+def own_noise(seed: int) -> Iterator[None]:
+    """Draws inside come from this seed; the caller's generators are afterwards what they were."""
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        torch.manual_seed(seed)
+        yield
+
+
+def choose_rows(
+    everything: int, test: np.ndarray, rows: int | None, test_rows: int | None, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Which rows of the whole set are scored and which test rows are held out: all of them, or random ones."""
+
+    def some(candidates: np.ndarray, count: int | None, purpose: str) -> np.ndarray:
+        if count is None or count >= len(candidates):
+            return candidates
+        return np.sort(np.random.default_rng(derive(seed, purpose)).choice(candidates, count, replace=False))
+
+    return some(np.arange(everything), rows, "scored rows"), some(test, test_rows, "test rows")
+
+
+def encode(
+    model: Any,
+    data: Any,
+    *,
+    rows: int | None,
+    test_rows: int | None,
+    seed: int,
+    batch_size: int = 1024,
+    progress: bool = True,
+) -> LatentTable:
+    """Encode each chosen row once, in evaluation mode; test rows are decoded in the same pass.
+
+    `rows` and `test_rows` limit the scored and the held-out rows (None: all). The noise of `log_likelihood` depends on
+    the seed alone.
+    """
+    source = data.source
+    scored, test = choose_rows(len(source), data.rows.test, rows, test_rows, seed)
+    index = np.union1d(scored, test)
+    held_out = np.isin(index, test)
+    dim = model.latent.dim
+    codes = np.empty((len(index), dim), np.float32)
+    logvars: np.ndarray | None = None
+    errors = np.full((4, len(index)), np.nan)
+
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.inference_mode(), own_noise(derive(seed, "evaluation")):
+            done = 0
+            for batch in tqdm(
+                data.batches(index, batch_size), desc="encoding", unit="batch", leave=False, disable=not progress
+            ):
+                here = slice(done, done := done + len(batch.images))
+                q = model.encode(batch.images)
+                codes[here] = q.mean.float().cpu().numpy()
+                if hasattr(q, "logvar"):
+                    logvars = np.empty_like(codes) if logvars is None else logvars
+                    logvars[here] = q.logvar.float().cpu().numpy()
+                chosen = torch.from_numpy(np.flatnonzero(held_out[here])).to(batch.images.device)
+                if len(chosen):
+                    z = q.sample()[chosen]
+                    errors[:, here][:, held_out[here]] = image_errors(model, q.mean[chosen], z, batch.images[chosen])
+    finally:
+        model.train(was_training)
+    return LatentTable(
+        index=index,
+        scored=np.isin(index, scored),
+        held_out=held_out,
+        codes=codes,
+        logvars=np.empty((len(index), 0), np.float32) if logvars is None else logvars,
+        factors=np.empty((len(index), 0), np.uint8) if source.factors is None else source.factors[index],
+        labels=np.empty(0, np.int64) if source.labels is None else source.labels[index],
+        log_likelihood=errors[0],
+        squared_error=errors[1],
+        absolute_error=errors[2],
+        cross_entropy=errors[3],
+    )
+
+
+def image_errors(model: Any, mean: Tensor, z: Tensor, x: Tensor) -> np.ndarray:
+    """(4, B): log p(x|z) at the sample z, then squared, absolute error and cross-entropy at the posterior mean."""
+    p = model.decode(mean)
+    difference = (x - p.mean).flatten(1)
+    rows = [
+        model.decode(z).log_prob(x),
+        difference.square().sum(1),
+        difference.abs().sum(1),
+        p.cross_entropy(x),
+    ]
+    return torch.stack(rows).double().cpu().numpy()
+
+
+class Outputs:
+    """A model, a data set and its latent table, as the named arrays that metrics and figures ask for."""
+
+    def __init__(self, model: Any, data: Any, table: LatentTable, title: str, seed: int = 0) -> None:
+        self.model = model
+        self.data = data
+        self.table = table
+        self.title = title
+        self.seed = seed
+
+    # What metrics ask for: arrays of the table alone.
+
+    def metric_fixtures(self) -> dict[str, Any]:
+        table, source = self.table, self.data.source
+        scored, test = table.scored, table.held_out
+
+        def some(array: np.ndarray, rows: np.ndarray) -> np.ndarray | None:
+            """The chosen rows, or None where the model or the data set has no such thing."""
+            return array[rows] if array.size and rows.any() else None
+
+        return {
+            "codes": lambda: some(table.codes, scored),
+            "logvars": lambda: some(table.logvars, scored),
+            "factors": lambda: some(table.factors, scored),
+            "factor_sizes": lambda: source.factor_sizes or None,
+            "factor_names": lambda: source.factor_names or None,
+            "labels": lambda: some(table.labels, scored),
+            "test_codes": lambda: some(table.codes, test),
+            "test_logvars": lambda: some(table.logvars, test),
+            "log_likelihood": lambda: some(table.log_likelihood, test),
+            "squared_error": lambda: some(table.squared_error, test),
+            "absolute_error": lambda: some(table.absolute_error, test),
+            "cross_entropy": lambda: some(table.cross_entropy, test),
+            "pixels": lambda: int(np.prod(source.shape)),
+        }
+
+    # What figures ask for: pictures, decoded from codes that are already there.
+
+    def decode(self, z: np.ndarray) -> np.ndarray:
+        """Decoder means for latents (B, D), as float32 (B, C, H, W)."""
+        device = next(self.model.parameters()).device
+        was_training = self.model.training
+        self.model.eval()
+        with torch.inference_mode():
+            parts = torch.from_numpy(np.asarray(z, np.float32)).to(device).split(1024)
+            images = [self.model.decode(part).mean.float().cpu().numpy() for part in parts]
+        self.model.train(was_training)
+        return np.concatenate(images)
+
+    def shown(self, count: int) -> np.ndarray:
+        """Positions in the table of the test images that figures show: spread over the held-out rows."""
+        held_out = np.flatnonzero(self.table.held_out)
+        return held_out[np.linspace(0, len(held_out) - 1, min(count, len(held_out)), dtype=int)]
+
+    def images(self, positions: np.ndarray) -> np.ndarray:
+        rows = torch.from_numpy(self.table.index[positions])
+        return self.data.batch(rows).images.float().cpu().numpy()
+
+    @cached_property
+    def kl_per_dim(self) -> np.ndarray | None:
+        """Mean KL of each latent over the held-out images, nats; None without a posterior."""
+        table = self.table
+        if not table.logvars.size or not table.held_out.any():
+            return None
+        mean, logvar = (a[table.held_out].astype(np.float64) for a in (table.codes, table.logvars))
+        return 0.5 * (mean**2 + np.exp(logvar) - logvar - 1).mean(0)
+
+    def samples(self, count: int) -> np.ndarray:
+        """Decoder means of `count` draws from the prior."""
+        with own_noise(derive(self.seed, "prior samples")):
+            z = self.model.latent.sample_prior(count)
+        return self.decode(z.numpy())
+
+    def traversal(self, base: np.ndarray, dims: np.ndarray, values: np.ndarray) -> np.ndarray:
+        """`base` (D,) with one latent at a time set to each value, (R, V) or shared (V,): images (R, V, C, H, W)."""
+        values = np.broadcast_to(values, (len(dims), np.shape(values)[-1]))
+        z = np.tile(base.astype(np.float32), (len(dims), values.shape[1], 1))
+        z[np.arange(len(dims))[:, None], np.arange(values.shape[1]), dims[:, None]] = values
+        return self.decode(z.reshape(-1, len(base))).reshape(*values.shape, *self.data.source.shape)
+
+
+def fingerprint(state: dict[str, Tensor]) -> str:
+    """A short hash of a model's weights: which checkpoint a table or a score belongs to."""
+    digest = hashlib.sha256()
+    for name in sorted(state):
+        digest.update(name.encode())
+        digest.update(state[name].detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]

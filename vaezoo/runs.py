@@ -1,0 +1,114 @@
+"""Run folders: self-contained, readable while a run goes on, and every file in them whole or not there."""
+
+import csv
+import json
+import math
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from omegaconf import DictConfig, OmegaConf
+
+from vaezoo.errors import UserError
+
+CONFIG = Path(".hydra") / "config.yaml"
+
+
+def write_whole(path: Path, write: Callable[[Path], Any]) -> None:
+    """Let `write` fill a file beside `path`, then rename it: a reader never sees half a file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # The ending stays, since some writers choose their format, or add to the name, by it.
+    beside = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
+    try:
+        write(beside)
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    write_whole(path, lambda beside: beside.write_text(text))
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Numbers that JSON lacks are written as the strings "nan", "inf" and "-inf"."""
+    write_text(path, json.dumps(plain(value), indent=2, allow_nan=False) + "\n")
+
+
+def write_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    write_whole(path, lambda beside: np.savez(beside, **arrays))  # type: ignore[arg-type]
+
+
+def plain(value: Any) -> Any:
+    """The value in JSON's own types."""
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, np.ndarray):
+        return plain(value.tolist())
+    if isinstance(value, np.generic):
+        return plain(value.item())
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value if value is None or isinstance(value, bool | int | float | str) else str(value)
+
+
+def load_config(folder: Path) -> DictConfig:
+    """The resolved configuration of a run, with `folder` where it lies now."""
+    path = folder / CONFIG
+    if not path.is_file():
+        inside = sorted(str(found.parents[1]) for found in folder.glob(f"*/{CONFIG}"))
+        hint = f" It holds runs, such as run={inside[0]}." if inside else ""
+        raise UserError(f"run={folder}: not a run folder, {CONFIG} is missing.{hint}")
+    config = OmegaConf.load(path)
+    assert isinstance(config, DictConfig)
+    OmegaConf.update(config, "folder", str(folder), force_add=True)
+    for logger in config.get("logger", {}).values():
+        logger.folder = str(folder)
+    return config
+
+
+def load_checkpoint(folder: Path, name: str = "last") -> dict[str, Any]:
+    """A checkpoint on the CPU; only tensors and plain values are unpickled, whatever the file holds."""
+    import torch
+
+    path = folder / "checkpoints" / f"{name}.ckpt"
+    if not path.is_file():
+        known = sorted(found.stem for found in path.parent.glob("*.ckpt"))
+        raise UserError(f"{path} is missing. Checkpoints of this run: {', '.join(known) or 'none'}.")
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{path} cannot be read, it is damaged or not a checkpoint ({reason}).") from None
+
+
+def restore(model: Any, checkpoint: dict[str, Any], folder: Path) -> None:
+    """Put the weights into the model that the configuration describes."""
+    try:
+        model.load_state_dict(checkpoint["state_dict"])
+    except (RuntimeError, KeyError) as error:
+        reason = re.sub(r"\s+", " ", str(error))[:300]
+        name = type(model).__name__
+        raise UserError(f"{folder}: the checkpoint does not belong to this {name} ({reason}).") from None
+
+
+def history(folder: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """metrics.csv by column: the batch counts at which it has a value, and the values."""
+    path = folder / "metrics.csv"
+    if not path.is_file():
+        return {}
+    with path.open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if (row.get("batches") or "").isdigit()]
+    columns = [name for name in rows[0] if name and name != "batches"] if rows else []
+    series = {}
+    for name in columns:
+        pairs = [(int(row["batches"]), float(row[name])) for row in rows if row.get(name)]
+        if pairs:
+            batches, values = zip(*pairs, strict=True)
+            series[name] = (np.array(batches), np.array(values))
+    return series

@@ -1,0 +1,115 @@
+"""Runs the chosen metrics over one latent table and keeps each score with its protocol."""
+
+import inspect
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from vaezoo.fixtures import Missing, call, constants
+from vaezoo.metrics.protocol import Result, Skip
+from vaezoo.seeds import derive
+
+log = logging.getLogger(__name__)
+
+# Why a metric cannot be computed when this fixture is not there.
+REASONS = {
+    "factors": "the data set has no ground-truth factors",
+    "factor_sizes": "the data set has no ground-truth factors",
+    "labels": "the data set has no labels",
+    "logvars": "the model has no posterior density",
+    "test_logvars": "the model has no posterior density",
+    "codes": "no rows were encoded for it (metric.rows=0)",
+}
+
+
+@dataclass
+class Scores:
+    """`values` by dashboard key, `protocols` and `skipped` by metric, `arrays` by metric and name."""
+
+    values: dict[str, float] = field(default_factory=dict)
+    protocols: dict[str, dict[str, Any]] = field(default_factory=dict)
+    skipped: dict[str, str] = field(default_factory=dict)
+    arrays: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
+
+
+def evaluate_metrics(
+    metrics: Mapping[str, Callable[..., Result]],
+    fixtures: Mapping[str, Callable[[], Any]],
+    *,
+    seed: int,
+    repeats: int,
+    progress: bool = True,
+) -> Scores:
+    """Every metric with a fresh generator from (seed, its name), so adding one never changes another.
+
+    Those that draw are repeated `repeats` times: the mean is the score, and its standard deviation over the repeats is
+    kept beside it. A metric that does not apply is skipped with a reason; one that fails does not take the others
+    along.
+    """
+    scores = Scores()
+    for name, metric in tqdm(metrics.items(), desc="scoring", unit="metric", leave=False, disable=not progress):
+        began = time.perf_counter()
+        try:
+            results, stochastic = run(name, metric, fixtures, seed, repeats)
+        except Skip as reason:
+            scores.skipped[name] = str(reason)
+            continue
+        except Missing as missing:
+            needed = str(missing.args[0])
+            scores.skipped[name] = REASONS.get(needed, f"there is no {needed}")
+            continue
+        except Exception as error:
+            log.exception("The metric %s failed; the others go on.", name)
+            scores.skipped[name] = f"failed: {type(error).__name__}: {error}"
+            continue
+        seconds = time.perf_counter() - began
+        protocol = constants(metric, {*fixtures, "rng"})
+        protocol["rows"] = protocol.get("rows") or rows_used(metric, fixtures)
+        if stochastic:
+            protocol |= {"seed": seed, "repeats": len(results)}
+        for key, first in results[0].items():
+            if isinstance(first, np.ndarray):
+                scores.arrays.setdefault(name, {})[key] = first
+            elif isinstance(first, bool):
+                protocol[key] = first
+            else:
+                full = f"eval/{name}" if key == "score" else f"eval/{name}/{key}"
+                values = np.array([result[key] for result in results], np.float64)
+                scores.values[full] = float(values.mean())
+                if len(results) > 1:
+                    scores.values[f"{full}/sd"] = float(values.std(ddof=1))
+        scores.protocols[name] = {**protocol, "seconds": round(seconds, 3)}
+    return scores
+
+
+def run(
+    name: str, metric: Callable[..., Result], fixtures: Mapping[str, Callable[[], Any]], seed: int, repeats: int
+) -> tuple[list[Result], bool]:
+    """The results of one metric, and whether it draws at all."""
+    asked: list[int] = []
+
+    def results(repeat: int) -> Result:
+        def rng() -> np.random.Generator:
+            asked.append(repeat)
+            return np.random.default_rng(derive(seed, name, repeat))
+
+        return call(metric, {**fixtures, "rng": rng})
+
+    first = results(0)
+    if not asked:
+        return [first], False
+    return [first, *(results(repeat) for repeat in range(1, repeats))], True
+
+
+def rows_used(metric: Callable[..., Result], fixtures: Mapping[str, Callable[[], Any]]) -> int | None:
+    """How many rows the first array that it asks for has."""
+    for name in inspect.signature(metric).parameters:
+        value = fixtures[name]() if name in fixtures else None
+        if isinstance(value, np.ndarray):
+            return len(value)
+    return None

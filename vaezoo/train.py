@@ -1,0 +1,235 @@
+"""Train one model on one data set: `python -m vaezoo.train model=dipvae dataset=dsprites`.
+
+Composes the configuration, builds what it names, fits, evaluates. `run=DIR` goes on with an interrupted run, in its
+own folder and with its own configuration; further overrides change it, such as a larger `max_batches`.
+"""
+
+import logging
+import math
+import sys
+import time
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+
+from vaezoo import runs
+from vaezoo.config import DIRECTORY, check, check_command_line, flatten
+from vaezoo.errors import UserError, report
+from vaezoo.evaluate import evaluate, show, title_of
+
+if TYPE_CHECKING:
+    from vaezoo.callbacks.clock import Interrupts
+
+log = logging.getLogger(__name__)
+
+
+def train(config: DictConfig) -> dict[str, float]:
+    """Run or resume the job in `config.folder`; returns its final scores.
+
+    The folder is complete also when the run fails: error.txt says why, and what was logged and saved stays.
+    """
+    from vaezoo.callbacks.clock import Interrupted, Interrupts
+
+    folder = Path(config.folder)
+    resuming = (folder / "checkpoints" / "last.ckpt").is_file()
+    runs.write_whole(folder / runs.CONFIG, lambda beside: OmegaConf.save(config, beside, resolve=True))
+    (folder / "error.txt").unlink(missing_ok=True)
+    try:
+        check(config)
+        with Interrupts() as interrupts:
+            return fit_and_evaluate(config, folder, resuming, interrupts)
+    except Interrupted as interrupted:
+        runs.write_text(folder / "error.txt", f"{interrupted}\n")
+        print(f"\n{interrupted}; go on with: python -m vaezoo.train run={shown(folder)}", file=sys.stderr)
+        sys.exit(128 + interrupted.signum)
+    except UserError as error:
+        runs.write_text(folder / "error.txt", f"{error}\n")
+        raise
+    except BaseException:
+        runs.write_text(folder / "error.txt", traceback.format_exc())
+        raise
+
+
+def fit_and_evaluate(
+    config: DictConfig, folder: Path, resuming: bool, interrupts: "Interrupts"
+) -> dict[str, float]:
+    # Imported here, so that --help, --cfg job and a slip on the command line answer without torch.
+    from hydra.utils import instantiate
+    from pytorch_lightning import Trainer, seed_everything
+
+    from vaezoo.callbacks.checkpoints import Checkpoints
+    from vaezoo.callbacks.clock import Clock
+    from vaezoo.callbacks.progress import BudgetBar
+    from vaezoo.callbacks.terms import TermLogger
+    from vaezoo.environment import environment
+
+    began = time.perf_counter()
+    quiet_lightning()
+    seed_everything(config.seed, verbose=False)
+    data = instantiate(config.dataset)
+    data.setup()
+    model = instantiate(config.model)
+    max_batches = budget(config, len(data.rows.train))
+    loggers = {name: instantiate(logger) for name, logger in config.logger.items()}
+
+    clock = Clock(max_batches, config.seed, interrupts)
+    terms = TermLogger(clock, config.log_every)
+    callbacks: list[Any] = [
+        terms,
+        clock,
+        Checkpoints(clock, terms, folder / "checkpoints", **config.callbacks.checkpoints),
+    ]
+    if config.callbacks.progress:
+        callbacks.append(BudgetBar(clock, terms, f"{config.model['_target_'].rpartition('.')[2]} {data.name}"))
+    trainer = make_trainer(config, callbacks, list(loggers.values()))
+    device = trainer.strategy.root_device
+
+    start = 0
+    if resuming:
+        state = runs.load_checkpoint(folder)
+        runs.restore(model, state, folder)
+        start = int(model.batches)
+        loggers["csv"].rewind(start)
+    runs.write_json(folder / "environment.json", environment(config.seed, device_name(device), data.source.identity))
+    code = 1
+    try:
+        if "wandb" in loggers:
+            loggers["wandb"].start(flatten(config))
+        if start < max_batches:
+            checkpoint = folder / "checkpoints" / "last.ckpt" if resuming else None
+            trainer.fit(model, datamodule=data, ckpt_path=checkpoint, weights_only=True)
+        data.place(device)
+        interrupts.now = True  # the weights are safe: what follows can simply be done again
+        scores, pictures = evaluate(
+            model.to(device),
+            data,
+            folder,
+            title=title_of(config),
+            metric=config.metric,
+            figure=config.figure,
+            seed=config.seed,
+        )
+        for logger in loggers.values():
+            logger.log_metrics(scores.values, step=int(model.batches))
+            for name, picture in pictures.items():
+                logger.log_figure(name, picture)
+        code = 0
+    finally:
+        sync = loggers["wandb"].close(code) if "wandb" in loggers else None
+    if scores.values:
+        show(scores, title_of(config))
+    tell(folder, model, time.perf_counter() - began, sync)
+    return scores.values
+
+
+def budget(config: DictConfig, train_images: int) -> int:
+    """Training batches of the whole run."""
+    if config.max_epochs is None:
+        return config.max_batches
+    return config.max_epochs * (train_images // config.dataset.batch_size)
+
+
+def make_trainer(config: DictConfig, callbacks: list[Any], loggers: list[Any]) -> Any:
+    from hydra.errors import InstantiationException
+    from hydra.utils import instantiate
+    from lightning_fabric.utilities.exceptions import MisconfigurationException
+
+    try:
+        return instantiate(
+            config.trainer,
+            callbacks=callbacks,
+            logger=loggers,
+            # The clock stops the run; an epoch ends when the stream does, which is never.
+            max_epochs=-1,
+            val_check_interval=config.val_every,
+            check_val_every_n_epoch=None,
+            num_sanity_val_steps=0,
+            log_every_n_steps=config.log_every,
+            enable_checkpointing=False,
+            enable_progress_bar=config.callbacks.progress,
+            enable_model_summary=False,
+        )
+    except (InstantiationException, MisconfigurationException) as error:
+        cause = error.__cause__ or error
+        reason = str(cause).splitlines()[0] if str(cause) else type(cause).__name__
+        raise UserError(f"trainer: Lightning refuses these flags ({reason}).") from None
+
+
+def quiet_lightning() -> None:
+    """Lightning's notes about loaders and devices do not apply to batches that are made on the device."""
+    import warnings
+
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", module="pytorch_lightning", message=".*(num_workers|does not have many workers).*")
+
+
+def device_name(device: Any) -> str:
+    import torch
+
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else f"cpu, {torch.get_num_threads()} threads"
+
+
+def shown(path: Path) -> Path:
+    """The path as one would type it here."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+def tell(folder: Path, model: Any, seconds: float, sync: str | None) -> None:
+    """The last lines: where to look."""
+    place = shown(folder)
+    print(f"{int(model.batches)} batches, {math.floor(seconds / 60)} min {seconds % 60:.0f} s")
+    print(f"run       {place}")
+    print(f"figures   {place / 'figures'}")
+    print(f"scores    {place / 'metrics.json'}")
+    print(f"again     python -m vaezoo.evaluate run={place} metric=full")
+    if sync:
+        print(f"dashboard {sync.replace(str(folder), str(place))}")
+
+
+@hydra.main(version_base="1.3", config_path=DIRECTORY, config_name="train")
+def job(config: DictConfig) -> dict[str, float]:
+    try:
+        return train(config)
+    except UserError as error:
+        if HydraConfig.get().mode != RunMode.MULTIRUN:
+            report(error)
+        # The other jobs of the sweep go on; Hydra ends with this message and status 1.
+        message = f"vaezoo: {HydraConfig.get().job.override_dirname}: {error}"
+        print(message, file=sys.stderr)
+        raise HydraException(message) from None
+
+
+def resume(arguments: list[str]) -> None:
+    """`run=DIR` and overrides of values: the run's own configuration, changed where it is said."""
+    folder = Path(next(a for a in arguments if a.startswith("run=")).removeprefix("run=")).expanduser().resolve()
+    config = runs.load_config(folder)
+    changes = [argument for argument in arguments if not argument.startswith("run=")]
+    for change in changes:
+        key = change.partition("=")[0]
+        if OmegaConf.select(config, key, default=...) is ... or key.split(".")[0] in ("model", "dataset", "latent"):
+            raise UserError(f"'{change}' cannot be changed when a run goes on; max_batches and trainer flags can.")
+    config.merge_with_dotlist(changes)
+    check(config)
+    train(config)
+
+
+def main() -> None:
+    try:
+        if any(argument.startswith("run=") for argument in sys.argv[1:]):
+            resume(sys.argv[1:])
+        else:
+            check_command_line("train", sys.argv[1:])
+            job()
+    except UserError as error:
+        report(error)
+
+
+if __name__ == "__main__":
+    main()
