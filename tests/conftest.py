@@ -13,6 +13,8 @@ from vaezoo.data.arrays import ImageArrays
 
 os.environ["WANDB_MODE"] = "offline"
 os.environ["WANDB_SILENT"] = "true"
+# Several test processes share the cores; small tensors gain nothing from threads that wait for one another.
+os.environ["OMP_NUM_THREADS"] = "1"
 
 MODELS = sorted(path.stem for path in (Path(DIRECTORY) / "model").glob("*.yaml"))
 

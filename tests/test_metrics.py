@@ -248,6 +248,12 @@ def test_factor_vae_throws_away_informative_codes_on_a_small_scale() -> None:
     assert run(partial(factor_vae, threshold=0.01), mixed)["score"] == 1.0
 
 
+def test_factor_vae_is_judged_on_fresh_votes() -> None:
+    result = run(partial(factor_vae, train=60), noise(30))
+    assert result["train_accuracy"] > 0.5  # sixty votes among thirty codes of noise
+    assert result["score"] == about(1 / K, 0.1)
+
+
 def test_factor_vae_paper_drops_codes_by_their_divergence() -> None:
     # A collapsed code (mean near 0, σ = 1) that follows the first factor exactly, beside one that really encodes it.
     codes = np.hstack([LINEAR, 0.01 * LINEAR[:, :1]])
@@ -285,6 +291,12 @@ def test_sap_discrete_on_a_factor_of_two_levels() -> None:
     result = run(partial(sap_discrete, train=4000, test=2000), codes, factors)
     assert result["accuracy"][0, 0] == 1.0
     assert result["score"] == about(0.5, 0.05)
+    # Classes weigh the same however rare: noise is right half the time, where "always the same" is right in 9 of 10.
+    rare = (np.arange(len(factors)) % 10 == 0)[:, None].astype(int)
+    assert run(sap_discrete, noise(2, len(factors)), rare)["accuracy"] == about(0.5, 0.25)
+    # Judged on rows of its own, seven of them.
+    few = 7 * run(partial(sap_discrete, test=7), noise(5, len(factors)), factors)["accuracy"]
+    np.testing.assert_allclose(few, np.round(few), atol=1e-9)
 
 
 # Invariants
@@ -460,6 +472,8 @@ def test_groups_of_an_irregular_table() -> None:
     batches = factors[groups.batches(rng, np.full(3000, 2), 5)][:, :, 2]
     assert (batches == batches[:, :1]).all()
     assert p_uniform(np.searchsorted([0, 2, 3, 4], batches[:, 0]), 4) > 1e-4  # levels that occur, none of them more
+    first = factors[groups.batches(rng, np.zeros(3000, dtype=np.int64), 1)][:, 0, 0]
+    assert p_uniform(first, 3) > 1e-4  # one of the levels, not the level of one of the rows
     a, _ = groups.pairs(rng, np.zeros(3000, dtype=np.int64), 5)
     assert p_uniform(a, len(factors)) > 1e-4
 
@@ -674,6 +688,8 @@ def test_posteriors_narrower_than_any_grid_leave_the_information_of_the_means() 
     result = run(mig_exact, np.hstack([LINEAR, np.full((len(LINEAR), 1), 3.0)]), sigma=1e-30)
     assert result["score"] == close(1)
     np.testing.assert_allclose(result["information"][-1], 0, atol=1e-9)
+    whole, given = aggregate.binned(LINEAR[:, 3], np.full(len(LINEAR), 1e-20), FACTORS, np.array(SIZES))
+    np.testing.assert_allclose(whole - given, [0, 0, 0, np.log(SIZES[3])], atol=1e-9)
 
 
 def test_mig_exact_weighs_levels_by_how_often_they_occur() -> None:
@@ -743,6 +759,9 @@ def test_the_active_total_correlation_is_finite() -> None:
     twice = gaussian_total_correlation(np.hstack([codes, codes]))
     assert twice["score"] == float("inf")
     assert twice["active"] > 20
+    for seed in range(5):  # seven codes that are mixtures of four, so that rounding hides the rank
+        mixed = SMOOTH @ np.random.default_rng(seed).normal(size=(4, 7))
+        assert gaussian_total_correlation(mixed)["score"] == float("inf")
     nothing = gaussian_total_correlation(np.zeros((10, 3)))
     assert (nothing["active"], nothing["active_dims"]) == (0, 0)
 

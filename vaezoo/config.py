@@ -5,6 +5,7 @@ answer in one or two lines what is wrong, where, and what is allowed.
 """
 
 import hashlib
+import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from fnmatch import fnmatchcase
@@ -219,11 +220,7 @@ def check_command_line(config_name: str, arguments: Sequence[str]) -> None:
     """Refuse a command line that no job can follow, before Hydra makes a folder. Each value of a sweep is tried."""
     if any(argument.startswith(OTHER_CONFIGURATION) for argument in arguments):
         return  # `check` still sees the composed result
-    lines = [argument for argument in arguments if not argument.startswith("-") and re.search("[=~]", argument)]
-    try:
-        overrides = OverridesParser.create().parse_overrides(lines)
-    except OverrideParseException as error:
-        raise UserError(f"'{error.override}' cannot be read as key=value ({str(error).splitlines()[0]}).") from None
+    overrides = parse_overrides(arguments)
     choices = [override for override in overrides if is_group(override)]
     with initialize_config_dir(DIRECTORY, version_base="1.3"):
         base = compose_or_refuse(config_name, [plain(override) for override in choices])
@@ -232,21 +229,30 @@ def check_command_line(config_name: str, arguments: Sequence[str]) -> None:
                 check_key(override, base)
         first = [plain(override) for override in overrides]
         check(compose_or_refuse(config_name, first))
-        for position, override in enumerate(overrides):
-            if override.is_sweep_override() and override.is_choice_sweep():
+        for override in overrides:
+            if override.is_choice_sweep():
                 for value in list(override.sweep_string_iterator())[1:]:
-                    line = [*first[:position], f"{override.input_line.split('=')[0]}={value}", *first[position + 1 :]]
-                    check(compose_or_refuse(config_name, line))
+                    check(compose_or_refuse(config_name, [*first, assignment(override, value)]))
+
+
+def parse_overrides(arguments: Sequence[str]) -> list[Override]:
+    """The arguments that set something; flags and their values are Hydra's."""
+    lines = [argument for argument in arguments if not argument.startswith("-") and re.search("[=~]", argument)]
+    try:
+        return OverridesParser.create().parse_overrides(lines)
+    except OverrideParseException as error:
+        raise UserError(f"'{error.override}' cannot be read as key=value ({str(error).splitlines()[0]}).") from None
 
 
 def plain(override: Override) -> str:
     """The override as a single run would be given it: of a sweep, its first value."""
-    line = override.input_line or ""
-    if not override.is_sweep_override():
-        return line
-    if not override.is_choice_sweep():
-        return f"{line.split('=')[0]}={override.value().start}" if override.is_range_sweep() else line
-    return f"{line.split('=')[0]}={next(iter(override.sweep_string_iterator()))}"
+    if override.is_choice_sweep() or override.is_range_sweep():
+        return assignment(override, next(iter(override.sweep_string_iterator())))
+    return override.input_line or ""
+
+
+def assignment(override: Override, value: str) -> str:
+    return f"{(override.input_line or '').partition('=')[0]}={value}"
 
 
 def is_group(override: Override) -> bool:
@@ -256,7 +262,7 @@ def is_group(override: Override) -> bool:
 def check_key(override: Override, base: DictConfig) -> None:
     """The key of a value override must exist, whatever Hydra's `+` would add to our own groups."""
     key = override.key_or_group
-    head, _, last = key.rpartition(".")
+    head = key.rpartition(".")[0]
     if key.startswith("hydra.") or key.split(".")[0] == "hydra":
         return
     closed = head.split(".")[0] in CLOSED
@@ -269,7 +275,8 @@ def check_key(override: Override, base: DictConfig) -> None:
         return
     options = [name for name in [*known, *groups()] if "_target_" not in name]
     inside = [name for name in options if name.rpartition(".")[0] == head]
-    hint = nearest(key, options) or (f" {head} has {', '.join(n.rpartition('.')[2] for n in inside)}." if inside else "")
+    listed = f" {head} has {', '.join(name.rpartition('.')[2] for name in inside)}." if inside else ""
+    hint = nearest(key, options) or listed
     raise UserError(f"'{key}' is not a key of this configuration.{hint}")
 
 
@@ -302,6 +309,24 @@ def folder_name(overrides: str) -> str:
     return name
 
 
+SWEPT = "VAEZOO_SWEPT"  # an environment variable, so that the workers of any launcher know it
+
+
+def job_name() -> str:
+    """The overrides that tell this job from the others of its sweep; of a single run all of them."""
+    hydra = HydraConfig.get()
+    overrides = list(hydra.overrides.task)
+    swept = os.environ.get(SWEPT, "").split()
+    if hydra.mode == RunMode.MULTIRUN and swept:
+        overrides = [override for override in overrides if override.partition("=")[0].lstrip("+~") in swept]
+    return ",".join(overrides)
+
+
+def swept_keys(arguments: Sequence[str]) -> list[str]:
+    """Keys that the command line gives several values."""
+    return [override.key_or_group for override in parse_overrides(arguments) if override.is_sweep_override()]
+
+
 def sweep_name() -> str | None:
     """What the jobs of one multirun have in common: the last two parts of its folder; None for a single run."""
     hydra = HydraConfig.get()
@@ -309,4 +334,5 @@ def sweep_name() -> str | None:
 
 
 OmegaConf.register_new_resolver("folder_name", folder_name, replace=True)
+OmegaConf.register_new_resolver("job_name", lambda *_: job_name(), replace=True)
 OmegaConf.register_new_resolver("sweep_name", lambda *_: sweep_name(), replace=True)

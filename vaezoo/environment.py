@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("vaezoo", "torch", "pytorch-lightning", "torchmetrics", "hydra-core", "omegaconf", "wandb")
+PACKAGES: tuple[str, ...] = ("vaezoo", "torch", "pytorch-lightning", "torchmetrics", "hydra-core", "omegaconf", "wandb")
 PACKAGES += ("numpy", "scipy", "scikit-learn", "matplotlib")
 
 

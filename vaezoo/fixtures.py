@@ -1,7 +1,7 @@
 """Calls a function with the arguments that its parameters name, as pytest hands out fixtures."""
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 
@@ -26,7 +26,7 @@ def call(function: Callable[..., Any], fixtures: Mapping[str, Callable[[], Any]]
     return function(**arguments)
 
 
-def constants(function: Callable[..., Any], fixtures: Mapping[str, Any]) -> dict[str, Any]:
+def constants(function: Callable[..., Any], fixtures: Collection[str]) -> dict[str, Any]:
     """The remaining parameters of `function` and their values: the constants of its protocol."""
     return {
         name: parameter.default

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -38,7 +39,8 @@ class LatentTable:
 
     def save(self, path: Path, **identity: str) -> None:
         arrays = {field.name: getattr(self, field.name) for field in fields(self)}
-        np.savez(path, **arrays, **{f"identity_{key}": np.array(value) for key, value in identity.items()})
+        arrays |= {f"identity_{key}": np.array(value) for key, value in identity.items()}
+        np.savez(path, **arrays)
 
     @classmethod
     def load(cls, path: Path, **identity: str) -> "LatentTable | None":
@@ -48,7 +50,7 @@ class LatentTable:
                 if any(str(file.get(f"identity_{key}")) != value for key, value in identity.items()):
                     return None
                 return cls(**{field.name: file[field.name] for field in fields(cls)})
-        except (OSError, ValueError, KeyError):
+        except (OSError, ValueError, KeyError, BadZipFile):
             return None
 
 

@@ -32,7 +32,7 @@ def figure_fixtures(
     # Most informative latents first; an autoencoder has no KL and keeps its order.
     order = np.arange(table.codes.shape[1]) if kl is None else np.argsort(-kl)
     shown = outputs.shown(images)
-    base = shown[:1]
+    base = shown[len(shown) // 2 : len(shown) // 2 + 1]  # away from the corner of a factor grid
 
     def values() -> np.ndarray:
         chosen = traversal_values(traversal, table.codes[table.held_out])

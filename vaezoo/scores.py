@@ -68,17 +68,20 @@ def evaluate_metrics(
             scores.skipped[name] = f"failed: {type(error).__name__}: {error}"
             continue
         seconds = time.perf_counter() - began
-        protocol = constants(metric, {*fixtures, "rng"})
+        protocol = constants(metric, [*fixtures, "rng"])
         protocol["rows"] = protocol.get("rows") or rows_used(metric, fixtures)
         if stochastic:
             protocol |= {"seed": seed, "repeats": len(results)}
-        for key, first in results[0].items():
+        first_result = results[0]
+        for key, first in first_result.items():
             if isinstance(first, np.ndarray):
                 scores.arrays.setdefault(name, {})[key] = first
             elif isinstance(first, bool):
                 protocol[key] = first
             else:
-                full = f"eval/{name}" if key == "score" else f"eval/{name}/{key}"
+                # A metric without a "score" reports several quantities of equal rank, each under its own name.
+                nested = f"{name}/{key}" if "score" in first_result else key
+                full = f"eval/{name if key == 'score' else nested}"
                 values = np.array([result[key] for result in results], np.float64)
                 scores.values[full] = float(values.mean())
                 if len(results) > 1:

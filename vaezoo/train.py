@@ -6,6 +6,7 @@ own folder and with its own configuration; further overrides change it, such as 
 
 import logging
 import math
+import os
 import sys
 import time
 import traceback
@@ -14,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
+from hydra.errors import CompactHydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from vaezoo import runs
-from vaezoo.config import DIRECTORY, check, check_command_line, flatten
+from vaezoo.config import DIRECTORY, SWEPT, check, check_command_line, flatten, job_name, swept_keys
 from vaezoo.errors import UserError, report
 from vaezoo.evaluate import evaluate, show, title_of
 
@@ -56,12 +57,10 @@ def train(config: DictConfig) -> dict[str, float]:
         raise
 
 
-def fit_and_evaluate(
-    config: DictConfig, folder: Path, resuming: bool, interrupts: "Interrupts"
-) -> dict[str, float]:
+def fit_and_evaluate(config: DictConfig, folder: Path, resuming: bool, interrupts: "Interrupts") -> dict[str, float]:
     # Imported here, so that --help, --cfg job and a slip on the command line answer without torch.
     from hydra.utils import instantiate
-    from pytorch_lightning import Trainer, seed_everything
+    from pytorch_lightning import seed_everything
 
     from vaezoo.callbacks.checkpoints import Checkpoints
     from vaezoo.callbacks.clock import Clock
@@ -162,12 +161,13 @@ def make_trainer(config: DictConfig, callbacks: list[Any], loggers: list[Any]) -
 
 
 def quiet_lightning() -> None:
-    """Lightning's notes about loaders and devices do not apply to batches that are made on the device."""
+    """Lightning's notes about devices and loaders do not apply to batches that are made on the device."""
     import warnings
 
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
-    warnings.filterwarnings("ignore", module="pytorch_lightning", message=".*(num_workers|does not have many workers).*")
+    warnings.filterwarnings("ignore", module="pytorch_lightning", message=".*workers.*")
+    warnings.filterwarnings("ignore", module="pytorch_lightning", category=FutureWarning)
 
 
 def device_name(device: Any) -> str:
@@ -201,9 +201,9 @@ def job(config: DictConfig) -> dict[str, float]:
         if HydraConfig.get().mode != RunMode.MULTIRUN:
             report(error)
         # The other jobs of the sweep go on; Hydra ends with this message and status 1.
-        message = f"vaezoo: {HydraConfig.get().job.override_dirname}: {error}"
+        message = f"vaezoo: {job_name()}: {error}"
         print(message, file=sys.stderr)
-        raise HydraException(message) from None
+        raise CompactHydraException(message) from None
 
 
 def resume(arguments: list[str]) -> None:
@@ -226,6 +226,7 @@ def main() -> None:
             resume(sys.argv[1:])
         else:
             check_command_line("train", sys.argv[1:])
+            os.environ[SWEPT] = " ".join(swept_keys(sys.argv[1:]))
             job()
     except UserError as error:
         report(error)

@@ -1,6 +1,7 @@
 """The clock of a training run: seeds every batch, stops at the budget, and stops early when asked to."""
 
 import signal
+import threading
 from types import FrameType
 from typing import Any
 
@@ -32,12 +33,19 @@ class Interrupts:
 
     def __enter__(self) -> "Interrupts":
         self.received = None
-        self.previous = {number: signal.signal(number, self.receive) for number in self.SIGNALS}
+        self.previous = {number: signal.getsignal(number) for number in self.SIGNALS}
+        self.install()
         return self
 
+    def install(self) -> None:
+        if threading.current_thread() is threading.main_thread():  # Python allows handlers there alone
+            for number in self.SIGNALS:
+                signal.signal(number, self.receive)
+
     def __exit__(self, *_: object) -> None:
-        for number, handler in self.previous.items():
-            signal.signal(number, handler)
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in self.previous.items():
+                signal.signal(number, handler)
 
     def receive(self, signum: int, _: FrameType | None) -> None:
         if self.now or self.received is not None:
@@ -63,7 +71,9 @@ class Clock(Callback):
         self.batches = 0
 
     def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
-        self.batches = int(module.batches)
+        # Lightning has put its own handler around ours; it would end the run with status 0 and no checkpoint.
+        self.interrupts.install()
+        self.batches = int(module.batches)  # type: ignore[arg-type]
         # Lightning counts from 0 after a resume too; told where we are, it validates at the same batches as before.
         trainer.fit_loop.epoch_loop.batch_progress.total.ready = self.batches
 

@@ -18,7 +18,7 @@ from vaezoo.seeds import derive
 class Batch(NamedTuple):
     images: Tensor  # (B, C, H, W) float32 in [0, 1]
     labels: Tensor | None  # (B,) int64
-    index: Tensor  # (B,) rows of the data set
+    rows: Tensor  # (B,) int64, which images of the data set
 
 
 class Split(NamedTuple):
@@ -143,10 +143,10 @@ class ImageDataModule(LightningDataModule):
             labels = self.source.labels
             self.labels = None if labels is None else torch.from_numpy(labels.astype(np.int64)).to(device)
 
-    def batch(self, index: Tensor) -> Batch:
+    def batch(self, rows: Tensor) -> Batch:
         assert self.store is not None, "place() comes first"
-        labels = None if self.labels is None else self.labels[index.to(self.labels.device)]
-        return Batch(self.store[index], labels, index)
+        labels = None if self.labels is None else self.labels[rows.to(self.labels.device)]
+        return Batch(self.store[rows], labels, rows)
 
     def batches(self, rows: np.ndarray, batch_size: int) -> RowBatches:
         """The given rows once, in order; evaluation reads through this."""
@@ -155,7 +155,7 @@ class ImageDataModule(LightningDataModule):
     def train_dataloader(self) -> TrainingStream:
         assert self.trainer is not None
         self.place(self.trainer.strategy.root_device)
-        model = self.trainer.lightning_module
+        model: Any = self.trainer.lightning_module
         return TrainingStream(self.batch, self.rows.train, self.batch_size, self.seed, lambda: int(model.batches))
 
     def val_dataloader(self) -> RowBatches | list[RowBatches]:

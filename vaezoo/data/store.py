@@ -62,5 +62,3 @@ def _fits(images: Tensor, device: torch.device) -> bool:
         return True
     free, _ = torch.cuda.mem_get_info(device)
     return images.numel() < free / 2
-
-

@@ -53,13 +53,13 @@ class CSVFile(Logger):
             self.write_all()
         else:
             with self.path.open("a", newline="") as file:
-                csv.DictWriter(file, self.columns, restval="").writerow(row)
+                csv.DictWriter(file, self.columns, restval="", lineterminator="\n").writerow(row)
 
     def write_all(self) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         beside = self.path.with_suffix(".partial")
         with beside.open("w", newline="") as file:
-            writer = csv.DictWriter(file, self.columns, restval="")
+            writer = csv.DictWriter(file, self.columns, restval="", lineterminator="\n")
             writer.writeheader()
             writer.writerows(self.rows)
         beside.replace(self.path)

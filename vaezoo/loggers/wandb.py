@@ -1,7 +1,7 @@
 """Weights & Biases as a mirror of the run folder: it never asks, never waits and never stops a run."""
 
-import netrc
 import logging
+import netrc
 import os
 import secrets
 import socket
@@ -17,7 +17,7 @@ from pytorch_lightning.loggers import Logger
 log = logging.getLogger(__name__)
 
 
-def choose_mode(timeout: float = 3.0) -> str:
+def choose_mode(timeout: float = 3.0) -> Any:
     """WANDB_MODE where it is set; else "online" with credentials and a server that answers; else "offline".
 
     wandb itself waits 90 seconds for a server that it cannot reach and then fails, so the question is asked first.
@@ -53,7 +53,7 @@ class WandB(Logger):
     def __init__(self, folder: str | Path, project: str, name: str, group: str | None, entity: str | None = None):
         super().__init__()
         self.folder = Path(folder)
-        self.init = {"project": project, "name": name or None, "group": group, "entity": entity}
+        self.init: dict[str, Any] = {"project": project, "name": name or None, "group": group, "entity": entity}
         self.run: Any = None
         self.broken = False
 

@@ -7,6 +7,7 @@ Burgess et al. (2018).
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 from torch import Tensor, nn
 
@@ -54,7 +55,7 @@ class ConvDecoder(nn.Module):
         self.bottom = bottom_shape(image_shape, channels[0], len(channels))
         self.dense = nn.Sequential(mlp([latent_dim, *hidden, math.prod(self.bottom)], "relu"), nn.ReLU())
         layers: list[nn.Module] = []
-        for inputs, outputs in zip(channels[:-1], channels[1:], strict=True):
+        for inputs, outputs in pairwise(channels):
             layers += [nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1), nn.ReLU()]
         layers.append(nn.ConvTranspose2d(channels[-1], image_shape[0], 4, stride=2, padding=1))
         self.convolutions = nn.Sequential(*layers)

@@ -1,0 +1,100 @@
+"""Imports point one way. A new arrow is a decision: it is written here first."""
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "vaezoo"
+
+# part of vaezoo: (parts of ours that it may import, besides itself; the outside world it may import)
+ALLOWED: dict[str, tuple[set[str], set[str]]] = {
+    "errors": (set(), set()),
+    "seeds": (set(), {"numpy"}),
+    "fixtures": (set(), set()),
+    "environment": (set(), set()),
+    "losses": (set(), {"torch"}),
+    "networks": (set(), {"torch"}),
+    "latents": (set(), {"torch"}),
+    "likelihoods": (set(), {"torch"}),
+    "models": ({"losses"}, {"torch", "pytorch_lightning"}),
+    "data/arrays": (set(), {"numpy"}),
+    "data/sources": ({"data/arrays", "errors"}, {"numpy", "sklearn", "tqdm"}),
+    "data/store": (set(), {"numpy", "torch"}),
+    "data/module": ({"data/arrays", "data/store", "errors", "seeds"}, {"numpy", "torch", "pytorch_lightning"}),
+    "metrics": (set(), {"numpy", "scipy", "sklearn"}),
+    "figures": ({"errors"}, {"numpy", "scipy", "matplotlib"}),
+    "callbacks": ({"errors", "seeds"}, {"torch", "pytorch_lightning", "tqdm"}),
+    "loggers": (set(), {"numpy", "pytorch_lightning", "wandb"}),
+    "config": ({"errors"}, {"hydra", "omegaconf"}),
+    "runs": ({"errors"}, {"numpy", "torch", "omegaconf"}),
+    "outputs": ({"seeds"}, {"numpy", "torch", "tqdm"}),
+    "scores": ({"fixtures", "metrics", "seeds"}, {"numpy", "tqdm"}),
+    "pictures": ({"figures", "fixtures", "outputs", "runs"}, {"numpy", "matplotlib"}),
+    "evaluate": (
+        {"config", "errors", "outputs", "pictures", "runs", "scores"},
+        {"hydra", "omegaconf", "torch", "rich"},
+    ),
+    "report": ({"config", "errors", "runs"}, {"hydra", "omegaconf", "numpy"}),
+    "train": (
+        {"callbacks", "config", "environment", "errors", "evaluate", "runs"},
+        {"hydra", "omegaconf", "torch", "pytorch_lightning", "lightning_fabric"},
+    ),
+}
+
+# What `--cfg job` and a slip on the command line load, and what must not be loaded with it.
+LIGHT = ("train", "evaluate", "report", "config", "runs", "errors")
+HEAVY = {"torch", "pytorch_lightning", "lightning_fabric", "sklearn", "matplotlib", "wandb", "scipy"}
+
+
+def part_of(module: str) -> str:
+    """vaezoo.data.sources.digits -> data/sources; vaezoo.models.vae -> models."""
+    names = module.split(".")[1:]
+    return "/".join(names[:2]) if names[:1] == ["data"] else names[0] if names else ""
+
+
+def imports(path: Path, *, at_import: bool = False) -> set[str]:
+    """Modules that a file imports; with `at_import` only those that its own import needs."""
+    tree = ast.parse(path.read_text())
+    nodes = list(ast.walk(tree)) if not at_import else [n for n in tree.body if not isinstance(n, ast.If)]
+    found = set()
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            # `from vaezoo import runs` names a module, `from vaezoo.errors import UserError` does not.
+            ours = node.module == "vaezoo"
+            found |= {f"vaezoo.{alias.name}" for alias in node.names} if ours else {node.module}
+    return found
+
+
+FILES = [path for path in sorted(PACKAGE.rglob("*.py")) if path.name != "__init__.py"]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_point_one_way(path):
+    part = part_of(".".join(["vaezoo", *path.relative_to(PACKAGE).with_suffix("").parts]))
+    assert part in ALLOWED, f"{part} is new: say in ALLOWED what it may import"
+    ours, outside = ALLOWED[part]
+    for module in imports(path):
+        top = module.split(".")[0]
+        if top == "vaezoo":
+            assert part_of(module) in ours | {part}, f"{path.name} imports {module}"
+        elif top not in sys.stdlib_module_names:
+            assert top in outside, f"{path.name} imports {top}"
+
+
+@pytest.mark.parametrize("part", LIGHT)
+def test_entry_points_start_without_heavy_libraries(part):
+    tops = {module.split(".")[0] for module in imports(PACKAGE / f"{part}.py", at_import=True)}
+    assert not tops & HEAVY
+
+
+def test_wandb_is_named_in_one_module_only():
+    assert [path.name for path in FILES if "wandb" in {m.split(".")[0] for m in imports(path)}] == ["wandb.py"]
+
+
+def test_initial_files_of_packages_import_nothing():
+    for path in PACKAGE.rglob("__init__.py"):
+        assert imports(path) == set(), path

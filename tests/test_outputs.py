@@ -1,0 +1,215 @@
+"""Evaluation: one encoding pass, metrics by the names of their parameters, figures from what is already there."""
+
+import json
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from omegaconf import OmegaConf
+
+from tests.conftest import build_model, compose_train, squares
+from tests.test_data import module as data_module
+from vaezoo.evaluate import evaluate
+from vaezoo.fixtures import Missing, call, constants
+from vaezoo.metrics.protocol import Skip
+from vaezoo.outputs import LatentTable, Outputs, choose_rows, encode, fingerprint
+from vaezoo.scores import evaluate_metrics
+
+PARTS = ("dataset.shape=[1,16,16]", "network=mlpk", "metric=none", "figure=none", "logger=csv", "latent.dim=4")
+
+
+@pytest.fixture
+def told():
+    data = data_module(squares)
+    model = build_model("model=vae", *PARTS)
+    table = encode(model, data, rows=None, test_rows=None, seed=0, batch_size=50, progress=False)
+    return Outputs(model, data, table, "a title")
+
+
+def count_images(model) -> list[int]:
+    """Batch sizes that reach the encoder from now on."""
+    seen: list[int] = []
+    model.encoder.register_forward_pre_hook(lambda _, inputs: seen.append(len(inputs[0])))
+    return seen
+
+
+def test_each_image_is_encoded_once(tmp_path):
+    data, model = data_module(squares), build_model("model=vae", *PARTS)
+    seen = count_images(model)
+    metric = OmegaConf.create({"scores": {}, "rows": 120, "test_rows": 10, "seeds": 3})
+    full = compose_train("metric=fast", "figure=default")
+    metric.scores = full.metric.scores
+    options = {"title": "t", "metric": metric, "figure": full.figure, "seed": 0, "batch_size": 32}
+    scores, pictures = evaluate(model, data, tmp_path, **options)
+    table = np.load(tmp_path / "latents.npz")
+    assert sum(seen) == len(table["index"]) == len(np.unique(table["index"]))
+    assert len(scores.values) > 20
+    assert "traversals" in pictures
+    evaluate(model, data, tmp_path, **options)
+    assert sum(seen) == len(table["index"]), "the second evaluation reads the table"
+    model.encoder.layers[0].weight.data.add_(0.1)
+    evaluate(model, data, tmp_path, **options)
+    assert sum(seen) == 2 * len(table["index"]), "other weights need another table"
+
+
+def test_the_table_holds_what_the_model_says(told):
+    table, data, model = told.table, told.data, told.model
+    x = data.batch(torch.arange(192)).images
+    model.eval()
+    with torch.no_grad():
+        q = model.encode(x)
+        error = (x - model.decode(q.mean).mean).square().flatten(1).sum(1)
+    np.testing.assert_allclose(table.codes, q.mean, atol=1e-6)
+    np.testing.assert_allclose(table.logvars, q.logvar, atol=1e-6)
+    test = table.held_out
+    assert np.array_equal(table.index[test], data.rows.test)
+    np.testing.assert_allclose(table.squared_error[test], error[test], rtol=1e-5)
+    assert np.isnan(table.squared_error[~test]).all()
+    assert np.array_equal(table.factors, data.source.factors)
+
+
+def test_chosen_rows_are_random_sorted_and_seeded():
+    test = np.arange(0, 1000, 10)
+    scored, held_out = choose_rows(1000, test, 50, 20, seed=0)
+    assert len(np.unique(scored)) == 50
+    assert len(np.unique(held_out)) == 20
+    assert set(held_out) <= set(test)
+    assert (np.diff(scored) > 0).all()
+    assert np.array_equal(scored, choose_rows(1000, test, 50, 20, seed=0)[0])
+    assert not np.array_equal(scored, choose_rows(1000, test, 50, 20, seed=1)[0])
+    everything, all_test = choose_rows(1000, test, None, None, seed=0)
+    assert len(everything) == 1000
+    assert np.array_equal(all_test, test)
+
+
+def test_evaluation_leaves_the_callers_randomness_and_mode_alone(told):
+    told.model.train()
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    encode(told.model, told.data, rows=10, test_rows=5, seed=0, progress=False)
+    told.samples(4)
+    assert torch.equal(torch.rand(3), expected)
+    assert told.model.training
+
+
+def test_same_seed_same_table(told):
+    again = encode(told.model, told.data, rows=None, test_rows=None, seed=0, batch_size=50, progress=False)
+    other = encode(told.model, told.data, rows=None, test_rows=None, seed=1, batch_size=50, progress=False)
+    test = told.table.held_out
+    assert np.array_equal(again.log_likelihood[test], told.table.log_likelihood[test])
+    assert not np.array_equal(other.log_likelihood[test], told.table.log_likelihood[test])
+    assert np.array_equal(other.squared_error[test], told.table.squared_error[test])
+
+
+def test_tables_are_read_back_only_by_their_identity(told, tmp_path):
+    path = tmp_path / "latents.npz"
+    told.table.save(path, checkpoint="abc")
+    back = LatentTable.load(path, checkpoint="abc")
+    assert back is not None
+    assert np.array_equal(back.codes, told.table.codes)
+    assert LatentTable.load(path, checkpoint="abd") is None
+    path.write_bytes(path.read_bytes()[:500])
+    assert LatentTable.load(path, checkpoint="abc") is None
+
+
+def test_fingerprint_follows_the_weights():
+    model = build_model("model=vae", *PARTS)
+    first = fingerprint(model.state_dict())
+    assert first == fingerprint(build_model("model=vae", *PARTS).state_dict())
+    model.encoder.layers[0].bias.data[0] += 1e-6
+    assert first != fingerprint(model.state_dict())
+
+
+def test_traversal_changes_one_latent_at_a_time(told):
+    base, dims = np.array([0.1, 0.2, 0.3, 0.4]), np.array([2, 0])
+    images = told.traversal(base, dims, np.array([-1.0, 0.0, 5.0]))
+    assert images.shape == (2, 3, 1, 16, 16)
+    np.testing.assert_allclose(images[1, 2], told.decode(np.array([[5.0, 0.2, 0.3, 0.4]]))[0], atol=1e-6)
+    own = told.traversal(base, dims, np.array([[1.0, 2.0], [3.0, 4.0]]))
+    np.testing.assert_allclose(own[0, 1], told.decode(np.array([[0.1, 0.2, 2.0, 0.4]]))[0], atol=1e-6)
+
+
+def test_kl_per_dim_is_that_of_the_held_out_images(told):
+    rows = told.table.held_out
+    mean, logvar = told.table.codes[rows].astype(float), told.table.logvars[rows].astype(float)
+    expected = [(0.5 * (m**2 + np.exp(v) - v - 1)).mean() for m, v in zip(mean.T, logvar.T, strict=True)]
+    np.testing.assert_allclose(told.kl_per_dim, expected)
+
+
+# ---- calling metrics -------------------------------------------------------------------------------------------
+
+
+def test_functions_are_given_what_their_parameters_name():
+    def metric(codes, rng, labels=None, *, bins=20):
+        return codes, rng, labels, bins
+
+    fixtures = {"codes": lambda: 1, "rng": lambda: 2, "labels": lambda: None}
+    assert call(metric, fixtures) == (1, 2, None, 20)
+    assert call(partial(metric, bins=5), {**fixtures, "labels": lambda: 3}) == (1, 2, 3, 5)
+    assert constants(partial(metric, bins=5), fixtures) == {"bins": 5}
+    with pytest.raises(Missing, match="codes"):
+        call(metric, {"rng": lambda: 2, "codes": lambda: None})
+
+
+def drawing(codes, rng, *, times=2):
+    return {"score": float(rng.random() * times), "fact": True, "matrix": codes}
+
+
+def plain(codes):
+    return {"mean": float(codes.mean()), "count": 3}
+
+
+def test_scores_carry_their_protocol():
+    codes = np.ones((7, 2))
+    metrics = {"drawing": partial(drawing, times=5), "plain": plain}
+    scores = evaluate_metrics(metrics, {"codes": lambda: codes}, seed=4, repeats=3, progress=False)
+    assert set(scores.values) == {"eval/drawing", "eval/drawing/sd", "eval/mean", "eval/count"}
+    protocol = scores.protocols["drawing"]
+    assert {k: protocol[k] for k in ("times", "rows", "seed", "repeats", "fact")} == {
+        "times": 5,
+        "rows": 7,
+        "seed": 4,
+        "repeats": 3,
+        "fact": True,
+    }
+    assert protocol["seconds"] >= 0
+    assert "seed" not in scores.protocols["plain"]
+    assert scores.arrays["drawing"]["matrix"] is codes
+
+
+def test_repeats_are_independent_and_other_metrics_do_not_disturb_them():
+    fixtures = {"codes": lambda: np.ones((7, 2))}
+    alone = evaluate_metrics({"a": drawing}, fixtures, seed=0, repeats=2, progress=False)
+    beside = evaluate_metrics({"b": drawing, "a": drawing}, fixtures, seed=0, repeats=2, progress=False)
+    assert alone.values["eval/a"] == beside.values["eval/a"] != beside.values["eval/b"]
+    assert alone.values["eval/a/sd"] > 0
+
+
+def test_what_does_not_apply_or_fails_is_skipped_with_a_reason(caplog):
+    def declines(codes):
+        raise Skip("only one code")
+
+    def needs(factors):
+        raise AssertionError
+
+    def fails(codes):
+        raise ZeroDivisionError("oops")
+
+    metrics = {"declines": declines, "needs": needs, "fails": fails, "plain": plain}
+    scores = evaluate_metrics(metrics, {"codes": lambda: np.ones((3, 2))}, seed=0, repeats=1, progress=False)
+    assert scores.skipped == {
+        "declines": "only one code",
+        "needs": "the data set has no ground-truth factors",
+        "fails": "failed: ZeroDivisionError: oops",
+    }
+    assert scores.values["eval/mean"] == 1
+    assert "fails" in caplog.text
+
+
+def test_infinite_scores_are_written_as_text(tmp_path):
+    from vaezoo.runs import write_json
+
+    write_json(tmp_path / "x.json", {"a": float("inf"), "b": [np.float32(1.5), float("nan")], "c": np.int64(2)})
+    assert json.loads((tmp_path / "x.json").read_text()) == {"a": "inf", "b": [1.5, "nan"], "c": 2}
