@@ -117,6 +117,7 @@ RULES: dict[str, Rule] = {
     "dataset.name": text,
     "dataset.shape": sizes,
     "dataset.path": optional(existing_path),
+    "dataset.md5": optional(text),
     "dataset.size": integer(1),
     "dataset.batch_size": integer(1),
     "dataset.split": choice("random90", "all"),

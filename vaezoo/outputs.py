@@ -36,6 +36,7 @@ class LatentTable:
     squared_error: np.ndarray  # (N,) sums over pixels, decoder mean at z = codes
     absolute_error: np.ndarray
     cross_entropy: np.ndarray
+    rec_floor: np.ndarray  # the least that -log_likelihood can be, where the likelihood has such a bound; else NaN
 
     def save(self, path: Path, **identity: str) -> None:
         arrays = {field.name: getattr(self, field.name) for field in fields(self)}
@@ -97,7 +98,7 @@ def encode(
     dim = model.latent.dim
     codes = np.empty((len(index), dim), np.float32)
     logvars: np.ndarray | None = None
-    errors = np.full((4, len(index)), np.nan)
+    errors = np.full((5, len(index)), np.nan)
 
     was_training = model.training
     model.eval()
@@ -131,11 +132,12 @@ def encode(
         squared_error=errors[1],
         absolute_error=errors[2],
         cross_entropy=errors[3],
+        rec_floor=errors[4],
     )
 
 
 def image_errors(model: Any, mean: Tensor, z: Tensor, x: Tensor) -> np.ndarray:
-    """(4, B): log p(x|z) at the sample z, then squared, absolute error and cross-entropy at the posterior mean."""
+    """(5, B): log p(x|z) at the sample z; squared, absolute error, cross-entropy at the posterior mean; the floor."""
     p = model.decode(mean)
     difference = (x - p.mean).flatten(1)
     rows = [
@@ -143,6 +145,7 @@ def image_errors(model: Any, mean: Tensor, z: Tensor, x: Tensor) -> np.ndarray:
         difference.square().sum(1),
         difference.abs().sum(1),
         p.cross_entropy(x),
+        p.rec_floor(x) if hasattr(p, "rec_floor") else torch.full_like(x[:, 0, 0, 0], torch.nan),
     ]
     return torch.stack(rows).double().cpu().numpy()
 
@@ -167,15 +170,18 @@ class Outputs:
             """The chosen rows, or None where the model or the data set has no such thing."""
             return array[rows] if array.size and rows.any() else None
 
+        floor = some(table.rec_floor, test)
+
         return {
             "codes": lambda: some(table.codes, scored),
             "logvars": lambda: some(table.logvars, scored),
             "factors": lambda: some(table.factors, scored),
-            "factor_sizes": lambda: source.factor_sizes or None,
             "factor_names": lambda: source.factor_names or None,
             "labels": lambda: some(table.labels, scored),
             "test_codes": lambda: some(table.codes, test),
             "test_logvars": lambda: some(table.logvars, test),
+            "test_factors": lambda: some(table.factors, test),
+            "rec_floor": lambda: None if floor is None or np.isnan(floor).any() else floor,
             "log_likelihood": lambda: some(table.log_likelihood, test),
             "squared_error": lambda: some(table.squared_error, test),
             "absolute_error": lambda: some(table.absolute_error, test),

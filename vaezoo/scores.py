@@ -19,10 +19,13 @@ log = logging.getLogger(__name__)
 # Why a metric cannot be computed when this fixture is not there.
 REASONS = {
     "factors": "the data set has no ground-truth factors",
-    "factor_sizes": "the data set has no ground-truth factors",
+    "test_factors": "the data set has no ground-truth factors",
     "labels": "the data set has no labels",
     "logvars": "the model has no posterior density",
     "test_logvars": "the model has no posterior density",
+    "log_likelihood": "no held-out images were encoded (metric.test_rows=0)",
+    "squared_error": "no held-out images were encoded (metric.test_rows=0)",
+    "test_codes": "no held-out images were encoded (metric.test_rows=0)",
     "codes": "no rows were encoded for it (metric.rows=0)",
 }
 

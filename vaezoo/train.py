@@ -94,7 +94,8 @@ def fit_and_evaluate(config: DictConfig, folder: Path, resuming: bool, interrupt
         state = runs.load_checkpoint(folder)
         runs.restore(model, state, folder)
         start = int(model.batches)
-        loggers["csv"].rewind(start)
+        if "csv" in loggers:
+            loggers["csv"].rewind(start)
     runs.write_json(folder / "environment.json", environment(config.seed, device_name(device), data.source.identity))
     code = 1
     try:

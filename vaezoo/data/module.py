@@ -51,7 +51,13 @@ class TrainingStream:
     """
 
     def __init__(
-        self, get: Callable[[Tensor], Batch], rows: np.ndarray, batch_size: int, seed: int, start: Callable[[], int]
+        self,
+        get: Callable[[Tensor], Batch],
+        rows: np.ndarray,
+        batch_size: int,
+        seed: int,
+        start: Callable[[], int],
+        device: torch.device | None = None,
     ) -> None:
         if len(rows) < batch_size:
             raise UserError(f"dataset.batch_size={batch_size} is larger than the {len(rows)} training images.")
@@ -61,10 +67,12 @@ class TrainingStream:
         self.batches_per_epoch = len(rows) // batch_size
         self.seed = seed
         self.start = start
+        self.device = device
 
     def epoch(self, number: int) -> Tensor:
+        """Shuffled rows, drawn on the CPU so that they are the same everywhere, moved once."""
         generator = torch.Generator().manual_seed(derive(self.seed, "order", number))
-        return self.rows[torch.randperm(len(self.rows), generator=generator)]
+        return self.rows[torch.randperm(len(self.rows), generator=generator)].to(self.device)
 
     def __iter__(self) -> Iterator[Batch]:
         epoch, batch = divmod(self.start(), self.batches_per_epoch)
@@ -155,8 +163,16 @@ class ImageDataModule(LightningDataModule):
     def train_dataloader(self) -> TrainingStream:
         assert self.trainer is not None
         self.place(self.trainer.strategy.root_device)
+        assert self.store is not None
         model: Any = self.trainer.lightning_module
-        return TrainingStream(self.batch, self.rows.train, self.batch_size, self.seed, lambda: int(model.batches))
+        return TrainingStream(
+            self.batch,
+            self.rows.train,
+            self.batch_size,
+            self.seed,
+            start=lambda: int(model.batches),
+            device=self.store.index_device,
+        )
 
     def val_dataloader(self) -> RowBatches | list[RowBatches]:
         assert self.trainer is not None

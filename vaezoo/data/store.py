@@ -35,6 +35,7 @@ class ImageStore:
         images = torch.from_numpy(source.images)
         self.resident = device.type == "cpu" or residence == "device" or (residence == "auto" and _fits(images, device))
         self.images = images.to(device) if self.resident else images.pin_memory()
+        self.index_device = self.images.device  # where indices are looked up; elsewhere each costs a transfer
         # One row of eight pixels for each byte: a gather of rows unpacks faster than shifts and masks.
         bits = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1)
         self.byte_pixels = torch.from_numpy(bits.astype(np.float32)).to(device)
@@ -43,11 +44,10 @@ class ImageStore:
         return len(self.images)
 
     def __getitem__(self, index: Tensor) -> Tensor:
-        """`index` (B,) int64 on any device."""
-        if self.resident:
-            stored = self.images[index.to(self.device, non_blocking=True)]
-        else:
-            stored = self.images[index.cpu()].pin_memory().to(self.device, non_blocking=True)
+        """`index` (B,) int64 on any device, best on `index_device`."""
+        stored = self.images[index.to(self.index_device)]
+        if not self.resident:
+            stored = stored.pin_memory().to(self.device, non_blocking=True)
         return self.decode(stored)
 
     def decode(self, stored: Tensor) -> Tensor:

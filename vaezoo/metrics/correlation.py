@@ -12,18 +12,18 @@ import numpy as np
 from vaezoo.metrics.protocol import Result, Skip
 
 
-def correlation(codes: np.ndarray, factors: np.ndarray | None = None) -> Result:
-    d = codes.shape[1]
+def correlation(test_codes: np.ndarray, test_factors: np.ndarray | None = None) -> Result:
+    d = test_codes.shape[1]
     if d < 2:
         raise Skip("correlations between codes need two codes or more")
-    r = pearson(codes) if factors is None else pearson(codes, factors)
+    r = pearson(test_codes) if test_factors is None else pearson(test_codes, test_factors)
     between_codes = r[:d, :d]
     result: Result = {
         "score": float(np.abs(between_codes[np.triu_indices(d, 1)]).mean()),
         "constant_codes": int((np.diag(between_codes) == 0).sum()),
         "codes": between_codes,  # (D, D)
     }
-    if factors is not None:
+    if test_factors is not None:
         result["factors"] = r[d:, :d]  # (K, D)
     return result
 

@@ -4,7 +4,8 @@
 
 The weight of the KL divergence is 1 for every model, whatever beta it was trained with. `kl_ratio` = kl / (-elbo) is a
 ratio of means. `log_likelihood` is whatever the decoder calls its density, constants included: nats under a Bernoulli
-likelihood on grey images are a cross-entropy and compare only among themselves.
+likelihood on grey images are a cross-entropy and compare only among themselves; `rec_floor` is then the entropy of the
+grey values, which -rec cannot fall below, and the fact `bernoulli_on_grey` is true.
 """
 
 import numpy as np
@@ -12,18 +13,26 @@ import numpy as np
 from vaezoo.metrics.protocol import Result
 
 
-def elbo(log_likelihood: np.ndarray, test_codes: np.ndarray, test_logvars: np.ndarray) -> Result:
+def elbo(
+    log_likelihood: np.ndarray,
+    test_codes: np.ndarray,
+    test_logvars: np.ndarray,
+    rec_floor: np.ndarray | None = None,
+) -> Result:
     kl_per_dim = gaussian_kl(test_codes, test_logvars)
     rec = float(log_likelihood.mean(dtype=np.float64))
     kl = float(kl_per_dim.sum())
-    return {
-        "score": rec - kl,
+    result: Result = {
+        "elbo": rec - kl,
         "rec": rec,
         "kl": kl,
         "kl_ratio": kl / (kl - rec) if kl != rec else float("nan"),
         "dims_kl_above_0.01": int((kl_per_dim > 0.01).sum()),
         "kl_per_dim": kl_per_dim,
     }
+    if rec_floor is not None:
+        result |= {"rec_floor": float(rec_floor.mean()), "bernoulli_on_grey": bool(rec_floor.any())}
+    return result
 
 
 def gaussian_kl(codes: np.ndarray, logvars: np.ndarray) -> np.ndarray:

@@ -101,8 +101,14 @@ def deviations(logvar: np.ndarray) -> np.ndarray:
 
 
 def _gaps(information: np.ndarray, levels: np.ndarray, kept: np.ndarray, factor_names: Sequence[str]) -> Result:
-    gaps = gap(information) / factor_entropies(levels)
-    result: Result = {"score": float(gaps.mean()), "gaps": gaps, "information": information}
+    entropies = factor_entropies(levels)
+    gaps = gap(information) / entropies
+    result: Result = {
+        "score": float(gaps.mean()),
+        "gaps": gaps,  # (K,)
+        "information": information,  # (D, K), nats
+        "factor_entropies": entropies,  # (K,), nats
+    }
     names = [factor_names[k] for k in kept] if len(factor_names) else []
     if "shape" in names and len(names) > 1:
         result["no_shape"] = float(np.delete(gaps, names.index("shape")).mean())

@@ -11,9 +11,7 @@ from vaezoo.metrics.information import discretise, mutual_information
 from vaezoo.metrics.protocol import Result, Skip
 
 
-def mutual_info_score(
-    codes: np.ndarray, rng: np.random.Generator, *, rows: int | None = 10_000, bins: int = 20
-) -> Result:
+def mis(codes: np.ndarray, rng: np.random.Generator, *, rows: int | None = 10_000, bins: int = 20) -> Result:
     d = codes.shape[1]
     if d < 2:
         raise Skip("information between codes needs two codes or more")

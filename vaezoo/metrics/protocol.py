@@ -3,9 +3,9 @@
 A metric is a function whose parameter names say what it needs, the way pytest hands out fixtures:
 
     codes (N, D)          posterior means, float32            logvars (N, D)   log variances of the posteriors
-    factors (N, K)        ground-truth classes, integers      factor_sizes     levels of each factor, K integers
+    factors (N, K)        ground-truth classes, integers      factor_names     their names, K texts
     labels (N,)           classes, integers                   rng              a numpy Generator of its own
-    test_codes (M, D), test_logvars (M, D)                    the same for the held-out images alone
+    test_codes (M, D), test_logvars (M, D), test_factors (M, K)     the same for the held-out images alone
     log_likelihood, squared_error, absolute_error, cross_entropy   (M,) sums over pixels for each held-out image
     pixels                values in one image, C*H*W
 

@@ -1,8 +1,8 @@
 """How far reconstructions are from held-out images; lower is better.
 
 The image is encoded to its posterior mean, and the mean of the decoder's distribution is compared with it, both in
-[0, 1]. `mse` (the score), `mae` and `bce` (binary cross-entropy, nats) are per pixel value, `sse` is the sum of squares
-per image. Papers seldom say which one their "reconstruction error" is; they differ by orders of magnitude.
+[0, 1]. `recon_mse`, `recon_mae` and `recon_bce` (binary cross-entropy, nats) are per pixel value, `recon_sse` is the
+sum of squares per image. Papers seldom say which one their "reconstruction error" is; they differ by orders of magnitude.
 """
 
 import numpy as np
@@ -14,4 +14,9 @@ def reconstruction(
     squared_error: np.ndarray, absolute_error: np.ndarray, cross_entropy: np.ndarray, pixels: int
 ) -> Result:
     sse, sae, sce = (float(e.mean(dtype=np.float64)) for e in (squared_error, absolute_error, cross_entropy))
-    return {"score": sse / pixels, "mse": sse / pixels, "mae": sae / pixels, "bce": sce / pixels, "sse": sse}
+    return {
+        "recon_mse": sse / pixels,
+        "recon_mae": sae / pixels,
+        "recon_bce": sce / pixels,
+        "recon_sse": sse,
+    }

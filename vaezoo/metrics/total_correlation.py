@@ -3,8 +3,8 @@
 Both scores are from the large-scale study (Locatello et al., ICML 2019). They use posterior means, so a collapsed model
 looks excellent, and they are close kin to the penalty that DIP-VAE is trained with.
 
-    gaussian_total_correlation = ½ ( Σ_i ln Σ_ii - ln det Σ )                            nats, ≥ 0
-    gaussian_wasserstein       = 2 tr Σ - 2 tr (D^½ Σ D^½)^½,     D = diag(Σ)            squared W2, ≥ 0
+    gtc = ½ ( Σ_i ln Σ_ii - ln det Σ )                            nats, ≥ 0
+    gwc       = 2 tr Σ - 2 tr (D^½ Σ D^½)^½,     D = diag(Σ)            squared W2, ≥ 0
 
 The first is inf for codes that determine one another (an eigenvalue of the correlation matrix below 1e-12) and nan when
 a code is constant; `active` keeps the codes with a variance above 1e-4 and floors the eigenvalues at 1e-12. The second
@@ -17,7 +17,7 @@ from vaezoo.metrics.correlation import covariance, pearson
 from vaezoo.metrics.protocol import Result
 
 
-def gaussian_total_correlation(codes: np.ndarray, *, min_variance: float = 1e-4) -> Result:
+def gtc(codes: np.ndarray, *, min_variance: float = 1e-4) -> Result:
     variances = np.diag(covariance(codes))
     r = pearson(codes)
     active = variances > min_variance
@@ -40,7 +40,7 @@ def total_correlation(eigenvalues: np.ndarray) -> float:
     return max(0.0, float(-0.5 * np.log(eigenvalues).sum()))
 
 
-def gaussian_wasserstein(codes: np.ndarray) -> Result:
+def gwc(codes: np.ndarray) -> Result:
     sigma = covariance(codes)
     stds = np.sqrt(np.diag(sigma))
     trace = float(np.trace(sigma))

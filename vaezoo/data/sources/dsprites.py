@@ -55,7 +55,7 @@ def from_archive(path: str, md5: str | None = ARCHIVE_MD5, factors: np.ndarray |
     if md5 is not None and found != md5.lower():
         raise UserError(
             f"dSprites: {file} has the MD5 {found}, expected {md5}. Fetch {ARCHIVE} again from {HOMEPAGE}, "
-            "or set md5=null to take the file as it is."
+            "or set dataset.md5=null to take the file as it is."
         )
     factors = all_factors() if factors is None else factors
     try:
