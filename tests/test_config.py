@@ -64,6 +64,7 @@ def test_every_file_begins_with_what_it_is(path):
         ("dataset.split=random80", "must be one of random90, all"),
         ("dataset.residence=gpu", "must be one of auto, device, host"),
         ("dataset.path=/no/such/file.npz", "dataset.path=/no/such/file.npz: must be a file or folder that exists"),
+        ("dataset=digits dataset.size=10", "dataset.size=10: must be one of 8, 16, 32, 64"),
         ("max_batches=1e3", "max_batches=1000.0: must be a whole number of at least 1"),
         ("+model.foo=1", "'model.foo' is not a key of this configuration"),
         ("+sed=1", r"'sed' is not a key of this configuration. Did you mean 'seed'\?"),

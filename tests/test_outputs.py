@@ -23,7 +23,7 @@ PARTS = ("dataset.shape=[1,16,16]", "network=mlpk", "metric=none", "figure=none"
 def told():
     data = data_module(squares)
     model = build_model("model=vae", *PARTS)
-    table = encode(model, data, rows=None, test_rows=None, seed=0, batch_size=50, progress=False)
+    table = encode(model, data, rows=None, test_rows=None, seed=0, batch_size=50)
     return Outputs(model, data, table, "a title")
 
 
@@ -88,15 +88,15 @@ def test_evaluation_leaves_the_callers_randomness_and_mode_alone(told):
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
-    encode(told.model, told.data, rows=10, test_rows=5, seed=0, progress=False)
+    encode(told.model, told.data, rows=10, test_rows=5, seed=0)
     told.samples(4)
     assert torch.equal(torch.rand(3), expected)
     assert told.model.training
 
 
 def test_same_seed_same_table(told):
-    again = encode(told.model, told.data, rows=None, test_rows=None, seed=0, batch_size=50, progress=False)
-    other = encode(told.model, told.data, rows=None, test_rows=None, seed=1, batch_size=50, progress=False)
+    again = encode(told.model, told.data, rows=None, test_rows=None, seed=0, batch_size=50)
+    other = encode(told.model, told.data, rows=None, test_rows=None, seed=1, batch_size=50)
     test = told.table.held_out
     assert np.array_equal(again.log_likelihood[test], told.table.log_likelihood[test])
     assert not np.array_equal(other.log_likelihood[test], told.table.log_likelihood[test])
@@ -164,7 +164,7 @@ def plain(codes):
 def test_scores_carry_their_protocol():
     codes = np.ones((7, 2))
     metrics = {"drawing": partial(drawing, times=5), "plain": plain}
-    scores = evaluate_metrics(metrics, {"codes": lambda: codes}, seed=4, repeats=3, progress=False)
+    scores = evaluate_metrics(metrics, {"codes": lambda: codes}, seed=4, repeats=3)
     assert set(scores.values) == {"eval/drawing", "eval/drawing/sd", "eval/mean", "eval/count"}
     protocol = scores.protocols["drawing"]
     assert {k: protocol[k] for k in ("times", "rows", "seed", "repeats", "fact")} == {
@@ -181,8 +181,8 @@ def test_scores_carry_their_protocol():
 
 def test_repeats_are_independent_and_other_metrics_do_not_disturb_them():
     fixtures = {"codes": lambda: np.ones((7, 2))}
-    alone = evaluate_metrics({"a": drawing}, fixtures, seed=0, repeats=2, progress=False)
-    beside = evaluate_metrics({"b": drawing, "a": drawing}, fixtures, seed=0, repeats=2, progress=False)
+    alone = evaluate_metrics({"a": drawing}, fixtures, seed=0, repeats=2)
+    beside = evaluate_metrics({"b": drawing, "a": drawing}, fixtures, seed=0, repeats=2)
     assert alone.values["eval/a"] == beside.values["eval/a"] != beside.values["eval/b"]
     assert alone.values["eval/a/sd"] > 0
 
@@ -198,7 +198,7 @@ def test_what_does_not_apply_or_fails_is_skipped_with_a_reason(caplog):
         raise ZeroDivisionError("oops")
 
     metrics = {"declines": declines, "needs": needs, "fails": fails, "plain": plain}
-    scores = evaluate_metrics(metrics, {"codes": lambda: np.ones((3, 2))}, seed=0, repeats=1, progress=False)
+    scores = evaluate_metrics(metrics, {"codes": lambda: np.ones((3, 2))}, seed=0, repeats=1)
     assert scores.skipped == {
         "declines": "only one code",
         "needs": "the data set has no ground-truth factors",

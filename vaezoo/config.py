@@ -48,9 +48,11 @@ def number(low: float = 0.0, *, above: bool = False, below: float = float("inf")
     return rule
 
 
-def choice(*allowed: str) -> Rule:
+def choice(*allowed: str | int) -> Rule:
+    names = [str(name) for name in allowed]
+
     def rule(value: Any) -> str | None:
-        return None if value in allowed else f"one of {', '.join(allowed)}.{nearest(str(value), allowed)}".rstrip(".")
+        return None if value in allowed else f"one of {', '.join(names)}.{nearest(str(value), names)}".rstrip(".")
 
     return rule
 
@@ -118,7 +120,7 @@ RULES: dict[str, Rule] = {
     "dataset.shape": sizes,
     "dataset.path": optional(existing_path),
     "dataset.md5": optional(text),
-    "dataset.size": integer(1),
+    "dataset.size": choice(8, 16, 32, 64),
     "dataset.batch_size": integer(1),
     "dataset.split": choice("random90", "all"),
     "dataset.val_images": integer(0),
@@ -152,7 +154,7 @@ RULES: dict[str, Rule] = {
     "out": optional(text),
     "checkpoint": choice("last", "best"),
     "accelerator": choice("auto", "cpu", "gpu"),
-    "batch_size": integer(1),
+    "batch_size": optional(integer(1)),
 }
 
 # Groups whose keys are ours: a key that is not in their yaml is a slip of the pen, even when added with `+`.

@@ -28,7 +28,7 @@ def evaluate(
     metric: DictConfig,
     figure: DictConfig,
     seed: int,
-    batch_size: int = 1024,
+    batch_size: int | None = None,
     checkpoint: str = "last",
 ) -> "tuple[Scores, dict[str, Any]]":
     """Encode once (or read the table that is already there), score, draw; returns the scores and the pictures."""

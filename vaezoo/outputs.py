@@ -12,8 +12,8 @@ from zipfile import BadZipFile
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
+from vaezoo.progress import progress
 from vaezoo.seeds import derive
 
 
@@ -83,14 +83,16 @@ def encode(
     rows: int | None,
     test_rows: int | None,
     seed: int,
-    batch_size: int = 1024,
-    progress: bool = True,
+    batch_size: int | None = None,
 ) -> LatentTable:
     """Encode each chosen row once, in evaluation mode; test rows are decoded in the same pass.
 
     `rows` and `test_rows` limit the scored and the held-out rows (None: all). The noise of `log_likelihood` depends on
-    the seed alone.
+    the seed and the batch size. `batch_size` None is 1024 on an accelerator and 64 on a CPU, where larger batches are
+    up to three times slower: their feature maps no longer come from memory that is already mapped.
     """
+    if batch_size is None:
+        batch_size = 64 if next(model.parameters()).device.type == "cpu" else 1024
     source = data.source
     scored, test = choose_rows(len(source), data.rows.test, rows, test_rows, seed)
     index = np.union1d(scored, test)
@@ -103,11 +105,14 @@ def encode(
     was_training = model.training
     model.eval()
     try:
-        with torch.inference_mode(), own_noise(derive(seed, "evaluation")):
+        with (
+            torch.inference_mode(),
+            own_noise(derive(seed, "evaluation")),
+            progress("encoding", len(index), "image") as bar,
+        ):
             done = 0
-            for batch in tqdm(
-                data.batches(index, batch_size), desc="encoding", unit="batch", leave=False, disable=not progress
-            ):
+            for batch in data.batches(index, batch_size):
+                bar.update(len(batch.images))
                 here = slice(done, done := done + len(batch.images))
                 q = model.encode(batch.images)
                 codes[here] = q.mean.float().cpu().numpy()

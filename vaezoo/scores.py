@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from vaezoo.fixtures import Missing, call, constants
 from vaezoo.metrics.protocol import Result, Skip
+from vaezoo.progress import progress
 from vaezoo.seeds import derive
 
 log = logging.getLogger(__name__)
@@ -46,7 +46,6 @@ def evaluate_metrics(
     *,
     seed: int,
     repeats: int,
-    progress: bool = True,
 ) -> Scores:
     """Every metric with a fresh generator from (seed, its name), so adding one never changes another.
 
@@ -55,41 +54,27 @@ def evaluate_metrics(
     along.
     """
     scores = Scores()
-    for name, metric in tqdm(metrics.items(), desc="scoring", unit="metric", leave=False, disable=not progress):
-        began = time.perf_counter()
-        try:
-            results, stochastic = run(name, metric, fixtures, seed, repeats)
-        except Skip as reason:
-            scores.skipped[name] = str(reason)
-            continue
-        except Missing as missing:
-            needed = str(missing.args[0])
-            scores.skipped[name] = REASONS.get(needed, f"there is no {needed}")
-            continue
-        except Exception as error:
-            log.exception("The metric %s failed; the others go on.", name)
-            scores.skipped[name] = f"failed: {type(error).__name__}: {error}"
-            continue
-        seconds = time.perf_counter() - began
-        protocol = constants(metric, [*fixtures, "rng"])
-        protocol["rows"] = protocol.get("rows") or rows_used(metric, fixtures)
-        if stochastic:
-            protocol |= {"seed": seed, "repeats": len(results)}
-        first_result = results[0]
-        for key, first in first_result.items():
-            if isinstance(first, np.ndarray):
-                scores.arrays.setdefault(name, {})[key] = first
-            elif isinstance(first, bool):
-                protocol[key] = first
+    with progress("scoring", len(metrics), "metric") as bar:
+        for name, metric in metrics.items():
+            began = time.perf_counter()
+            try:
+                results, stochastic = run(name, metric, fixtures, seed, repeats)
+            except Skip as reason:
+                scores.skipped[name] = str(reason)
+            except Missing as missing:
+                needed = str(missing.args[0])
+                scores.skipped[name] = REASONS.get(needed, f"there is no {needed}")
+            except Exception as error:
+                log.exception("The metric %s failed; the others go on.", name)
+                scores.skipped[name] = f"failed: {type(error).__name__}: {error}"
             else:
-                # A metric without a "score" reports several quantities of equal rank, each under its own name.
-                nested = f"{name}/{key}" if "score" in first_result else key
-                full = f"eval/{name if key == 'score' else nested}"
-                values = np.array([result[key] for result in results], np.float64)
-                scores.values[full] = float(values.mean())
-                if len(results) > 1:
-                    scores.values[f"{full}/sd"] = float(values.std(ddof=1))
-        scores.protocols[name] = {**protocol, "seconds": round(seconds, 3)}
+                protocol = constants(metric, [*fixtures, "rng"])
+                protocol["rows"] = protocol.get("rows") or rows_used(metric, fixtures)
+                if stochastic:
+                    protocol |= {"seed": seed, "repeats": len(results)}
+                protocol |= record(scores, name, results)
+                scores.protocols[name] = {**protocol, "seconds": round(time.perf_counter() - began, 3)}
+            bar.update()
     return scores
 
 
@@ -110,6 +95,25 @@ def run(
     if not asked:
         return [first], False
     return [first, *(results(repeat) for repeat in range(1, repeats))], True
+
+
+def record(scores: Scores, name: str, results: list[Result]) -> dict[str, bool]:
+    """Put the numbers and arrays of one metric where they belong; its facts are part of the protocol."""
+    facts = {}
+    for key, first in results[0].items():
+        if isinstance(first, bool):
+            facts[key] = first
+        elif isinstance(first, np.ndarray):
+            scores.arrays.setdefault(name, {})[key] = first
+        else:
+            # A metric without a "score" reports several quantities of equal rank, each under its own name.
+            nested = f"{name}/{key}" if "score" in results[0] else key
+            full = f"eval/{name if key == 'score' else nested}"
+            values = np.array([result[key] for result in results], np.float64)
+            scores.values[full] = float(values.mean())
+            if np.ptp(values) > 0:
+                scores.values[f"{full}/sd"] = float(values.std(ddof=1))
+    return facts
 
 
 def rows_used(metric: Callable[..., Result], fixtures: Mapping[str, Callable[[], Any]]) -> int | None:

@@ -2,7 +2,8 @@
 
 The image is encoded to its posterior mean, and the mean of the decoder's distribution is compared with it, both in
 [0, 1]. `recon_mse`, `recon_mae` and `recon_bce` (binary cross-entropy, nats) are per pixel value, `recon_sse` is the
-sum of squares per image. Papers seldom say which one their "reconstruction error" is; they differ by orders of magnitude.
+sum of squares per image. Papers seldom say which one their "reconstruction error" is; they differ by orders of
+magnitude.
 """
 
 import numpy as np

@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import IO
 
 import numpy as np
-from tqdm import tqdm
 
 from vaezoo.data.arrays import ImageArrays
 from vaezoo.data.sources.dsprites_render import FACTOR_SIZES, FACTOR_VALUES, SIDE, render
 from vaezoo.errors import UserError
+from vaezoo.progress import progress
 
 ARCHIVE = "dsprites_ndarray_co1sh3sc6or40x32y32_64x64.npz"
 ARCHIVE_MD5 = "7da33b31b13a06f4b04a70402ce90c2e"
@@ -209,8 +209,3 @@ def read_header(stream: IO[bytes], name: str) -> tuple[tuple[int, ...], np.dtype
     if fortran_order and len(shape) > 1:
         raise zipfile.BadZipFile(f"{name} is stored column by column")
     return shape, dtype
-
-
-def progress(what: str, total: int, unit: str) -> tqdm:
-    """A bar that appears only where a person is watching, and only after a second."""
-    return tqdm(total=total, desc=what, unit=unit, unit_scale=True, delay=1, leave=False, disable=None)
