@@ -29,23 +29,24 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "callbacks": ({"errors", "seeds"}, {"torch", "pytorch_lightning", "tqdm"}),
     "loggers": (set(), {"numpy", "pytorch_lightning", "wandb"}),
     "config": ({"errors"}, {"hydra", "omegaconf"}),
+    "checks": ({"config", "errors"}, {"hydra", "omegaconf"}),
     "runs": ({"errors"}, {"numpy", "torch", "omegaconf"}),
     "outputs": ({"progress", "seeds"}, {"numpy", "torch"}),
     "scores": ({"fixtures", "metrics", "progress", "seeds"}, {"numpy"}),
     "pictures": ({"figures", "fixtures", "outputs", "runs"}, {"numpy", "matplotlib"}),
     "evaluate": (
-        {"config", "errors", "outputs", "pictures", "runs", "scores"},
+        {"checks", "config", "errors", "outputs", "pictures", "runs", "scores"},
         {"hydra", "omegaconf", "torch", "rich"},
     ),
-    "report": ({"config", "errors", "runs"}, {"hydra", "omegaconf", "numpy"}),
+    "report": ({"checks", "config", "errors", "runs"}, {"hydra", "omegaconf", "numpy"}),
     "train": (
-        {"callbacks", "config", "environment", "errors", "evaluate", "runs"},
+        {"callbacks", "checks", "config", "environment", "errors", "evaluate", "runs"},
         {"hydra", "omegaconf", "torch", "pytorch_lightning", "lightning_fabric"},
     ),
 }
 
 # What `--cfg job` and a slip on the command line load, and what must not be loaded with it.
-LIGHT = ("train", "evaluate", "report", "config", "runs", "errors")
+LIGHT = ("train", "evaluate", "report", "config", "checks", "runs", "errors")
 HEAVY = {"torch", "pytorch_lightning", "lightning_fabric", "sklearn", "matplotlib", "wandb", "scipy"}
 
 

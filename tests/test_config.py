@@ -8,7 +8,8 @@ import pytest
 from omegaconf import OmegaConf
 
 from tests.conftest import MODELS, compose_train
-from vaezoo.config import DIRECTORY, check, check_command_line, flatten, folder_name, leaves, rule_for
+from vaezoo.checks import check, check_command_line, rule_for
+from vaezoo.config import DIRECTORY, flatten, folder_name, leaves
 from vaezoo.errors import UserError
 
 GROUPS = ["model", "dataset", "latent", "likelihood", "network", "optimizer", "trainer", "metric", "figure", "logger"]

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import hydra
 from omegaconf import DictConfig
 
-from vaezoo.config import DIRECTORY, check, check_command_line
+from vaezoo.checks import check, check_command_line
+from vaezoo.config import DIRECTORY
 from vaezoo.errors import UserError, report
 
 if TYPE_CHECKING:

@@ -34,8 +34,11 @@ def figure_fixtures(
     shown = outputs.shown(images)
     base = shown[len(shown) // 2 : len(shown) // 2 + 1]  # away from the corner of a factor grid
 
+    # The scale of an autoencoder's codes is arbitrary: only the data know how far to go.
+    preset = traversal if traversal != "auto" else "data_quantiles" if kl is None else "prior_quantiles"
+
     def values() -> np.ndarray:
-        chosen = traversal_values(traversal, table.codes[table.held_out])
+        chosen = traversal_values(preset, table.codes[table.held_out])
         return chosen[order] if chosen.ndim == 2 else chosen
 
     def of_metric(metric: str, name: str) -> Callable[[], np.ndarray | None]:

@@ -19,7 +19,8 @@ import numpy as np
 from omegaconf import DictConfig
 
 from vaezoo import runs
-from vaezoo.config import DIRECTORY, check, check_command_line, flatten
+from vaezoo.checks import check, check_command_line
+from vaezoo.config import DIRECTORY, flatten
 from vaezoo.errors import UserError, report
 
 # Where a run was made says nothing about it; the model's parts repeat the groups that they come from.

@@ -20,7 +20,8 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from vaezoo import runs
-from vaezoo.config import DIRECTORY, SWEPT, check, check_command_line, flatten, job_name, swept_keys
+from vaezoo.checks import check, check_command_line
+from vaezoo.config import DIRECTORY, SWEPT, flatten, job_name, swept_keys
 from vaezoo.errors import UserError, report
 from vaezoo.evaluate import evaluate, show, title_of
 

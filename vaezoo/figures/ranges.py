@@ -7,7 +7,7 @@ import numpy as np
 from vaezoo.errors import UserError, nearest
 
 PRESETS = {
-    "seed004": np.linspace(-5, 5, 11),
+    "pm5": np.linspace(-5, 5, 11),
     "pm1": np.linspace(-1, 1, 10),
     "pm3": np.linspace(-3, 3, 10),
     "pm6": np.linspace(-6, 6, 6),
@@ -18,7 +18,7 @@ PRESETS = {
 def traversal_values(preset: str, codes: np.ndarray | None = None) -> np.ndarray:
     """Values (V,) that serve every latent, or, for `data_quantiles`, a row of values for each latent (D, V).
 
-    seed004          -5 to 5 in ten steps, so eleven values, as published for conditional VAEs on digits, there
+    pm5              -5 to 5 in ten steps, so eleven values, as published for conditional VAEs on digits, there
                      around one sample of the posterior
     pm3              ten values in [-3, 3], as published around the posterior mean
     pm1              ten values in [-1, 1], for codes whose prior is U(-1, 1)

@@ -1,0 +1,271 @@
+"""What a configuration may say, checked before torch is imported and before anything is written.
+
+`RULES` names every value that a user sets, with its type and range; a value without a rule fails a test. The checks
+answer in one or two lines what is wrong, where, and what is allowed.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException, MissingConfigException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from vaezoo.config import DIRECTORY, leaves, parse_overrides
+from vaezoo.errors import UserError, nearest
+
+Rule = Callable[[Any], str | None]  # None, or what the value has to be
+
+
+def integer(low: int) -> Rule:
+    def rule(value: Any) -> str | None:
+        good = isinstance(value, int) and not isinstance(value, bool) and value >= low
+        return None if good else f"a whole number of at least {low}"
+
+    return rule
+
+
+def number(low: float = 0.0, *, above: bool = False, below: float = float("inf")) -> Rule:
+    def rule(value: Any) -> str | None:
+        good = isinstance(value, int | float) and not isinstance(value, bool)
+        good = good and (value > low if above else value >= low) and value < below
+        upper = "" if below == float("inf") else f" and below {below:g}"
+        return None if good else f"a number {'above' if above else 'of at least'} {low:g}{upper}"
+
+    return rule
+
+
+def choice(*allowed: str | int) -> Rule:
+    names = [str(name) for name in allowed]
+
+    def rule(value: Any) -> str | None:
+        return None if value in allowed else f"one of {', '.join(names)}.{nearest(str(value), names)}".rstrip(".")
+
+    return rule
+
+
+def boolean(value: Any) -> str | None:
+    return None if isinstance(value, bool) else "true or false"
+
+
+def text(value: Any) -> str | None:
+    return None if isinstance(value, str) and value else "a text"
+
+
+def anything(value: Any) -> str | None:
+    return None
+
+
+def existing_path(value: Any) -> str | None:
+    good = isinstance(value, str) and Path(value).expanduser().exists()
+    return None if good else "a file or folder that exists"
+
+
+def sizes(value: Any) -> str | None:
+    good = isinstance(value, list) and value and all(integer(1)(size) is None for size in value)
+    return None if good else "a list of whole numbers of at least 1, such as [32, 64]"
+
+
+def optional(rule: Rule) -> Rule:
+    def either(value: Any) -> str | None:
+        wanted = None if value is None else rule(value)
+        return f"{wanted}, or null" if wanted else None
+
+    return either
+
+
+# One line a key; the first pattern that fits decides. The same name means the same thing in every model.
+RULES: dict[str, Rule] = {
+    "*._target_": text,
+    "*._partial_": boolean,
+    "*._convert_": text,
+    "seed": integer(0),
+    "max_batches": integer(1),
+    "max_epochs": optional(integer(1)),
+    "log_every": integer(1),
+    "val_every": integer(1),
+    "folder": text,
+    "model.beta": number(0),
+    "model.lambda_od": number(0),
+    "model.lambda_d": optional(number(0)),
+    "model.kind": choice("i", "ii"),
+    "model.cov": choice("minibatch", "running"),
+    "model.decay": number(0, below=1),
+    "model.grad_rescale": boolean,
+    "latent.dim": integer(1),
+    "likelihood.variance": number(0, above=True),
+    "likelihood.link": choice("sigmoid", "identity"),
+    "network.image_multiple": integer(1),
+    "network.*.channels": sizes,
+    "network.*.hidden": sizes,
+    "network.*.activation": choice("relu", "tanh"),
+    "optimizer.lr": number(0, above=True),
+    "optimizer.eps": number(0, above=True),
+    "optimizer.weight_decay": number(0),
+    "optimizer.betas": anything,
+    "dataset.name": text,
+    "dataset.shape": sizes,
+    "dataset.path": optional(existing_path),
+    "dataset.md5": optional(text),
+    "dataset.size": choice(8, 16, 32, 64),
+    "dataset.batch_size": integer(1),
+    "dataset.split": choice("random90", "all"),
+    "dataset.val_images": integer(0),
+    "dataset.split_seed": integer(0),
+    "dataset.seed": integer(0),
+    "dataset.residence": choice("auto", "device", "host"),
+    "trainer.accelerator": text,
+    "trainer.devices": anything,
+    "trainer.precision": anything,
+    "trainer.deterministic": anything,
+    "trainer.gradient_clip_val": optional(number(0, above=True)),
+    "trainer.*": anything,  # Lightning's own flags, checked by Lightning
+    "metric.rows": optional(integer(0)),
+    "metric.test_rows": optional(integer(0)),
+    "metric.seeds": integer(1),
+    "metric.scores": anything,
+    "metric.scores.*": anything,  # constants of published protocols, checked where they are used
+    "figure.images": integer(1),
+    "figure.samples": integer(1),
+    "figure.traversal": choice("auto", "prior_quantiles", "data_quantiles", "pm1", "pm3", "pm5", "pm6"),
+    "figure.figures": anything,
+    "figure.figures.*": anything,
+    "callbacks.checkpoints.minutes": number(0, above=True),
+    "callbacks.checkpoints.batches": optional(integer(1)),
+    "callbacks.checkpoints.monitor": optional(text),
+    "callbacks.progress": boolean,
+    "logger.*": anything,
+    # evaluate and report
+    "run": existing_path,
+    "runs": existing_path,
+    "out": optional(text),
+    "checkpoint": choice("last", "best"),
+    "accelerator": choice("auto", "cpu", "gpu"),
+    "batch_size": optional(integer(1)),
+}
+
+# Groups whose keys are ours: a key that is not in their yaml is a slip of the pen, even when added with `+`.
+CLOSED = ("", "model", "latent", "likelihood", "network", "dataset", "callbacks", "metric", "figure")
+
+# Hydra's flags that name another configuration than ours.
+OTHER_CONFIGURATION = ("--config", "-cp", "-cn", "-cd", "--experimental-rerun")
+
+
+def rule_for(key: str) -> Rule | None:
+    return next((rule for pattern, rule in RULES.items() if fnmatchcase(key, pattern)), None)
+
+
+def check(config: DictConfig) -> None:
+    """Raise UserError for the first value of the wrong type or range, and for parts that cannot work together."""
+    for key, written in leaves(OmegaConf.to_container(config, resolve=False)):
+        rule = rule_for(key)
+        if rule is None:
+            continue
+        try:
+            value = OmegaConf.select(config, key)
+        except OmegaConfBaseException:
+            continue  # known only once Hydra runs the job, such as its folder
+        if OmegaConf.is_config(value):
+            value = OmegaConf.to_container(value, resolve=True)
+        if wanted := rule(value):
+            raise UserError(f"{key}={written}: must be {wanted}.")
+    check_together(config)
+
+
+def check_together(config: DictConfig) -> None:
+    """Pairs that cannot work."""
+    if "dataset" not in config or "network" not in config:
+        return
+    multiple, (_, height, width) = config.network.image_multiple, config.dataset.shape
+    if height % multiple or width % multiple:
+        raise UserError(
+            f"The chosen network needs image sides divisible by {multiple}, but dataset={config.dataset.name} has"
+            f" {height}x{width} images. Networks for any size: network=mlpk, network=mlph."
+        )
+    if config.latent["_target_"].endswith(".Point") and not config.model["_target_"].endswith(".AE"):
+        raise UserError("latent=point has no density and no KL; it works with model=ae alone. Use latent=gaussian.")
+    if "lambda_od" in config.model and config.dataset.batch_size < 2:
+        raise UserError("dataset.batch_size=1: the covariance of DIP-VAE needs at least 2 images in a batch.")
+    if config.trainer.devices not in (1, "1", "auto", [0]):
+        raise UserError(f"trainer.devices={config.trainer.devices}: training runs on one device so far.")
+
+
+def groups() -> set[str]:
+    """Names of the configuration groups, such as "model" and "metric/score"."""
+    root = Path(DIRECTORY)
+    return {str(path.relative_to(root)) for path in root.rglob("*") if path.is_dir()}
+
+
+def check_command_line(config_name: str, arguments: Sequence[str]) -> None:
+    """Refuse a command line that no job can follow, before Hydra makes a folder. Each value of a sweep is tried."""
+    if any(argument.startswith(OTHER_CONFIGURATION) for argument in arguments):
+        return  # `check` still sees the composed result
+    overrides = parse_overrides(arguments)
+    choices = [override for override in overrides if is_group(override)]
+    with initialize_config_dir(DIRECTORY, version_base="1.3"):
+        base = compose_or_refuse(config_name, [plain(override) for override in choices])
+        for override in overrides:
+            if override not in choices:
+                check_key(override, base)
+        first = [plain(override) for override in overrides]
+        check(compose_or_refuse(config_name, first))
+        for override in overrides:
+            if override.is_choice_sweep():
+                for value in list(override.sweep_string_iterator())[1:]:
+                    check(compose_or_refuse(config_name, [*first, assignment(override, value)]))
+
+
+def plain(override: Override) -> str:
+    """The override as a single run would be given it: of a sweep, its first value."""
+    if override.is_choice_sweep() or override.is_range_sweep():
+        return assignment(override, next(iter(override.sweep_string_iterator())))
+    return override.input_line or ""
+
+
+def assignment(override: Override, value: str) -> str:
+    return f"{(override.input_line or '').partition('=')[0]}={value}"
+
+
+def is_group(override: Override) -> bool:
+    return override.key_or_group in groups() or override.key_or_group.startswith("hydra/")
+
+
+def check_key(override: Override, base: DictConfig) -> None:
+    """The key of a value override must exist, whatever Hydra's `+` would add to our own groups."""
+    key = override.key_or_group
+    head = key.rpartition(".")[0]
+    if key.startswith("hydra.") or key.split(".")[0] == "hydra":
+        return
+    closed = head.split(".")[0] in CLOSED
+    if (override.is_add() or override.is_force_add()) and not closed:
+        return
+    node = OmegaConf.to_container(base, resolve=False)
+    known = [name for name, _ in leaves(node)] if isinstance(node, dict) else []
+    parents = {".".join(name.split(".")[:depth]) for name in known for depth in range(1, name.count(".") + 1)}
+    if key in known or key in parents:
+        return
+    options = [name for name in [*known, *groups()] if "_target_" not in name]
+    inside = [name for name in options if name.rpartition(".")[0] == head]
+    listed = f" {head} has {', '.join(name.rpartition('.')[2] for name in inside)}." if inside else ""
+    hint = nearest(key, options) or listed
+    raise UserError(f"'{key}' is not a key of this configuration.{hint}")
+
+
+def compose_or_refuse(config_name: str, overrides: list[str]) -> DictConfig:
+    try:
+        return compose(config_name, overrides)
+    except MissingConfigException as error:
+        match = re.match(r".*?(\S+)/([^/']+)'", str(error).splitlines()[0])
+        group, name = match.groups() if match else ("", str(error.missing_cfg_file))
+        options = sorted(error.options or [])
+        group = group.strip("'")
+        raise UserError(
+            f"{group}={name}: there is no such {group}.{nearest(name, options)} Known: {', '.join(options)}."
+        ) from None
+    except (HydraException, OmegaConfBaseException) as error:
+        raise UserError(str(error).splitlines()[0]) from None
