@@ -55,6 +55,14 @@ def test_split_all_trains_and_tests_on_everything():
     assert [len(rows) for rows in parts] == [100, 10, 100]
 
 
+@pytest.mark.parametrize("split", ["all", "random90"])
+def test_validation_batches_are_not_neighbours(split):
+    """Batch statistics of images that follow one another on a factor grid say nothing about random batches."""
+    rows = split_rows(100_000, split, 1000, seed=0).val
+    spread = np.ptp(rows.reshape(-1, 50), axis=1)
+    assert spread.min() > 80_000
+
+
 def test_batches_hold_the_images_of_their_rows():
     data = module()
     expected = np.unpackbits(data.source.images, axis=1).reshape(-1, 1, 16, 16).astype(np.float32)
