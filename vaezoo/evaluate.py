@@ -38,6 +38,7 @@ def evaluate(
     from vaezoo import outputs, pictures, runs
     from vaezoo.scores import Scores, evaluate_metrics
 
+    model.float()  # scores compare only at one precision, whatever the training's was
     metrics, figures = instantiate(metric.scores), instantiate(figure.figures)
     if not metrics and not figures:
         return Scores(), {}
