@@ -72,6 +72,7 @@ def test_every_file_begins_with_what_it_is(path):
         ("dataset=digits network=convh", "image sides divisible by 16, but dataset=digits has 8x8"),
         ("model=vae latent=point", "latent=point has no density and no KL; it works with model=ae alone"),
         ("model=dipvae dataset.batch_size=1", "needs at least 2 images in a batch"),
+        ("trainer.precision=bf16-true", r"must be one of 32-true, 64-true, bf16-mixed, 16-mixed"),
         ("trainer.devices=2", "trainer.devices=2: training runs on one device so far"),
         ("network.encoder.hidden=[0]", "must be a list of whole numbers of at least 1"),
     ],

@@ -121,7 +121,8 @@ RULES: dict[str, Rule] = {
     "dataset.residence": choice("auto", "device", "host"),
     "trainer.accelerator": text,
     "trainer.devices": anything,
-    "trainer.precision": anything,
+    # Weights of half precision would round the small steps of training away; mixed precision keeps them.
+    "trainer.precision": choice("32-true", "64-true", "bf16-mixed", "16-mixed", 32, 64),
     "trainer.deterministic": anything,
     "trainer.gradient_clip_val": optional(number(0, above=True)),
     "trainer.*": anything,  # Lightning's own flags, checked by Lightning
