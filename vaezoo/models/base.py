@@ -8,6 +8,7 @@ from pytorch_lightning import LightningModule
 from torch import Tensor, nn
 
 Terms = dict[str, Tensor]
+Weight = float | Callable[[Tensor], Tensor]  # a number, or a schedule (vaezoo.losses.schedules)
 
 
 class LatentModel(LightningModule):
@@ -17,10 +18,12 @@ class LatentModel(LightningModule):
     decoder takes, so nobody computes a size. A subclass writes `objective`, which can be called without a trainer.
 
     `batches` counts the finished training batches, whatever the number of optimisers. It is saved with the weights and
-    is the only clock: budgets, schedules, logging and the order of the data follow it.
+    is the only clock: budgets, schedules, logging and the order of the data follow it. `train_images` is the size of
+    the training split, which estimators of the aggregate posterior need; 0 until a trainer says it.
     """
 
     batches: Tensor
+    train_images: Tensor
 
     def __init__(
         self,
@@ -40,6 +43,7 @@ class LatentModel(LightningModule):
         self.decoder = decoder(latent.dim, self.image_shape)
         self.optimizer = optimizer
         self.register_buffer("batches", torch.zeros((), dtype=torch.int64))
+        self.register_buffer("train_images", torch.zeros((), dtype=torch.int64))
 
     def encode(self, x: Tensor) -> Any:
         """Images (B, C, H, W) in [0, 1] to their posteriors q(z|x)."""
@@ -53,9 +57,18 @@ class LatentModel(LightningModule):
         """The code of each image, its posterior mean: (B, J)."""
         return self.encode(x).mean
 
+    def now(self, weight: Weight) -> Tensor | float:
+        """The present value of a weight: a number, or a schedule of the batches done so far."""
+        return weight(self.batches) if callable(weight) else weight
+
     def objective(self, x: Tensor, labels: Tensor | None = None) -> Terms:
         """Named terms of a batch, unweighted and in nats per image; "loss" is what is minimised."""
         raise NotImplementedError
+
+    def setup(self, stage: str) -> None:
+        data = getattr(self.trainer, "datamodule", None)
+        if data is not None:
+            self.train_images.fill_(len(data.rows.train))
 
     def training_step(self, batch: Any, batch_index: int = 0) -> Terms:
         terms = self.objective(batch.images, batch.labels)
