@@ -250,6 +250,15 @@ def test_a_killed_process_goes_on_to_the_same_weights(number, in_tmp, monkeypatc
     assert all(torch.equal(a[index][key], b[index][key]) for index in a for key in a[index])
 
 
+@pytest.mark.parametrize("name", MODELS)
+def test_every_model_resumes_to_the_same_weights(name, in_tmp, monkeypatch):
+    for folder, budget in (("whole", 12), ("parts", 5)):
+        line = [f"model={name}", f"max_batches={budget}", f"hydra.run.dir={folder}"]
+        assert train(monkeypatch, *line, *QUICK, *BARE) == 0
+    assert train(monkeypatch, "run=parts", "max_batches=12") == 0
+    assert same_weights(Path("whole"), Path("parts"))
+
+
 def test_a_finished_run_is_not_trained_again(in_tmp, monkeypatch):
     train(monkeypatch, "max_batches=6", "hydra.run.dir=a", *QUICK, *BARE)
     stamp = Path("a/checkpoints/last.ckpt").stat().st_mtime_ns

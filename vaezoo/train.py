@@ -75,7 +75,7 @@ def fit_and_evaluate(config: DictConfig, folder: Path, resuming: bool, interrupt
     data = instantiate(config.dataset)
     data.setup()
     model = instantiate(config.model)
-    max_batches = budget(config, len(data.rows.train))
+    max_batches = budget(config, len(data.rows.train), getattr(model, "batches_a_step", 1))
     loggers = {name: instantiate(logger) for name, logger in config.logger.items()}
 
     clock = Clock(max_batches, config.seed, interrupts)
@@ -129,11 +129,11 @@ def fit_and_evaluate(config: DictConfig, folder: Path, resuming: bool, interrupt
     return scores.values
 
 
-def budget(config: DictConfig, train_images: int) -> int:
-    """Training batches of the whole run."""
+def budget(config: DictConfig, train_images: int, batches_a_step: int) -> int:
+    """Training steps of the whole run."""
     if config.max_epochs is None:
         return config.max_batches
-    return config.max_epochs * (train_images // config.dataset.batch_size)
+    return config.max_epochs * (train_images // (config.dataset.batch_size * batches_a_step))
 
 
 def make_trainer(config: DictConfig, callbacks: list[Any], loggers: list[Any]) -> Any:

@@ -159,6 +159,11 @@ class ImageDataModule(LightningDataModule):
         """The given rows once, in order; evaluation reads through this."""
         return RowBatches(self.batch, rows, batch_size)
 
+    def step_size(self) -> int:
+        """Images that one training step takes: some models judge themselves on a second, independent batch."""
+        assert self.trainer is not None
+        return self.batch_size * getattr(self.trainer.lightning_module, "batches_a_step", 1)
+
     def train_dataloader(self) -> TrainingStream:
         assert self.trainer is not None
         self.place(self.trainer.strategy.root_device)
@@ -167,7 +172,7 @@ class ImageDataModule(LightningDataModule):
         return TrainingStream(
             self.batch,
             self.rows.train,
-            self.batch_size,
+            self.step_size(),
             self.seed,
             start=lambda: int(model.batches),
             device=self.store.index_device,
@@ -176,7 +181,10 @@ class ImageDataModule(LightningDataModule):
     def val_dataloader(self) -> RowBatches | list[RowBatches]:
         assert self.trainer is not None
         self.place(self.trainer.strategy.root_device)
-        return self.batches(self.rows.val, self.batch_size) if len(self.rows.val) else []
+        size = self.step_size()
+        # Whole batches only, where there is one: batch statistics of a short batch are those of another loss.
+        count = len(self.rows.val) // size * size or len(self.rows.val)
+        return self.batches(self.rows.val[:count], size) if count else []
 
     def test_dataloader(self) -> RowBatches:
         assert self.trainer is not None

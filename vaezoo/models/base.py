@@ -1,6 +1,6 @@
 """The plumbing that every model shares; the one file that everything passes through, so it stays short."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -84,3 +84,83 @@ class LatentModel(LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Lightning's own progress is left out: `batches` alone says where a resumed run goes on."""
         checkpoint.pop("loops", None)
+
+
+class AdversarialModel(LatentModel):
+    """Players that move in turn, each with its own networks, objective and optimiser.
+
+    A subclass names its `players` in the order of their moves, with the networks that each of them owns (a network may
+    have several owners), and writes `NAME_objective(x, drawn)` for each: its terms, of which "loss" is minimised over
+    the player's own networks alone. `drawn` holds what one move leaves for the next, such as codes, detached: after a
+    step the graph of the earlier move is stale, so only values are shared.
+
+    `batches_a_step` independent batches reach each step as one; `x.chunk(batches_a_step)` gives them back.
+    """
+
+    batches_a_step = 1
+
+    def __init__(
+        self,
+        *,
+        player_optimizers: Mapping[str, Callable[..., torch.optim.Optimizer]] | None = None,
+        gradient_clip: float | None = None,
+        **parts: Any,
+    ) -> None:
+        super().__init__(**parts)
+        self.automatic_optimization = False
+        self.player_optimizers = player_optimizers or {}  # of those that do not use `optimizer`
+        self.gradient_clip = gradient_clip  # largest norm of a player's gradient
+
+    def players(self) -> dict[str, Sequence[nn.Module]]:
+        raise NotImplementedError
+
+    def terms_of(self, name: str, x: Tensor, drawn: Terms) -> Terms:
+        return getattr(self, f"{name}_objective")(x, drawn)
+
+    def objective(self, x: Tensor, labels: Tensor | None = None) -> Terms:
+        """The terms of all players, without a move in between; "loss" is that of the first."""
+        drawn: Terms = {}
+        terms = {name: self.terms_of(name, x, drawn) for name in self.players()}
+        return merged(terms)
+
+    def training_step(self, batch: Any, batch_index: int = 0) -> Terms:
+        drawn: Terms = {}
+        terms = {}
+        for name, optimizer in zip(self.players(), self.all_optimizers(), strict=True):
+            terms[name] = self.move(name, optimizer, batch.images, drawn)
+        self.batches += 1
+        return merged(terms)
+
+    def move(self, name: str, optimizer: Any, x: Tensor, drawn: Terms) -> Terms:
+        """One player's step: nobody else's networks get a gradient, and nobody's momentum moves without one."""
+        with self.toggled_optimizer(optimizer):
+            # Not to zero: Adam moves weights whose gradient is zero by their momentum, but not those without one.
+            optimizer.zero_grad(set_to_none=True)
+            terms = self.terms_of(name, x, drawn)
+            self.manual_backward(terms["loss"])
+            optimizer.step()
+        return {key: term.detach() for key, term in terms.items()}
+
+    def all_optimizers(self) -> list[Any]:
+        optimizers = self.optimizers()
+        return optimizers if isinstance(optimizers, list) else [optimizers]
+
+    def configure_optimizers(self) -> list[torch.optim.Optimizer]:  # type: ignore[override]
+        return [
+            self.player_optimizers.get(name, self.optimizer)([p for network in owned for p in network.parameters()])
+            for name, owned in self.players().items()
+        ]
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        # Here gradients are already unscaled under fp16; inside the training step they are not.
+        if self.gradient_clip is not None:
+            parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+            nn.utils.clip_grad_norm_(parameters, self.gradient_clip)
+
+
+def merged(terms: Mapping[str, Terms]) -> Terms:
+    """All players' terms; "loss" is the first player's, those of the others are called loss_NAME."""
+    first, *others = terms
+    losses = {f"loss_{name}": terms[name]["loss"] for name in others}
+    rest = {key: term for name in others for key, term in terms[name].items() if key != "loss"}
+    return {**terms[first], **rest, **losses}
