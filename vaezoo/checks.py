@@ -91,6 +91,7 @@ RULES: dict[str, Rule] = {
     "val_every": integer(1),
     "folder": text,
     "model.beta": number(0),
+    "model.gamma": number(0),
     "model.lambda_od": number(0),
     "model.lambda_d": optional(number(0)),
     "model.kind": choice("i", "ii"),
