@@ -10,6 +10,7 @@ from omegaconf import OmegaConf
 
 from tests.conftest import build_model, compose_train, squares
 from tests.test_data import module as data_module
+from vaezoo.data.sources.digits import digits
 from vaezoo.evaluate import evaluate
 from vaezoo.fixtures import Missing, call, constants
 from vaezoo.metrics.protocol import Skip
@@ -123,12 +124,32 @@ def test_fingerprint_follows_the_weights():
 
 
 def test_traversal_changes_one_latent_at_a_time(told):
-    base, dims = np.array([0.1, 0.2, 0.3, 0.4]), np.array([2, 0])
-    images = told.traversal(base, dims, np.array([-1.0, 0.0, 5.0]))
+    a, b, c, d = told.table.codes[7]
+    dims = np.array([2, 0])
+    images = told.traversal(7, dims, np.array([-1.0, 0.0, 5.0]))
     assert images.shape == (2, 3, 1, 16, 16)
-    np.testing.assert_allclose(images[1, 2], told.decode(np.array([[5.0, 0.2, 0.3, 0.4]]))[0], atol=1e-6)
-    own = told.traversal(base, dims, np.array([[1.0, 2.0], [3.0, 4.0]]))
-    np.testing.assert_allclose(own[0, 1], told.decode(np.array([[0.1, 0.2, 2.0, 0.4]]))[0], atol=1e-6)
+    np.testing.assert_allclose(images[1, 2], told.decode(np.array([[5.0, b, c, d]]))[0], atol=1e-6)
+    own = told.traversal(7, dims, np.array([[1.0, 2.0], [3.0, 4.0]]))
+    np.testing.assert_allclose(own[0, 1], told.decode(np.array([[a, b, 2.0, d]]))[0], atol=1e-6)
+
+
+def test_a_conditional_model_is_told_the_label_of_each_image():
+    data = data_module(digits, name="digits", shape=(1, 8, 8), classes=10)
+    model = build_model("model=cvae", "dataset=digits", "metric=none", "figure=none", "logger=csv", "latent.dim=4")
+    table = encode(model, data, rows=60, test_rows=20, seed=0)
+    told, rows = Outputs(model, data, table, "t"), torch.from_numpy(table.index)
+    labels = data.batch(rows).labels
+    with torch.no_grad():
+        right = model.encode(data.batch(rows).images, labels).mean.numpy()
+        wrong = model.encode(data.batch(rows).images, (labels + 1) % 10).mean.numpy()
+    np.testing.assert_allclose(table.codes, right, atol=1e-5)
+    assert np.abs(table.codes - wrong).max() > 1e-3
+    images = told.traversal(3, np.array([1]), np.array([0.0, 2.0]))
+    expected = told.decode(np.array([[*table.codes[3][:1], 2.0, *table.codes[3][2:]]]), labels[3:4].numpy())
+    np.testing.assert_allclose(images[0, 1], expected[0], atol=1e-6)
+    same = np.zeros((10, 4), np.float32)
+    assert np.ptp(told.decode(same, np.arange(10)), axis=0).max() > 1e-4, "the class changes the image at fixed z"
+    assert told.samples(20).shape == (20, 1, 8, 8)
 
 
 def test_kl_per_dim_is_that_of_the_held_out_images(told):

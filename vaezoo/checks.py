@@ -5,7 +5,7 @@ answer in one or two lines what is wrong, where, and what is allowed.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -79,6 +79,25 @@ def optional(rule: Rule) -> Rule:
     return either
 
 
+def share(value: Any) -> str | None:
+    good = number(0, above=True)(value) is None and value <= 1
+    return None if good else "a number above 0 and at most 1"
+
+
+def weight(rule: Rule) -> Rule:
+    """What `rule` allows, or a schedule of such values: a file of conf/schedule, or a class of the user's."""
+
+    def either(value: Any) -> str | None:
+        wanted = None if is_schedule(value) else rule(value)
+        return f"{wanted}, or a schedule" if wanted else None
+
+    return either
+
+
+def is_schedule(value: Any) -> bool:
+    return isinstance(value, dict) and "_target_" in value
+
+
 # One line a key; the first pattern that fits decides. The same name means the same thing in every model.
 RULES: dict[str, Rule] = {
     "*._target_": text,
@@ -90,10 +109,18 @@ RULES: dict[str, Rule] = {
     "log_every": integer(1),
     "val_every": integer(1),
     "folder": text,
-    "model.beta": number(0),
-    "model.gamma": number(0),
-    "model.lambda_od": number(0),
-    "model.lambda_d": optional(number(0)),
+    "model.beta": weight(number(0)),
+    "model.alpha": weight(number(0)),
+    "model.estimator": choice("mws", "mss", "mss_uniform"),
+    "model.form": choice("terms", "elbo"),
+    "model.gamma": weight(number(0)),
+    "model.classes": optional(integer(2)),
+    "model.lambda_od": weight(number(0)),
+    "model.lambda_d": weight(optional(number(0))),
+    "model.lambda_mmd": weight(number(0)),
+    "model.kernel": choice("rbf", "imq"),
+    "model.bandwidth": optional(number(0, above=True)),
+    "model.capacity": weight(number(0)),
     "model.kind": choice("i", "ii"),
     "model.cov": choice("minibatch", "running"),
     "model.decay": number(0, below=1),
@@ -102,6 +129,15 @@ RULES: dict[str, Rule] = {
     "model.discriminator.hidden": sizes,
     "model.discriminator_optimizer.lr": number(0, above=True),
     "model.discriminator_optimizer.betas": anything,
+    # Inside a schedule.
+    "model.*.value": number(0),
+    "model.*.start": number(0),
+    "model.*.end": number(0),
+    "model.*.batches": integer(1),
+    "model.*.period": integer(1),
+    "model.*.rise": share,
+    "model.light": weight(number(0)),
+    "model.orthogonality": weight(number(0)),
     "latent.dim": integer(1),
     "likelihood.variance": number(0, above=True),
     "likelihood.link": choice("sigmoid", "identity"),
@@ -115,6 +151,7 @@ RULES: dict[str, Rule] = {
     "optimizer.betas": anything,
     "dataset.name": text,
     "dataset.shape": sizes,
+    "dataset.classes": optional(integer(2)),
     "dataset.path": optional(existing_path),
     "dataset.md5": optional(text),
     "dataset.size": choice(8, 16, 32, 64),
@@ -155,11 +192,28 @@ RULES: dict[str, Rule] = {
     "batch_size": optional(integer(1)),
 }
 
+# Models with a term that compares the images of a batch with one another.
+BATCH_STATISTICS = {
+    "DIPVAE": "the covariance of DIP-VAE",
+    "InfoVAE": "the MMD of InfoVAE",
+    "BetaTCVAE": "the total correlation of beta-TCVAE",
+    "GuidedTCVAE": "the total correlation of Guided-beta-TCVAE",
+    "FactorVAE": "the permutation of FactorVAE",
+}
+
 # Groups whose keys are ours: a key that is not in their yaml is a slip of the pen, even when added with `+`.
 CLOSED = ("", "model", "latent", "likelihood", "network", "dataset", "callbacks", "metric", "figure")
 
 # Hydra's flags that name another configuration than ours.
 OTHER_CONFIGURATION = ("--config", "-cp", "-cn", "-cd", "--experimental-rerun")
+
+
+def branches(config: Any, prefix: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Dotted keys of the nodes that hold values, and what they hold."""
+    for key, value in config.items():
+        if isinstance(value, dict) and value:
+            yield f"{prefix}{key}", value
+            yield from branches(value, f"{prefix}{key}.")
 
 
 def rule_for(key: str) -> Rule | None:
@@ -168,7 +222,14 @@ def rule_for(key: str) -> Rule | None:
 
 def check(config: DictConfig) -> None:
     """Raise UserError for the first value of the wrong type or range, and for parts that cannot work together."""
-    for key, written in leaves(OmegaConf.to_container(config, resolve=False)):
+    container = OmegaConf.to_container(config, resolve=False)
+    for key, node in branches(container):
+        rule = rule_for(key)
+        if rule and (wanted := rule(node)):
+            raise UserError(f"{key}={{{', '.join(node)}}}: must be {wanted}.")
+        if takes_schedule(key):
+            check_schedule(key, node)
+    for key, written in leaves(container):
         rule = rule_for(key)
         if rule is None:
             continue
@@ -183,6 +244,21 @@ def check(config: DictConfig) -> None:
     check_together(config)
 
 
+def takes_schedule(key: str) -> bool:
+    """Whether the key is that of a weight, such as model.beta."""
+    rule = rule_for(key)
+    return key.startswith("model.") and rule not in (None, anything) and rule({"_target_": ""}) is None
+
+
+def check_schedule(key: str, node: dict[str, Any]) -> None:
+    """Our schedules take the values of their files, no more and no fewer."""
+    for path in (Path(DIRECTORY) / "schedule").glob("*.yaml"):
+        known: Any = OmegaConf.load(path)
+        if known["_target_"] == node["_target_"] and set(known) != set(node):
+            takes, given = (", ".join(name for name in names if name != "_target_") for names in (known, node))
+            raise UserError(f"{key}: a {path.stem} schedule takes {takes}, not {given}.")
+
+
 def check_together(config: DictConfig) -> None:
     """Pairs that cannot work."""
     if "dataset" not in config or "network" not in config:
@@ -193,12 +269,30 @@ def check_together(config: DictConfig) -> None:
             f"The chosen network needs image sides divisible by {multiple}, but dataset={config.dataset.name} has"
             f" {height}x{width} images. Networks for any size: network=mlpk, network=mlph."
         )
+    if "classes" in config.model and config.model.classes is None:
+        name = config.dataset.name
+        raise UserError(f"This model is told the class of each image, but dataset={name} has no labels.")
+    if "light_decoder" in config.model and config.latent.dim < 3:
+        raise UserError(
+            f"latent.dim={config.latent.dim}: Guided-VAE needs at least 3, for scale, rotation and content."
+        )
     if config.latent["_target_"].endswith(".Point") and not config.model["_target_"].endswith(".AE"):
         raise UserError("latent=point has no density and no KL; it works with model=ae alone. Use latent=gaussian.")
-    if "lambda_od" in config.model and config.dataset.batch_size < 2:
-        raise UserError("dataset.batch_size=1: the covariance of DIP-VAE needs at least 2 images in a batch.")
+    name = config.model["_target_"].rpartition(".")[2]
+    for size in ("batch_size", "val_images"):
+        if name in BATCH_STATISTICS and config.dataset[size] == 1:
+            raise UserError(f"dataset.{size}=1: {BATCH_STATISTICS[name]} needs at least 2 images in a batch.")
+    if name == "InfoVAE" and (highest := max(values_of(config.model.alpha))) > 1:
+        raise UserError(f"model.alpha={highest}: InfoVAE needs at most 1; beyond it, it would reward the KL.")
     if config.trainer.devices not in (1, "1", "auto", [0]):
         raise UserError(f"trainer.devices={config.trainer.devices}: training runs on one device so far.")
+
+
+def values_of(weight: Any) -> list[float]:
+    """The number itself, or those between which a schedule moves."""
+    if not OmegaConf.is_config(weight):
+        return [weight]
+    return [weight[name] for name in ("value", "start", "end") if name in weight] or [0.0]
 
 
 def groups() -> set[str]:
@@ -211,19 +305,34 @@ def check_command_line(config_name: str, arguments: Sequence[str]) -> None:
     """Refuse a command line that no job can follow, before Hydra makes a folder. Each value of a sweep is tried."""
     if any(argument.startswith(OTHER_CONFIGURATION) for argument in arguments):
         return  # `check` still sees the composed result
-    overrides = parse_overrides(arguments)
-    choices = [override for override in overrides if is_group(override)]
+    first = [(override, plain(override)) for override in parse_overrides(arguments)]
     with initialize_config_dir(DIRECTORY, version_base="1.3"):
-        base = compose_or_refuse(config_name, [plain(override) for override in choices])
-        for override in overrides:
-            if override not in choices:
-                check_key(override, base)
-        first = [plain(override) for override in overrides]
-        check(compose_or_refuse(config_name, first))
-        for override in overrides:
-            if override.is_choice_sweep():
-                for value in list(override.sweep_string_iterator())[1:]:
-                    check(compose_or_refuse(config_name, [*first, assignment(override, value)]))
+        check_keys(config_name, first)
+        check_sweep(config_name, first)
+        check(compose_or_refuse(config_name, [line for _, line in first]))
+        for swept, _ in first:
+            if not swept.is_choice_sweep():
+                continue
+            for value in list(swept.sweep_string_iterator())[1:]:
+                job = [(one, assignment(one, value) if one is swept else line) for one, line in first]
+                if is_group(swept):
+                    check_keys(config_name, job)
+                check(compose_or_refuse(config_name, [line for _, line in job]))
+
+
+def check_keys(config_name: str, job: Sequence[tuple[Override, str]]) -> None:
+    """What is set must exist once the groups are chosen; `job` pairs overrides with their lines in a single run."""
+    choices = [(override, line) for override, line in job if is_group(override)]
+    schedules = [override for override, _ in choices if override.key_or_group == "schedule"]
+    if schedules:
+        others = [line for override, line in choices if override not in schedules]
+        before = compose_or_refuse(config_name, others)
+        for override in schedules:
+            check_place(override, before)
+    base = compose_or_refuse(config_name, [line for _, line in choices])
+    for override, line in job:
+        if (override, line) not in choices:
+            check_key(override, base)
 
 
 def plain(override: Override) -> str:
@@ -241,6 +350,41 @@ def is_group(override: Override) -> bool:
     return override.key_or_group in groups() or override.key_or_group.startswith("hydra/")
 
 
+def check_sweep(config_name: str, job: Sequence[tuple[Override, str]]) -> None:
+    """Before the jobs of a sweep Hydra composes what they share, without any choice of a swept group."""
+    if not any(is_group(override) and override.is_sweep_override() for override, _ in job):
+        return
+    shared = [(override, line) for override, line in job if not override.is_sweep_override()]
+    known = keys_of(compose_or_refuse(config_name, [line for override, line in shared if is_group(override)]))
+    for override, line in shared:
+        key = override.key_or_group
+        plus = override.is_add() or override.is_force_add()
+        if not (plus or is_group(override) or key in known or key.startswith("hydra.")):
+            raise UserError(f"'{line}': this key comes with a group that is swept; Hydra then wants ++{line}.")
+
+
+def check_place(override: Override, base: DictConfig) -> None:
+    """A schedule takes the place of a weight that the model has."""
+    node: Any = OmegaConf.to_container(base, resolve=False)
+    now = {key: value for key, value in [*leaves(node), *branches(node)] if takes_schedule(key)}
+    key = override.package
+    if key not in now:
+        has = f" This model has {', '.join(now)}." if now else " This model has none."
+        hint = nearest(key or "", now) or has
+        raise UserError(f"'{override.get_key_element()}': a schedule takes the place of a weight.{hint}")
+    if not is_schedule(now[key]) and not override.is_add():
+        raise UserError(f"{key}={now[key]} is no schedule yet; the first is added with +: +{override.input_line}.")
+    if is_schedule(now[key]) and override.is_add():
+        line = (override.input_line or "").lstrip("+")
+        raise UserError(f"{key} is a schedule already; another is chosen without +: {line}.")
+
+
+def keys_of(config: DictConfig) -> list[str]:
+    """Dotted keys of all values, then of the nodes that hold them."""
+    container: Any = OmegaConf.to_container(config, resolve=False)
+    return [key for walk in (leaves, branches) for key, _ in walk(container)]
+
+
 def check_key(override: Override, base: DictConfig) -> None:
     """The key of a value override must exist, whatever Hydra's `+` would add to our own groups."""
     key = override.key_or_group
@@ -250,13 +394,13 @@ def check_key(override: Override, base: DictConfig) -> None:
     closed = head.split(".")[0] in CLOSED
     if (override.is_add() or override.is_force_add()) and not closed:
         return
-    node = OmegaConf.to_container(base, resolve=False)
-    known = [name for name, _ in leaves(node)] if isinstance(node, dict) else []
-    parents = {".".join(name.split(".")[:depth]) for name in known for depth in range(1, name.count(".") + 1)}
-    if key in known or key in parents:
+    known = keys_of(base)
+    if key in known:
         return
-    options = [name for name in [*known, *groups()] if "_target_" not in name]
+    options = [name for name in dict.fromkeys([*known, *groups()]) if "_target_" not in name]
     inside = [name for name in options if name.rpartition(".")[0] == head]
+    if takes_schedule(head) and head in known and not inside:
+        raise UserError(f"'{key}': {head} is a single number. A schedule has values: add +schedule@{head}=linear.")
     listed = f" {head} has {', '.join(name.rpartition('.')[2] for name in inside)}." if inside else ""
     hint = nearest(key, options) or listed
     raise UserError(f"'{key}' is not a key of this configuration.{hint}")

@@ -71,8 +71,9 @@ def job_name() -> str:
 
 
 def swept_keys(arguments: Sequence[str]) -> list[str]:
-    """Keys that the command line gives several values."""
-    return [override.key_or_group for override in parse_overrides(arguments) if override.is_sweep_override()]
+    """Keys that the command line gives several values, as they are written there, such as schedule@model.beta."""
+    swept = [override for override in parse_overrides(arguments) if override.is_sweep_override()]
+    return [override.get_key_element().lstrip("+~") for override in swept]
 
 
 def sweep_name() -> str | None:

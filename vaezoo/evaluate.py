@@ -121,9 +121,12 @@ def show(scores: "Scores", title: str) -> None:
 
 
 def title_of(config: DictConfig) -> str:
-    """How tables and figures call a run, such as "DIPVAE on dsprites, 10 latents, seed 0"."""
+    """How tables and figures call a run, such as "DIPVAE (lambda_od 10) on dsprites, 10 latents, seed 0"."""
     model = config.model["_target_"].rpartition(".")[2]
-    return f"{model} on {config.dataset.name}, {config.latent.dim} latents, seed {config.seed}"
+    weights = {name: config.model.get(name) for name in ("beta", "lambda_od", "gamma", "lambda_mmd")}
+    told = ", ".join(f"{name} {value:g}" for name, value in weights.items() if isinstance(value, int | float))
+    weighted = f"{model} ({told})" if told else model
+    return f"{weighted} on {config.dataset.name}, {config.latent.dim} latents, seed {config.seed}"
 
 
 def evaluate_run(config: DictConfig) -> None:

@@ -114,15 +114,16 @@ def encode(
             for batch in data.batches(index, batch_size):
                 bar.update(len(batch.images))
                 here = slice(done, done := done + len(batch.images))
-                q = model.encode(batch.images)
+                q = model.encode(batch.images, batch.labels)
                 codes[here] = q.mean.float().cpu().numpy()
                 if hasattr(q, "logvar"):
                     logvars = np.empty_like(codes) if logvars is None else logvars
                     logvars[here] = q.logvar.float().cpu().numpy()
                 chosen = torch.from_numpy(np.flatnonzero(held_out[here])).to(batch.images.device)
                 if len(chosen):
-                    z = q.sample()[chosen]
-                    errors[:, here][:, held_out[here]] = image_errors(model, q.mean[chosen], z, batch.images[chosen])
+                    z, labels = q.sample()[chosen], None if batch.labels is None else batch.labels[chosen]
+                    found = image_errors(model, q.mean[chosen], z, batch.images[chosen], labels)
+                    errors[:, here][:, held_out[here]] = found
     finally:
         model.train(was_training)
     return LatentTable(
@@ -141,12 +142,12 @@ def encode(
     )
 
 
-def image_errors(model: Any, mean: Tensor, z: Tensor, x: Tensor) -> np.ndarray:
+def image_errors(model: Any, mean: Tensor, z: Tensor, x: Tensor, labels: Tensor | None) -> np.ndarray:
     """(5, B): log p(x|z) at the sample z; squared, absolute error, cross-entropy at the posterior mean; the floor."""
-    p = model.decode(mean)
+    p = model.decode(mean, labels)
     difference = (x - p.mean).flatten(1)
     rows = [
-        model.decode(z).log_prob(x),
+        model.decode(z, labels).log_prob(x),
         difference.square().sum(1),
         difference.abs().sum(1),
         p.cross_entropy(x),
@@ -196,16 +197,25 @@ class Outputs:
 
     # What figures ask for: pictures, decoded from codes that are already there.
 
-    def decode(self, z: np.ndarray) -> np.ndarray:
-        """Decoder means for latents (B, D), as float32 (B, C, H, W)."""
+    def decode(self, z: np.ndarray, labels: np.ndarray | None = None) -> np.ndarray:
+        """Decoder means for latents (B, D) and, for conditional models, labels (B,): float32 (B, C, H, W)."""
         device = next(self.model.parameters()).device
         was_training = self.model.training
         self.model.eval()
         with torch.inference_mode():
             parts = torch.from_numpy(np.asarray(z, np.float32)).to(device).split(1024)
-            images = [self.model.decode(part).mean.float().cpu().numpy() for part in parts]
+            known = [None] * len(parts) if labels is None else torch.from_numpy(labels).to(device).split(1024)
+            images = [self.model.decode(part, u).mean.cpu().numpy() for part, u in zip(parts, known, strict=True)]
         self.model.train(was_training)
         return np.concatenate(images)
+
+    def labels_at(self, positions: np.ndarray) -> np.ndarray | None:
+        """The labels of rows of the table, (B,) int64; None without labels."""
+        return self.table.labels[positions].astype(np.int64) if self.table.labels.size else None
+
+    def reconstruct(self, positions: np.ndarray) -> np.ndarray:
+        """Decoder means at the codes of rows of the table."""
+        return self.decode(self.table.codes[positions], self.labels_at(positions))
 
     def shown(self, count: int) -> np.ndarray:
         """Positions in the table of the test images that figures show: spread over the held-out rows."""
@@ -226,17 +236,22 @@ class Outputs:
         return 0.5 * (mean**2 + np.exp(logvar) - logvar - 1).mean(0)
 
     def samples(self, count: int) -> np.ndarray:
-        """Decoder means of `count` draws from the prior."""
+        """Decoder means of `count` draws from the prior; of conditional models the classes take turns."""
         with own_noise(derive(self.seed, "prior samples")):
             z = self.model.latent.sample_prior(count)
-        return self.decode(z.numpy())
+        classes = len(self.data.source.label_names)
+        return self.decode(z.numpy(), np.arange(count) % classes if classes else None)
 
-    def traversal(self, base: np.ndarray, dims: np.ndarray, values: np.ndarray) -> np.ndarray:
-        """`base` (D,) with one latent at a time set to each value, (R, V) or shared (V,): images (R, V, C, H, W)."""
+    def traversal(self, position: int, dims: np.ndarray, values: np.ndarray) -> np.ndarray:
+        """The code of one row of the table with one latent at a time set to each value: images (R, V, C, H, W).
+
+        `values` are (R, V), or (V,) for all of the R `dims`. A conditional model keeps the label of the row.
+        """
         values = np.broadcast_to(values, (len(dims), np.shape(values)[-1]))
-        z = np.tile(base.astype(np.float32), (len(dims), values.shape[1], 1))
+        z = np.tile(self.table.codes[position], (len(dims), values.shape[1], 1))
         z[np.arange(len(dims))[:, None], np.arange(values.shape[1]), dims[:, None]] = values
-        return self.decode(z.reshape(-1, len(base))).reshape(*values.shape, *self.data.source.shape)
+        labels = self.labels_at(np.full(values.size, position))
+        return self.decode(z.reshape(values.size, -1), labels).reshape(*values.shape, *self.data.source.shape)
 
 
 def fingerprint(state: dict[str, Tensor]) -> str:

@@ -54,11 +54,19 @@ class Run:
 
 
 def read_runs(root: Path) -> list[Run]:
-    """Every run folder below `root`, by name."""
+    """Every run folder below `root`, in the order of its swept values."""
     found = sorted(path.parents[1] for path in root.rglob(str(runs.CONFIG)))
     if not found:
         raise UserError(f"runs={root}: no run folder in it or below it; each has a {runs.CONFIG}.")
-    return [read_run(folder) for folder in found]
+    table = [read_run(folder) for folder in found]
+    keys = swept_keys(table)
+
+    def place(run: Run) -> list[tuple[bool, float, str]]:
+        values = [run.config.get(key) for key in keys]
+        numbers = [isinstance(item, int | float) for item in values]
+        return [(not n, float(v) if n else 0.0, str(v)) for n, v in zip(numbers, values, strict=True)]  # type: ignore[arg-type]
+
+    return sorted(table, key=place)
 
 
 def read_run(folder: Path) -> Run:

@@ -101,7 +101,8 @@ class ImageDataModule(LightningDataModule):
     """Batches of any source, residing on the accelerator where they fit.
 
     `shape` is what the configuration promised to the networks; a source that differs is refused. `seed` orders the
-    training batches, `split_seed` alone draws the split. Further options, such as `path`, go to the source.
+    training batches, `split_seed` alone draws the split. `classes` is how many labels
+    conditional models may expect. Further options, such as `path`, go to the source.
     """
 
     def __init__(
@@ -115,6 +116,7 @@ class ImageDataModule(LightningDataModule):
         val_images: int,
         split_seed: int,
         seed: int,
+        classes: int | None = None,
         residence: Literal["auto", "device", "host"] = "auto",
         **source_options: Any,
     ) -> None:
@@ -126,6 +128,7 @@ class ImageDataModule(LightningDataModule):
         self.split = split
         self.val_images = val_images
         self.split_seed = split_seed
+        self.classes = classes
         self.seed = seed
         self.residence = residence
         self.store: ImageStore | None = None
@@ -136,6 +139,9 @@ class ImageDataModule(LightningDataModule):
         source = self.load()
         if source.shape != self.shape:
             raise UserError(f"dataset={self.name} holds images of {source.shape}, but dataset.shape={self.shape}.")
+        found = None if source.labels is None else int(source.labels.max()) + 1
+        if self.classes is not None and found != self.classes:
+            raise UserError(f"dataset={self.name} has {found} classes, but dataset.classes={self.classes}.")
         tenth = len(source) // 10 if self.split != "all" else 0
         if self.val_images + tenth >= len(source):
             raise UserError(f"dataset.val_images={self.val_images} leaves no training images of {len(source)}.")

@@ -45,17 +45,17 @@ class LatentModel(LightningModule):
         self.register_buffer("batches", torch.zeros((), dtype=torch.int64))
         self.register_buffer("train_images", torch.zeros((), dtype=torch.int64))
 
-    def encode(self, x: Tensor) -> Any:
-        """Images (B, C, H, W) in [0, 1] to their posteriors q(z|x)."""
+    def encode(self, x: Tensor, labels: Tensor | None = None) -> Any:
+        """Images (B, C, H, W) in [0, 1] to their posteriors q(z|x); conditional models use the `labels` (B,), too."""
         return self.latent.posterior(self.encoder(x))
 
-    def decode(self, z: Tensor) -> Any:
+    def decode(self, z: Tensor, labels: Tensor | None = None) -> Any:
         """Latents (B, J) to distributions over images p(x|z)."""
         return self.likelihood(self.decoder(z))
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         """The code of each image, its posterior mean: (B, J)."""
-        return self.encode(x).mean
+        return self.encode(x, labels).mean
 
     def now(self, weight: Weight) -> Tensor | float:
         """The present value of a weight: a number, or a schedule of the batches done so far."""

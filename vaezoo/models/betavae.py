@@ -5,7 +5,8 @@ from typing import Any
 from torch import Tensor
 
 from vaezoo.losses.elbo import elbo_terms
-from vaezoo.models.base import LatentModel, Terms
+from vaezoo.losses.schedules import scheduled
+from vaezoo.models.base import LatentModel, Terms, Weight
 
 
 class BetaVAE(LatentModel):
@@ -14,12 +15,13 @@ class BetaVAE(LatentModel):
     The second is what some papers plot as "KL / ELBO".
     """
 
-    def __init__(self, *, beta: float, **parts: Any) -> None:
+    def __init__(self, *, beta: Weight, **parts: Any) -> None:
         super().__init__(**parts)
         self.beta = beta
 
     def objective(self, x: Tensor, labels: Tensor | None = None) -> Terms:
         q = self.encode(x)
         terms = elbo_terms(self.decode(q.sample()), q, x)
-        loss = terms["rec"] + self.beta * terms["kl"]
-        return {"loss": loss, **terms, "kl_share_w": self.beta * terms["kl"] / loss}
+        beta = self.now(self.beta)
+        loss = terms["rec"] + beta * terms["kl"]
+        return {"loss": loss, **terms, "kl_share_w": beta * terms["kl"] / loss, **scheduled(beta=beta)}

@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from vaezoo.losses.elbo import elbo_terms
-from vaezoo.models.base import LatentModel, Terms
+from vaezoo.losses.schedules import Scaled, scheduled
+from vaezoo.models.base import LatentModel, Terms, Weight
 
 
 class Moments(NamedTuple):
@@ -80,8 +81,8 @@ class DIPVAE(LatentModel):
         self,
         *,
         kind: Literal["i", "ii"],
-        lambda_od: float,
-        lambda_d: float | None = None,
+        lambda_od: Weight,
+        lambda_d: Weight | None = None,
         cov: Literal["minibatch", "running"] = "minibatch",
         decay: float = 0.9,
         grad_rescale: bool = True,
@@ -90,7 +91,10 @@ class DIPVAE(LatentModel):
         super().__init__(**parts)
         self.kind: Literal["i", "ii"] = kind
         self.lambda_od = lambda_od
-        self.lambda_d = lambda_d if lambda_d is not None else lambda_od * (10 if kind == "i" else 1)
+        if lambda_d is None:
+            ratio = 10 if kind == "i" else 1
+            lambda_d = Scaled(lambda_od, ratio) if callable(lambda_od) else lambda_od * ratio
+        self.lambda_d = lambda_d
         self.cov = cov
         self.decay = decay
         self.grad_rescale = grad_rescale
@@ -115,5 +119,7 @@ class DIPVAE(LatentModel):
         q = self.encode(x)
         terms = elbo_terms(self.decode(q.sample()), q, x)
         off_diagonal, diagonal = covariance_gap(covariance(self.moments(q.mean, q.logvar), self.kind))
-        loss = terms["rec"] + terms["kl"] + self.lambda_od * off_diagonal + self.lambda_d * diagonal
-        return {"loss": loss, **terms, "dip_od": off_diagonal, "dip_d": diagonal}
+        lambda_od, lambda_d = self.now(self.lambda_od), self.now(self.lambda_d)
+        loss = terms["rec"] + terms["kl"] + lambda_od * off_diagonal + lambda_d * diagonal
+        weights = scheduled(lambda_od=lambda_od, lambda_d=lambda_d)
+        return {"loss": loss, **terms, "dip_od": off_diagonal, "dip_d": diagonal, **weights}

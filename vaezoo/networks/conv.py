@@ -11,7 +11,7 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from vaezoo.networks.mlp import mlp
+from vaezoo.networks.mlp import mlp, with_condition
 
 
 def bottom_shape(image_shape: Sequence[int], channels: int, layers: int) -> tuple[int, int, int]:
@@ -24,10 +24,19 @@ def bottom_shape(image_shape: Sequence[int], channels: int, layers: int) -> tupl
 
 
 class ConvEncoder(nn.Module):
-    """Convolutions of `channels` filters, fully connected layers of `hidden` units, ReLU between all layers."""
+    """Convolutions of `channels` filters, fully connected layers of `hidden` units, ReLU between all layers.
+
+    `condition` more numbers per image can be appended to the features that the convolutions give.
+    """
 
     def __init__(
-        self, image_shape: Sequence[int], num_params: int, *, channels: Sequence[int], hidden: Sequence[int]
+        self,
+        image_shape: Sequence[int],
+        num_params: int,
+        *,
+        channels: Sequence[int],
+        hidden: Sequence[int],
+        condition: int = 0,
     ) -> None:
         super().__init__()
         bottom = bottom_shape(image_shape, channels[-1], len(channels))
@@ -35,10 +44,10 @@ class ConvEncoder(nn.Module):
         for inputs, outputs in zip([image_shape[0], *channels[:-1]], channels, strict=True):
             layers += [nn.Conv2d(inputs, outputs, 4, stride=2, padding=1), nn.ReLU()]
         self.convolutions = nn.Sequential(*layers)
-        self.dense = mlp([math.prod(bottom), *hidden, num_params], "relu")
+        self.dense = mlp([math.prod(bottom) + condition, *hidden, num_params], "relu")
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.dense(self.convolutions(x).flatten(1))
+    def forward(self, x: Tensor, u: Tensor | None = None) -> Tensor:
+        return self.dense(with_condition(self.convolutions(x).flatten(1), u))
 
 
 class ConvDecoder(nn.Module):

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
 
 Activation = Literal["relu", "tanh"]
@@ -23,17 +24,28 @@ def mlp(sizes: Sequence[int], activation: Activation) -> nn.Sequential:
     return nn.Sequential(*layers, nn.Linear(sizes[-2], sizes[-1]))
 
 
+def with_condition(features: Tensor, u: Tensor | None) -> Tensor:
+    """Features (B, F) with what is known about each image, (B, K), appended."""
+    return features if u is None else torch.cat([features, u], dim=1)
+
+
 class MLPEncoder(nn.Module):
-    """Images (B, C, H, W) to `num_params` numbers each."""
+    """Images (B, C, H, W) to `num_params` numbers each; `condition` more numbers per image can be appended."""
 
     def __init__(
-        self, image_shape: Sequence[int], num_params: int, *, hidden: Sequence[int], activation: Activation
+        self,
+        image_shape: Sequence[int],
+        num_params: int,
+        *,
+        hidden: Sequence[int],
+        activation: Activation,
+        condition: int = 0,
     ) -> None:
         super().__init__()
-        self.layers = mlp([math.prod(image_shape), *hidden, num_params], activation)
+        self.layers = mlp([math.prod(image_shape) + condition, *hidden, num_params], activation)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.layers(x.flatten(1))
+    def forward(self, x: Tensor, u: Tensor | None = None) -> Tensor:
+        return self.layers(with_condition(x.flatten(1), u))
 
 
 class MLPDecoder(nn.Module):

@@ -1,0 +1,33 @@
+"""Capacity-annealed beta-VAE (Burgess et al., 2018): the KL is held at a capacity that grows.
+
+    minimise  rec + gamma |KL - C|
+
+KL is the mean of the batch and the modulus is taken of that mean: images may differ in what they need. A public
+version takes it image by image and penalises KL = (3, 7) at C = 5, where nothing has to change. Below C the gradient
+pushes the KL up, so the modulus is no ReLU.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from vaezoo.losses.elbo import elbo_terms
+from vaezoo.losses.schedules import scheduled
+from vaezoo.models.base import LatentModel, Terms, Weight
+
+
+class AnnealedVAE(LatentModel):
+    """`capacity` C in nats, usually a schedule; its present value is logged as the term "capacity"."""
+
+    def __init__(self, *, gamma: Weight, capacity: Weight, **parts: Any) -> None:
+        super().__init__(**parts)
+        self.gamma = gamma
+        self.capacity = capacity
+
+    def objective(self, x: Tensor, labels: Tensor | None = None) -> Terms:
+        q = self.encode(x)
+        terms = elbo_terms(self.decode(q.sample()), q, x)
+        gamma, capacity = self.now(self.gamma), self.now(self.capacity)
+        loss = terms["rec"] + gamma * (terms["kl"] - capacity).abs()
+        return {"loss": loss, **terms, "capacity": capacity + torch.zeros_like(terms["kl"]), **scheduled(gamma=gamma)}

@@ -1,0 +1,52 @@
+"""beta-TCVAE (Chen, Li, Grosse & Duvenaud, 2018): the total correlation gets a weight of its own (their equation 4).
+
+    minimise  rec + alpha MI + beta TC + gamma dwKL,        where MI + TC + dwKL = KL on average
+
+The three parts and their estimators are in vaezoo.losses.total_correlation. With all weights 1 it is the VAE.
+"""
+
+from typing import Any, Literal
+
+from torch import Tensor
+
+from vaezoo.losses.elbo import elbo_terms
+from vaezoo.losses.schedules import scheduled
+from vaezoo.losses.total_correlation import Estimator, kl_decomposition, log_weights
+from vaezoo.models.base import LatentModel, Terms, Weight
+
+
+class BetaTCVAE(LatentModel):
+    """`form="terms"` is the equation as it stands; its KL is that of the samples.
+
+    `form="elbo"` is rec + KL + (alpha - 1) MI + (beta - 1) TC + (gamma - 1) dwKL, the same on average. The share of
+    weight 1 is the closed form of the KL, which has less noise and does not depend on the estimator.
+    """
+
+    def __init__(
+        self,
+        *,
+        alpha: Weight,
+        beta: Weight,
+        gamma: Weight,
+        estimator: Estimator,
+        form: Literal["terms", "elbo"],
+        **parts: Any,
+    ) -> None:
+        super().__init__(**parts)
+        self.alpha, self.beta, self.gamma = alpha, beta, gamma
+        self.estimator: Estimator = estimator
+        self.form = form
+
+    def objective(self, x: Tensor, labels: Tensor | None = None) -> Terms:
+        q = self.encode(x)
+        z = q.sample()
+        terms = elbo_terms(self.decode(z), q, x)
+        images = self.train_images.clamp(min=len(x)).to(z.dtype)
+        mi, tc, dwkl = kl_decomposition(z, q.mean, q.logvar, log_weights(self.estimator, len(x), images))
+        alpha, beta, gamma = self.now(self.alpha), self.now(self.beta), self.now(self.gamma)
+        if self.form == "terms":
+            loss = terms["rec"] + alpha * mi + beta * tc + gamma * dwkl
+        else:
+            loss = terms["rec"] + terms["kl"] + (alpha - 1) * mi + (beta - 1) * tc + (gamma - 1) * dwkl
+        weights = scheduled(alpha=alpha, beta=beta, gamma=gamma)
+        return {"loss": loss, **terms, "mi": mi, "tc": tc, "dwkl": dwkl, **weights}

@@ -1,0 +1,22 @@
+"""Guided-beta-TCVAE (Ding et al., 2020): Guided-VAE whose KL is replaced by alpha MI + beta TC + gamma dwKL."""
+
+from typing import Any
+
+from torch import Tensor
+
+from vaezoo.losses.total_correlation import Estimator, kl_decomposition, log_weights
+from vaezoo.models.base import Terms, Weight
+from vaezoo.models.guidedvae import GuidedVAE
+
+
+class GuidedTCVAE(GuidedVAE):
+    def __init__(self, *, alpha: Weight, beta: Weight, gamma: Weight, estimator: Estimator, **parts: Any) -> None:
+        super().__init__(**parts)
+        self.alpha, self.beta, self.gamma = alpha, beta, gamma
+        self.estimator: Estimator = estimator
+
+    def regularizer(self, z: Tensor, q: Any, terms: Terms) -> tuple[Tensor, Terms]:
+        images = self.train_images.clamp(min=len(z)).to(z.dtype)
+        mi, tc, dwkl = kl_decomposition(z, q.mean, q.logvar, log_weights(self.estimator, len(z), images))
+        weighted = self.now(self.alpha) * mi + self.now(self.beta) * tc + self.now(self.gamma) * dwkl
+        return weighted, {"mi": mi, "tc": tc, "dwkl": dwkl}

@@ -1,0 +1,51 @@
+"""InfoVAE (Zhao, Song & Ermon, 2019): the aggregate posterior q(z) is matched to the prior.
+
+    minimise  rec + (1 - alpha) KL + (alpha + lambda - 1) D(q(z) || p(z)),        D = MMD^2
+
+With D = KL the regulariser is (1 - alpha) MI + lambda KL(q(z) || p(z)), MI the information that codes carry about
+images: alpha = 0, lambda = 1 is the VAE whatever D is, and alpha = 1, which does not penalise information at all, is
+the MMD-VAE.
+"""
+
+from typing import Any
+
+from torch import Tensor
+
+from vaezoo.losses.elbo import elbo_terms
+from vaezoo.losses.mmd import Kernel, mmd2
+from vaezoo.losses.schedules import scheduled
+from vaezoo.models.base import LatentModel, Terms, Weight
+
+
+class InfoVAE(LatentModel):
+    """`lambda_mmd` is the paper's lambda, a word that Python keeps for itself; 0 <= alpha <= 1.
+
+    MMD^2 compares the codes of the batch with as many draws from the prior, by the `kernel` and `bandwidth` of
+    vaezoo.losses.mmd; `bandwidth=None` is twice the number of latents, the mean squared distance of two prior draws.
+    Its estimate is noisier the smaller the batch: the weight has to be quoted with the batch size.
+    """
+
+    def __init__(
+        self,
+        *,
+        alpha: Weight,
+        lambda_mmd: Weight,
+        kernel: Kernel = "rbf",
+        bandwidth: float | None = None,
+        **parts: Any,
+    ) -> None:
+        super().__init__(**parts)
+        self.alpha = alpha
+        self.lambda_mmd = lambda_mmd
+        self.kernel: Kernel = kernel
+        self.bandwidth = bandwidth if bandwidth is not None else 2.0 * self.latent.dim
+
+    def objective(self, x: Tensor, labels: Tensor | None = None) -> Terms:
+        q = self.encode(x)
+        z = q.sample()
+        terms = elbo_terms(self.decode(z), q, x)
+        prior = self.latent.sample_prior(len(z), device=z.device).to(z)
+        mmd = mmd2(z, prior, self.kernel, self.bandwidth)
+        alpha, lambda_mmd = self.now(self.alpha), self.now(self.lambda_mmd)
+        loss = terms["rec"] + (1 - alpha) * terms["kl"] + (alpha + lambda_mmd - 1) * mmd
+        return {"loss": loss, **terms, "mmd": mmd, **scheduled(alpha=alpha, lambda_mmd=lambda_mmd)}
