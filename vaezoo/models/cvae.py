@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vaezoo.losses.elbo import elbo_terms
+from vaezoo.losses.schedules import scheduled
 from vaezoo.models.base import LatentModel, Terms, Weight
 
 
@@ -51,5 +52,5 @@ class CVAE(LatentModel):
     def objective(self, x: Tensor, labels: Tensor | None = None) -> Terms:
         q = self.encode(x, labels)
         terms = elbo_terms(self.decode(q.sample(), labels), q, x)
-        loss = terms["rec"] + self.now(self.beta) * terms["kl"]
-        return {"loss": loss, **terms}
+        beta = self.now(self.beta)
+        return {"loss": terms["rec"] + beta * terms["kl"], **terms, **scheduled(beta=beta)}

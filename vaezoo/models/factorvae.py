@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vaezoo.losses.elbo import elbo_terms
+from vaezoo.losses.schedules import scheduled
 from vaezoo.models.base import AdversarialModel, Terms, Weight
 
 
@@ -69,8 +70,9 @@ class FactorVAE(AdversarialModel):
         drawn["z"] = z.detach()
         terms = elbo_terms(self.decode(z), q, x)
         tc = total_correlation(self.discriminator(z))
-        loss = terms["rec"] + terms["kl"] + self.now(self.gamma) * tc
-        return {"loss": loss, **terms, "tc": tc}
+        gamma = self.now(self.gamma)
+        loss = terms["rec"] + terms["kl"] + gamma * tc
+        return {"loss": loss, **terms, "tc": tc, **scheduled(gamma=gamma)}
 
     def discriminator_objective(self, x: Tensor, drawn: Terms) -> Terms:
         _, second = x.chunk(2)

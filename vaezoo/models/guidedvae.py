@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vaezoo.losses.elbo import elbo_terms
+from vaezoo.losses.schedules import scheduled
 from vaezoo.models.base import LatentModel, Terms, Weight
 
 
@@ -41,6 +42,7 @@ class GuidedVAE(LatentModel):
             picture = self.light_decoder(z).clamp(0, 1)
             rec_light = F.binary_cross_entropy(picture, x, reduction="none").flatten(1).sum(1).mean()
             overlap = self.light_decoder.overlap()
-        guidance = self.now(self.light) * rec_light + self.now(self.orthogonality) * overlap
-        loss = terms["rec"] + regularizer + guidance
-        return {"loss": loss, **terms, **parts, "rec_light": rec_light, "overlap": overlap}
+        light, orthogonality = self.now(self.light), self.now(self.orthogonality)
+        loss = terms["rec"] + regularizer + light * rec_light + orthogonality * overlap
+        weights = scheduled(light=light, orthogonality=orthogonality)
+        return {"loss": loss, **terms, **parts, "rec_light": rec_light, "overlap": overlap, **weights}
