@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 from tests.conftest import build_model, compose_train, squares
 from tests.test_data import module as data_module
 from vaezoo.data.sources.digits import digits
-from vaezoo.evaluate import evaluate
+from vaezoo.evaluate import evaluate, show
 from vaezoo.fixtures import Missing, call, constants
 from vaezoo.metrics.protocol import Skip
 from vaezoo.outputs import LatentTable, Outputs, choose_rows, encode, fingerprint
@@ -187,6 +187,7 @@ def test_scores_carry_their_protocol():
     metrics = {"drawing": partial(drawing, times=5), "plain": plain}
     scores = evaluate_metrics(metrics, {"codes": lambda: codes}, seed=4, repeats=3)
     assert set(scores.values) == {"eval/drawing", "eval/drawing/sd", "eval/mean", "eval/count"}
+    assert scores.metrics == {"eval/drawing": "drawing", "eval/mean": "plain", "eval/count": "plain"}
     protocol = scores.protocols["drawing"]
     assert {k: protocol[k] for k in ("times", "rows", "seed", "repeats", "fact")} == {
         "times": 5,
@@ -198,6 +199,16 @@ def test_scores_carry_their_protocol():
     assert protocol["seconds"] >= 0
     assert "seed" not in scores.protocols["plain"]
     assert scores.arrays["drawing"]["matrix"] is codes
+
+
+def test_the_closing_table_shows_each_protocol_once(capsys):
+    metrics = {"drawing": partial(drawing, times=5), "plain": plain}
+    show(evaluate_metrics(metrics, {"codes": lambda: np.ones((7, 2))}, seed=4, repeats=3), "a run")
+    out = capsys.readouterr().out
+    assert out.count("rows 7") == 2
+    assert "times 5" in out
+    assert " ± " in out
+    assert "count" in out
 
 
 def test_repeats_are_independent_and_other_metrics_do_not_disturb_them():

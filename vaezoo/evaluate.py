@@ -106,15 +106,14 @@ def show(scores: "Scores", title: str) -> None:
     table.add_column("score")
     table.add_column("value", justify="right")
     table.add_column("protocol", overflow="fold", style="dim")
-    for key, value in scores.values.items():
-        name = key.removeprefix("eval/")
-        metric, _, part = name.partition("/")
-        if part.endswith("sd"):
-            continue
-        constants = scores.protocols.get(metric, {})
-        shown = "" if part else ", ".join(f"{k} {v}" for k, v in constants.items() if k != "seconds" and v is not None)
-        sd = scores.values.get(f"{key}/sd")
-        table.add_row(name, f"{value:.4g}" + (f" ± {sd:.2g}" if sd is not None else ""), shown)
+    told: set[str] = set()
+    for key, metric in scores.metrics.items():
+        value, sd = scores.values[key], scores.values.get(f"{key}/sd")
+        number = f"{value:.0f}" if value.is_integer() else f"{value:.4g}"
+        protocol = scores.protocols[metric].items() if metric not in told else []  # once, beside its first value
+        told.add(metric)
+        constants = ", ".join(f"{name} {held}" for name, held in protocol if name != "seconds" and held is not None)
+        table.add_row(key.removeprefix("eval/"), number if sd is None else f"{number} ± {sd:.2g}", constants)
     for name, reason in scores.skipped.items():
         table.add_row(name, "–", f"skipped: {reason}")
     Console().print(table)

@@ -32,9 +32,13 @@ REASONS = {
 
 @dataclass
 class Scores:
-    """`values` by dashboard key, `protocols` and `skipped` by metric, `arrays` by metric and name."""
+    """`values` by dashboard key, `protocols` and `skipped` by metric, `arrays` by metric and name.
+
+    `metrics` says which metric a value comes from.
+    """
 
     values: dict[str, float] = field(default_factory=dict)
+    metrics: dict[str, str] = field(default_factory=dict)
     protocols: dict[str, dict[str, Any]] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
     arrays: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
@@ -111,6 +115,7 @@ def record(scores: Scores, name: str, results: list[Result]) -> dict[str, bool]:
             full = f"eval/{name if key == 'score' else nested}"
             values = np.array([result[key] for result in results], np.float64)
             scores.values[full] = float(values.mean())
+            scores.metrics[full] = name
             if np.ptp(values) > 0:
                 scores.values[f"{full}/sd"] = float(values.std(ddof=1))
     return facts
