@@ -21,8 +21,16 @@ CHOICES = [
 @pytest.mark.parametrize("choice", CHOICES)
 def test_every_file_composes_and_every_value_has_a_rule(choice):
     """A new hyper-parameter needs one line in RULES, with its type and range."""
-    extra = {"latent=point": ["model=ae"], "model=cvae": ["dataset=digits"]}.get(choice, [])
+    extra = {
+        "latent=point": ["model=ae"],
+        "latent=mixed": ["model=vae"],
+        "latent=classes": ["model=vae", "dataset=digits"],
+        "model=cvae": ["dataset=digits"],
+        "model=mivae": ["dataset=digits"],
+    }.get(choice, [])
     config = compose_train(choice, *extra)
+    if config.network.image_side and choice.startswith("network="):
+        config.dataset.shape = [1, config.network.image_side, config.network.image_side]
     check(config)
     parts = OmegaConf.to_container(config, resolve=False)
     assert [key for key, _ in leaves(parts) if rule_for(key) is None and not in_model(key)] == []
@@ -70,10 +78,13 @@ def test_every_file_begins_with_what_it_is(path):
         ("+model.foo=1", "'model.foo' is not a key of this configuration"),
         ("+sed=1", r"'sed' is not a key of this configuration. Did you mean 'seed'\?"),
         ("dataset=digits network=convh", "image sides divisible by 16, but dataset=digits has 8x8"),
+        ("network=conv000", "takes 28x28 images alone, but dataset=dsprites has 64x64.*any size: network=mlpk"),
+        ("dataset=digits dataset.size=32 network=conv001", "takes 64x64 images alone, but dataset=digits has 32x32"),
         ("model=cvae dataset=dsprites", "told the class of each image, but dataset=dsprites has no labels"),
         ("model=guidedvae latent.dim=2", "latent.dim=2: Guided-VAE needs at least 3, for scale, rotation and content"),
         ("model=vae latent=point", "latent=point has no density and no KL; it works with model=ae alone"),
         ("model=dipvae dataset.batch_size=1", "needs at least 2 images in a batch"),
+        ("network=conv001 dataset.batch_size=1", "batch normalisation needs at least 2 images in a batch"),
         ("trainer.precision=bf16-true", r"must be one of 32-true, 64-true, bf16-mixed, 16-mixed"),
         ("trainer.devices=2", "trainer.devices=2: training runs on one device so far"),
         ("network.encoder.hidden=[0]", "must be a list of whole numbers of at least 1"),

@@ -523,4 +523,4 @@ def test_the_report_names_each_part_and_skips_codes_without_density():
     assert {"eval/kl_mi", "eval/kl_tc", "eval/kl_dw", "eval/kl_components", "eval/kl_mi/sd"} <= set(reported.values)
     assert reported.protocols["kl_decomposition"]["samples"] == 100
     nothing = evaluate_metrics(metrics, {"codes": lambda: codes, "logvars": lambda: None}, seed=0, repeats=1)
-    assert nothing.skipped == {"kl_decomposition": "the model has no posterior density"}
+    assert nothing.skipped == {"kl_decomposition": "the model has no Gaussian posterior with a standard normal prior"}

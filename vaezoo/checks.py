@@ -71,6 +71,16 @@ def sizes(value: Any) -> str | None:
     return None if good else "a list of whole numbers of at least 1, such as [32, 64]"
 
 
+def convolutions(value: Any) -> str | None:
+    good = isinstance(value, list) and value and all(sizes(layer) is None and len(layer) == 3 for layer in value)
+    return None if good else "a list of [filters, kernel, stride], such as [[64, 4, 2]]"
+
+
+def category_sizes(value: Any) -> str | None:
+    good = isinstance(value, list) and value and all(size is None or integer(2)(size) is None for size in value)
+    return None if good else "a list of whole numbers of at least 2, such as [10]"
+
+
 def optional(rule: Rule) -> Rule:
     def either(value: Any) -> str | None:
         wanted = None if value is None else rule(value)
@@ -115,6 +125,24 @@ RULES: dict[str, Rule] = {
     "model.form": choice("terms", "elbo"),
     "model.gamma": weight(number(0)),
     "model.classes": optional(integer(2)),
+    "model.classifier": optional(choice("frozen", "joint")),
+    "model.classifier_weight": number(0),
+    "model.gamma_z": weight(number(0)),
+    "model.gamma_c": weight(number(0)),
+    "model.capacity_z": weight(number(0)),
+    "model.capacity_c": weight(number(0)),
+    "model.rho_label": weight(number(0)),
+    "model.rho_mi": weight(number(0)),
+    "model.encoders": choice("single", "dual"),
+    "model.adversary.hidden": sizes,
+    "model.adversary_optimizer.lr": number(0, above=True),
+    "model.clusters": integer(2),
+    "model.w_dim": integer(1),
+    "model.cond": choice("decoupled", "sampled"),
+    "model.free_kl": weight(number(0)),
+    "model.samples": integer(1),
+    "model.prior.hidden": sizes,
+    "model.prior.activation": choice("relu", "tanh"),
     "model.lambda_od": weight(number(0)),
     "model.lambda_d": weight(optional(number(0))),
     "model.lambda_mmd": weight(number(0)),
@@ -139,12 +167,36 @@ RULES: dict[str, Rule] = {
     "model.light": weight(number(0)),
     "model.orthogonality": weight(number(0)),
     "latent.dim": integer(1),
+    "latent.categories": category_sizes,
+    "latent.temperature": number(0, above=True),
     "likelihood.variance": number(0, above=True),
     "likelihood.link": choice("sigmoid", "identity"),
     "network.image_multiple": integer(1),
+    "network.image_side": optional(integer(1)),
     "network.*.channels": sizes,
     "network.*.hidden": sizes,
+    "network.*.bottleneck": integer(1),
     "network.*.activation": choice("relu", "tanh"),
+    "network.*.convolutions": convolutions,
+    "network.*.last": sizes,
+    "network.*.bottom": integer(1),
+    "network.*.code_hidden": sizes,
+    "network.*.normed": sizes,
+    "network.*.joins": sizes,
+    "network.*.features": integer(1),
+    "network.*.slope": number(0),
+    "network.*.maxout": boolean,
+    "network.*.padded": boolean,
+    "network.*.centred": boolean,
+    "network.*.bias": boolean,
+    "network.*.pixel_bias": boolean,
+    "network.*.batch_norm": boolean,
+    "network.*.affine": boolean,
+    "network.*.flat_norm": boolean,
+    "network.*.input_dropout": number(0, below=1),
+    "network.*.dropout": number(0, below=1),
+    "network.*.std": optional(number(0, above=True)),
+    "network.*.bn_std": number(0),
     "optimizer.lr": number(0, above=True),
     "optimizer.eps": number(0, above=True),
     "optimizer.weight_decay": number(0),
@@ -155,8 +207,12 @@ RULES: dict[str, Rule] = {
     "dataset.path": optional(existing_path),
     "dataset.md5": optional(text),
     "dataset.size": choice(8, 16, 32, 64),
+    "dataset.angles": integer(2),
+    "dataset.class_id": optional(integer(0)),
+    "dataset.count": optional(integer(1)),
     "dataset.batch_size": integer(1),
     "dataset.split": choice("random90", "all"),
+    "dataset.split_by": choice("image", "source"),
     "dataset.val_images": integer(0),
     "dataset.split_seed": integer(0),
     "dataset.seed": integer(0),
@@ -200,6 +256,16 @@ BATCH_STATISTICS = {
     "GuidedTCVAE": "the total correlation of Guided-beta-TCVAE",
     "FactorVAE": "the permutation of FactorVAE",
 }
+
+# Models that cannot do without the label of each image.
+LABELLED = ("CVAE", "MIVAE")
+
+# Models that work with categorical latents, and those that need them. Others ask for the density of Gaussian latents.
+CATEGORIES_ALLOWED = ("VAE", "BetaVAE", "AnnealedVAE", "CVAE", "JointVAE", "MIVAE")
+CATEGORIES_NEEDED = ("JointVAE", "MIVAE")
+
+# Networks that normalise numbers of which each image has only one.
+BATCH_NORMALISED = (".Conv001Decoder", ".ConvGMDecoder", ".Generator", ".DenseGenerator")
 
 # Groups whose keys are ours: a key that is not in their yaml is a slip of the pen, even when added with `+`.
 CLOSED = ("", "model", "latent", "likelihood", "network", "dataset", "callbacks", "metric", "figure")
@@ -263,22 +329,41 @@ def check_together(config: DictConfig) -> None:
     """Pairs that cannot work."""
     if "dataset" not in config or "network" not in config:
         return
-    multiple, (_, height, width) = config.network.image_multiple, config.dataset.shape
-    if height % multiple or width % multiple:
+    multiple, side = config.network.image_multiple, config.network.get("image_side")
+    _, height, width = config.dataset.shape
+    if any(length % multiple or side not in (None, length) for length in (height, width)):
+        takes = f"needs image sides divisible by {multiple}" if side is None else f"takes {side}x{side} images alone"
         raise UserError(
-            f"The chosen network needs image sides divisible by {multiple}, but dataset={config.dataset.name} has"
-            f" {height}x{width} images. Networks for any size: network=mlpk, network=mlph."
+            f"The chosen network {takes}, but dataset={config.dataset.name} has {height}x{width} images."
+            " Networks for any size: network=mlpk, network=mlph, network=mlp002."
         )
-    if "classes" in config.model and config.model.classes is None:
-        name = config.dataset.name
-        raise UserError(f"This model is told the class of each image, but dataset={name} has no labels.")
+    decoder = config.network.decoder
+    normalised = decoder["_target_"].endswith(BATCH_NORMALISED) and decoder.get("batch_norm", True)
+    if config.dataset.batch_size == 1 and normalised:
+        raise UserError("dataset.batch_size=1: this network's batch normalisation needs at least 2 images in a batch.")
+    name = config.model["_target_"].rpartition(".")[2]
+    if config.dataset.classes is None:
+        without = f"but dataset={config.dataset.name} has no labels."
+        if name in LABELLED:
+            raise UserError(f"{name} is told the class of each image, {without}")
+        if config.model.classifier is not None:
+            raise UserError(f"model.classifier={config.model.classifier}: it learns the class of each image, {without}")
     if "light_decoder" in config.model and config.latent.dim < 3:
         raise UserError(
             f"latent.dim={config.latent.dim}: Guided-VAE needs at least 3, for scale, rotation and content."
         )
-    if config.latent["_target_"].endswith(".Point") and not config.model["_target_"].endswith(".AE"):
+    if config.latent["_target_"].endswith(".Point") and name != "AE":
         raise UserError("latent=point has no density and no KL; it works with model=ae alone. Use latent=gaussian.")
-    name = config.model["_target_"].rpartition(".")[2]
+    if "categories" in config.latent and name not in CATEGORIES_ALLOWED:
+        models = ", ".join(model.lower() for model in CATEGORIES_ALLOWED)
+        raise UserError(f"model={name.lower()} has no term for categorical latents. Models that have: {models}.")
+    if "categories" not in config.latent and name in CATEGORIES_NEEDED:
+        raise UserError(f"model={name.lower()} needs categorical latents: latent=mixed, or latent=classes.")
+    if name == "MIVAE" and list(config.latent.categories) != [config.dataset.classes]:
+        raise UserError(
+            f"latent.categories={config.latent.categories}: mivae needs one categorical latent with as many values as"
+            f" dataset={config.dataset.name} has classes, [{config.dataset.classes}]; latent=classes does that."
+        )
     for size in ("batch_size", "val_images"):
         if name in BATCH_STATISTICS and config.dataset[size] == 1:
             raise UserError(f"dataset.{size}=1: {BATCH_STATISTICS[name]} needs at least 2 images in a batch.")

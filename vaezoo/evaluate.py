@@ -36,7 +36,7 @@ def evaluate(
     from hydra.utils import instantiate
 
     from vaezoo import outputs, pictures, runs
-    from vaezoo.scores import Scores, evaluate_metrics
+    from vaezoo.scores import Scores, evaluate_metrics, without_categories
 
     model.float()  # scores compare only at one precision, whatever the training's was
     metrics, figures = instantiate(metric.scores), instantiate(figure.figures)
@@ -58,6 +58,9 @@ def evaluate(
 
     told = outputs.Outputs(model, data, table, title, seed)
     scores = evaluate_metrics(metrics, told.metric_fixtures(), seed=seed, repeats=metric.seeds)
+    if table.categories.size:
+        fewer = evaluate_metrics(*without_categories(metrics, told.metric_fixtures()), seed=seed, repeats=metric.seeds)
+        scores.add(fewer)
     runs.write_json(
         folder / "metrics.json",
         {

@@ -2,18 +2,18 @@
 
 A space says how many numbers an encoder has to give (`num_params`) and how many a decoder takes (`dim`). A posterior
 has `mean`, the code of an image; `sample()`, one reparameterised draw per image; and, where there is a density, `kl()`.
+A space may hold categories: a code then carries their probabilities, which `mode` turns into what is decoded.
 """
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-
-def full_precision(params: Tensor) -> Tensor:
-    """float32 also under autocast, since a KL needs the digits; float64 stays what it is."""
-    return params.to(torch.promote_types(params.dtype, torch.float32))
+from vaezoo.precision import full_precision
 
 
 class GaussianPosterior(NamedTuple):
@@ -22,7 +22,7 @@ class GaussianPosterior(NamedTuple):
     mean: Tensor
     logvar: Tensor
 
-    def sample(self) -> Tensor:
+    def sample(self, *, relaxed: bool = True) -> Tensor:
         """mean + sigma * eps with eps ~ N(0, I) from torch's current generator; (B, J)."""
         return self.mean + torch.exp(0.5 * self.logvar) * torch.randn_like(self.mean)
 
@@ -35,8 +35,79 @@ class GaussianPosterior(NamedTuple):
         return -0.5 * ((z - self.mean).square() * torch.exp(-self.logvar) + self.logvar + math.log(2 * math.pi))
 
 
+class CategoricalPosterior(NamedTuple):
+    """q(s|x) over K categories, from `logits` (B, K); the prior is uniform."""
+
+    logits: Tensor
+    temperature: float
+
+    @property
+    def probabilities(self) -> Tensor:
+        return self.logits.softmax(dim=1)
+
+    def sample(self, *, relaxed: bool = True) -> Tensor:
+        """(B, K): a Gumbel-softmax draw, softmax((logits + g) / temperature) (Jang et al., 2017; Maddison et al., 2017).
+
+        The largest entry is the drawn category, distributed by q(s|x) at any temperature; the mean of the relaxed draw
+        is that distribution only as the temperature goes to 0. Not `relaxed`, it is one-hot and has no gradient.
+        """
+        gumbel = -torch.empty_like(self.logits).exponential_().log()
+        if relaxed:
+            return relaxation(self.logits.log_softmax(dim=1), gumbel, self.temperature)
+        return one_hot_of_largest((self.logits + gumbel).detach())
+
+    def kl(self) -> Tensor:
+        """KL(q(s|x) || uniform) = ln K + sum_k p_k ln p_k, in [0, ln K] nats; (B, 1).
+
+        It is that of the category, and below that of its relaxed draw, so the bound on log p(x) is strict for draws
+        that are not relaxed.
+        """
+        log_p = self.logits.log_softmax(dim=1)
+        return math.log(self.logits.shape[1]) + (log_p.exp() * log_p).sum(dim=1, keepdim=True)
+
+
+class MixedPosterior(NamedTuple):
+    """Independent Gaussian latents and categorical ones; codes and draws are [z, s_1, s_2, ...] in columns."""
+
+    continuous: GaussianPosterior
+    categorical: tuple[CategoricalPosterior, ...]
+
+    @property
+    def mean(self) -> Tensor:
+        """The means of the Gaussians, then the probabilities of each category."""
+        return torch.cat([self.continuous.mean, *(q.probabilities for q in self.categorical)], dim=1)
+
+    @property
+    def logvar(self) -> Tensor:
+        """Of the Gaussians, the first columns."""
+        return self.continuous.logvar
+
+    @property
+    def clusters(self) -> Tensor:
+        """The probabilities of the first categorical variable, (B, K)."""
+        return self.categorical[0].probabilities
+
+    def sample(self, *, relaxed: bool = True) -> Tensor:
+        return torch.cat([q.sample(relaxed=relaxed) for q in (self.continuous, *self.categorical)], dim=1)
+
+    def kl(self) -> Tensor:
+        """One column for each Gaussian latent, then one for each categorical variable, nats."""
+        return torch.cat([q.kl() for q in (self.continuous, *self.categorical)], dim=1)
+
+
+class PointPosterior(NamedTuple):
+    """A single code per image, without any noise."""
+
+    mean: Tensor
+
+    def sample(self, *, relaxed: bool = True) -> Tensor:
+        return self.mean
+
+
 class Gaussian:
     """A standard normal prior over `dim` latents and a Gaussian posterior with its own variances."""
+
+    categories: tuple[int, ...] = ()
 
     def __init__(self, dim: int) -> None:
         self.dim = dim
@@ -51,20 +122,59 @@ class Gaussian:
         """`count` draws from the prior: (count, J)."""
         return torch.randn(count, self.dim, device=device)
 
+    def mode(self, codes: Tensor) -> Tensor:
+        """What is decoded for a code: the code itself."""
+        return codes
 
-class PointPosterior(NamedTuple):
-    """A single code per image, without any noise."""
 
-    mean: Tensor
+class Mixed:
+    """`dim` Gaussian latents and categorical variables with `categories` values each, all priors uniform.
 
-    def sample(self) -> Tensor:
-        return self.mean
+    After construction `dim` counts what a decoder takes, the one-hot numbers of the categories included; `continuous`
+    is the number of Gaussian latents.
+    """
+
+    def __init__(self, dim: int, categories: Sequence[int], temperature: float) -> None:
+        self.continuous = dim
+        self.categories = tuple(categories)
+        self.temperature = temperature
+        self.dim = dim + sum(self.categories)
+        self.num_params = dim + self.dim
+
+    def posterior(self, params: Tensor) -> MixedPosterior:
+        """Encoder output (B, 2J + K_1 + K_2 + ...): means, log variances, logits."""
+        mean, logvar, *logits = full_precision(params).split([self.continuous, self.continuous, *self.categories], 1)
+        return MixedPosterior(
+            GaussianPosterior(mean, logvar), tuple(CategoricalPosterior(each, self.temperature) for each in logits)
+        )
+
+    def sample_prior(self, count: int, *, device: torch.device | str = "cpu") -> Tensor:
+        """`count` draws from the prior, N(0, I) and one-hot uniform: (count, dim)."""
+        z = torch.randn(count, self.continuous, device=device)
+        drawn = (torch.randint(values, (count,), device=device) for values in self.categories)
+        return torch.cat([z, *(F.one_hot(s, k).to(z) for s, k in zip(drawn, self.categories, strict=True))], dim=1)
+
+    def mode(self, codes: Tensor) -> Tensor:
+        """What is decoded for codes (B, dim): the means, and each category's probabilities made one-hot."""
+        z, *probabilities = codes.split([self.continuous, *self.categories], dim=1)
+        return torch.cat([z, *map(one_hot_of_largest, probabilities)], dim=1)
+
+
+def relaxation(log_p: Tensor, gumbel: Tensor, temperature: float) -> Tensor:
+    """softmax((ln p + g) / temperature), rows; one-hot as the temperature goes to 0, uniform as it grows."""
+    return ((log_p + gumbel) / temperature).softmax(dim=1)
+
+
+def one_hot_of_largest(values: Tensor) -> Tensor:
+    return F.one_hot(values.argmax(dim=1), values.shape[1]).to(values.dtype)
 
 
 class Point:
     """The code of an autoencoder: no density; N(0, I) stands in as the prior, since pictures drawn from it show what
     an autoencoder lacks.
     """
+
+    categories: tuple[int, ...] = ()
 
     def __init__(self, dim: int) -> None:
         self.dim = dim
@@ -75,3 +185,6 @@ class Point:
 
     def sample_prior(self, count: int, *, device: torch.device | str = "cpu") -> Tensor:
         return torch.randn(count, self.dim, device=device)
+
+    def mode(self, codes: Tensor) -> Tensor:
+        return codes

@@ -13,14 +13,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from vaezoo.precision import full_precision
+
 
 def sum_pixels(values: Tensor) -> Tensor:
     return values.flatten(1).sum(1)
-
-
-def full_precision(output: Tensor) -> Tensor:
-    """float32 under autocast; float64 stays what it is."""
-    return output.to(torch.promote_types(output.dtype, torch.float32))
 
 
 def mean_cross_entropy(mean: Tensor, x: Tensor) -> Tensor:

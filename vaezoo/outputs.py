@@ -4,7 +4,6 @@ import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -23,13 +22,16 @@ class LatentTable:
 
     Rows are in ascending order of `index`. `scored` marks the rows that factor scores use, `held_out` the test images
     that likelihoods and figures use; the columns from `log_likelihood` on hold their values, NaN elsewhere.
+
+    A code has the means of J Gaussian latents, then, in models with categories, the probabilities of each.
     """
 
     index: np.ndarray  # (N,) row of the data set
     scored: np.ndarray  # (N,) bool
     held_out: np.ndarray  # (N,) bool
-    codes: np.ndarray  # (N, D) posterior means, float32
-    logvars: np.ndarray  # (N, D) log variances, or (N, 0) for models without a posterior
+    codes: np.ndarray  # (N, D), float32
+    logvars: np.ndarray  # (N, J) log variances, or (N, 0) without a Gaussian posterior of a standard normal prior
+    clusters: np.ndarray  # (N, K) probabilities of the clusters that some models sort images into, or (N, 0)
     factors: np.ndarray  # (N, K), or (N, 0) without factors
     labels: np.ndarray  # (N,), or (0,) without labels
     log_likelihood: np.ndarray  # (N,) log p(x|z) at one sample of q(z|x), nats
@@ -37,6 +39,8 @@ class LatentTable:
     absolute_error: np.ndarray
     cross_entropy: np.ndarray
     rec_floor: np.ndarray  # the least that -log_likelihood can be, where the likelihood has such a bound; else NaN
+    kl_per_dim: np.ndarray  # (L,) mean KL of each latent over the held-out images, nats; (0,) without a density
+    categories: np.ndarray  # (G,) how many values each categorical latent has
 
     def save(self, path: Path, **identity: str) -> None:
         arrays = {field.name: getattr(self, field.name) for field in fields(self)}
@@ -97,10 +101,14 @@ def encode(
     scored, test = choose_rows(len(source), data.rows.test, rows, test_rows, seed)
     index = np.union1d(scored, test)
     held_out = np.isin(index, test)
-    dim = model.latent.dim
-    codes = np.empty((len(index), dim), np.float32)
-    logvars: np.ndarray | None = None
+    columns: dict[str, np.ndarray] = {}  # of the table, made when the first batch shows how wide they are
+    kl_sums: list[np.ndarray] = []
     errors = np.full((5, len(index)), np.nan)
+
+    def keep(name: str, here: slice, values: Tensor) -> None:
+        if name not in columns:
+            columns[name] = np.empty((len(index), values.shape[1]), np.float32)
+        columns[name][here] = values.float().cpu().numpy()
 
     was_training = model.training
     model.eval()
@@ -115,23 +123,28 @@ def encode(
                 bar.update(len(batch.images))
                 here = slice(done, done := done + len(batch.images))
                 q = model.encode(batch.images, batch.labels)
-                codes[here] = q.mean.float().cpu().numpy()
-                if hasattr(q, "logvar"):
-                    logvars = np.empty_like(codes) if logvars is None else logvars
-                    logvars[here] = q.logvar.float().cpu().numpy()
+                keep("codes", here, q.mean)
+                for name, attribute in (("logvars", "logvar"), ("clusters", "clusters")):
+                    if hasattr(q, attribute):
+                        keep(name, here, getattr(q, attribute))
                 chosen = torch.from_numpy(np.flatnonzero(held_out[here])).to(batch.images.device)
                 if len(chosen):
-                    z, labels = q.sample()[chosen], None if batch.labels is None else batch.labels[chosen]
+                    z = q.sample(relaxed=False)[chosen]
+                    labels = None if batch.labels is None else batch.labels[chosen]
                     found = image_errors(model, q.mean[chosen], z, batch.images[chosen], labels)
                     errors[:, here][:, held_out[here]] = found
+                    if hasattr(q, "kl"):
+                        kl_sums.append(q.kl()[chosen].double().sum(0).cpu().numpy())
     finally:
         model.train(was_training)
+    nothing = np.empty((len(index), 0), np.float32)
     return LatentTable(
         index=index,
         scored=np.isin(index, scored),
         held_out=held_out,
-        codes=codes,
-        logvars=np.empty((len(index), 0), np.float32) if logvars is None else logvars,
+        codes=columns["codes"],
+        logvars=columns.get("logvars", nothing),
+        clusters=columns.get("clusters", nothing),
         factors=np.empty((len(index), 0), np.uint8) if source.factors is None else source.factors[index],
         labels=np.empty(0, np.int64) if source.labels is None else source.labels[index],
         log_likelihood=errors[0],
@@ -139,12 +152,14 @@ def encode(
         absolute_error=errors[2],
         cross_entropy=errors[3],
         rec_floor=errors[4],
+        kl_per_dim=np.sum(kl_sums, axis=0) / held_out.sum() if kl_sums else np.empty(0),
+        categories=np.array(model.latent.categories, np.int64),
     )
 
 
 def image_errors(model: Any, mean: Tensor, z: Tensor, x: Tensor, labels: Tensor | None) -> np.ndarray:
     """(5, B): log p(x|z) at the sample z; squared, absolute error, cross-entropy at the posterior mean; the floor."""
-    p = model.decode(mean, labels)
+    p = model.decode(model.latent.mode(mean), labels)
     difference = (x - p.mean).flatten(1)
     rows = [
         model.decode(z, labels).log_prob(x),
@@ -172,6 +187,9 @@ class Outputs:
         table, source = self.table, self.data.source
         scored, test = table.scored, table.held_out
 
+        train = scored & ~test
+        gaussian = table.logvars.shape[1]  # the first columns of the codes
+
         def some(array: np.ndarray, rows: np.ndarray) -> np.ndarray | None:
             """The chosen rows, or None where the model or the data set has no such thing."""
             return array[rows] if array.size and rows.any() else None
@@ -180,13 +198,23 @@ class Outputs:
 
         return {
             "codes": lambda: some(table.codes, scored),
+            "means": lambda: some(table.codes[:, :gaussian], scored),
             "logvars": lambda: some(table.logvars, scored),
+            "categories": lambda: tuple(table.categories.tolist()) or None,
             "factors": lambda: some(table.factors, scored),
             "factor_names": lambda: source.factor_names or None,
             "labels": lambda: some(table.labels, scored),
             "test_codes": lambda: some(table.codes, test),
+            "test_means": lambda: some(table.codes[:, :gaussian], test),
             "test_logvars": lambda: some(table.logvars, test),
             "test_factors": lambda: some(table.factors, test),
+            "test_labels": lambda: some(table.labels, test),
+            "test_clusters": lambda: some(table.clusters, test),
+            "train_labels": lambda: some(table.labels, train),
+            "train_clusters": lambda: some(table.clusters, train),
+            "test_class_logits": lambda: self.class_logits(test),
+            "train_class_logits": lambda: self.class_logits(train),
+            "kl_per_dim": lambda: self.kl_per_dim,
             "rec_floor": lambda: None if floor is None or np.isnan(floor).any() else floor,
             "log_likelihood": lambda: some(table.log_likelihood, test),
             "squared_error": lambda: some(table.squared_error, test),
@@ -215,7 +243,11 @@ class Outputs:
 
     def reconstruct(self, positions: np.ndarray) -> np.ndarray:
         """Decoder means at the codes of rows of the table."""
-        return self.decode(self.table.codes[positions], self.labels_at(positions))
+        return self.decode(self.modes(positions), self.labels_at(positions))
+
+    def modes(self, positions: np.ndarray) -> np.ndarray:
+        """What is decoded for the codes of rows of the table."""
+        return self.model.latent.mode(torch.from_numpy(self.table.codes[positions])).numpy()
 
     def shown(self, count: int) -> np.ndarray:
         """Positions in the table of the test images that figures show: spread over the held-out rows."""
@@ -226,19 +258,24 @@ class Outputs:
         rows = torch.from_numpy(self.table.index[positions])
         return self.data.batch(rows).images.float().cpu().numpy()
 
-    @cached_property
+    @property
     def kl_per_dim(self) -> np.ndarray | None:
-        """Mean KL of each latent over the held-out images, nats; None without a posterior."""
-        table = self.table
-        if not table.logvars.size or not table.held_out.any():
+        """Mean KL of each latent over the held-out images, nats; None without a density."""
+        return self.table.kl_per_dim if self.table.kl_per_dim.size else None
+
+    def class_logits(self, rows: np.ndarray) -> np.ndarray | None:
+        """What the linear classifier beside the model says of rows of the table, (B, classes); None without one."""
+        classifier = getattr(self.model, "classifier", None)
+        if classifier is None or not rows.any():
             return None
-        mean, logvar = (a[table.held_out].astype(np.float64) for a in (table.codes, table.logvars))
-        return 0.5 * (mean**2 + np.exp(logvar) - logvar - 1).mean(0)
+        codes = torch.from_numpy(self.table.codes[rows])
+        with torch.inference_mode():
+            return classifier(codes.to(classifier.weight.device)).cpu().numpy()
 
     def samples(self, count: int) -> np.ndarray:
         """Decoder means of `count` draws from the prior; of conditional models the classes take turns."""
         with own_noise(derive(self.seed, "prior samples")):
-            z = self.model.latent.sample_prior(count)
+            z = self.model.sample_prior(count)
         classes = len(self.data.source.label_names)
         return self.decode(z.numpy(), np.arange(count) % classes if classes else None)
 
@@ -248,10 +285,21 @@ class Outputs:
         `values` are (R, V), or (V,) for all of the R `dims`. A conditional model keeps the label of the row.
         """
         values = np.broadcast_to(values, (len(dims), np.shape(values)[-1]))
-        z = np.tile(self.table.codes[position], (len(dims), values.shape[1], 1))
+        z = np.tile(self.modes(np.array([position])), (len(dims), values.shape[1], 1))
         z[np.arange(len(dims))[:, None], np.arange(values.shape[1]), dims[:, None]] = values
         labels = self.labels_at(np.full(values.size, position))
         return self.decode(z.reshape(values.size, -1), labels).reshape(*values.shape, *self.data.source.shape)
+
+
+    def class_grid(self, positions: np.ndarray) -> np.ndarray | None:
+        """Rows of the table decoded with each value of the first categorical latent: (R, K, C, H, W), None without."""
+        if not self.table.categories.size:
+            return None
+        latent, values = self.model.latent, int(self.table.categories[0])
+        z = np.repeat(self.modes(positions), values, axis=0)
+        z[:, latent.continuous : latent.continuous + values] = np.tile(np.eye(values), (len(positions), 1))
+        labels = self.labels_at(np.repeat(positions, values))
+        return self.decode(z, labels).reshape(len(positions), values, *self.data.source.shape)
 
 
 def fingerprint(state: dict[str, Tensor]) -> str:

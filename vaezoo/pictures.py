@@ -28,9 +28,12 @@ def figure_fixtures(
 ) -> dict[str, Callable[[], Any]]:
     """What figures may ask for; each is computed when the first figure asks."""
     table = outputs.table
-    kl = outputs.kl_per_dim
+    gaussian, categories = table.logvars.shape[1], table.categories
+    # The parts of other densities, such as that of a mixture, are not those of single latents.
+    kl = outputs.kl_per_dim if gaussian else None
+    continuous = table.codes.shape[1] - int(categories.sum())
     # Most informative latents first; an autoencoder has no KL and keeps its order.
-    order = np.arange(table.codes.shape[1]) if kl is None else np.argsort(-kl)
+    order = np.arange(continuous) if kl is None else np.argsort(-kl[:gaussian])
     shown = outputs.shown(images)
     base = shown[len(shown) // 2 : len(shown) // 2 + 1]  # away from the corner of a factor grid
 
@@ -57,12 +60,25 @@ def figure_fixtures(
         "traversal_kl": lambda: None if kl is None else kl[order],
         "history": lambda: history or None,
         "kl_per_dim": lambda: kl,
+        "kl_names": lambda: [*map(str, range(continuous)), *(f"s{i}" for i in range(len(categories)))],
+        "class_grid": lambda: outputs.class_grid(shown[:8]) if len(shown) else None,
+        "class_grid_originals": lambda: outputs.images(shown[:8]) if len(shown) else None,
+        "category_names": lambda: category_names(outputs) or None,
         "code_correlation": of_metric("correlation", "codes"),
         "factor_correlation": of_metric("correlation", "factors"),
         "factor_names": lambda: outputs.data.source.factor_names or None,
         "information": lambda: None if (known := of_metric("mig_hist", "information")()) is None else known.T,
         "factor_entropies": of_metric("mig_hist", "factor_entropies"),
     }
+
+
+def category_names(outputs: Outputs) -> list[str]:
+    """What the values of the first categorical latent are called: by the classes where the model is told them."""
+    if not outputs.table.categories.size:
+        return []
+    values, names = int(outputs.table.categories[0]), outputs.data.source.label_names
+    told = getattr(outputs.model, "names_categories", False) and len(names) == values
+    return list(names) if told else [str(value) for value in range(values)]
 
 
 def draw(

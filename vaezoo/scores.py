@@ -21,8 +21,14 @@ REASONS = {
     "factors": "the data set has no ground-truth factors",
     "test_factors": "the data set has no ground-truth factors",
     "labels": "the data set has no labels",
-    "logvars": "the model has no posterior density",
-    "test_logvars": "the model has no posterior density",
+    "logvars": "the model has no Gaussian posterior with a standard normal prior",
+    "test_logvars": "the model has no Gaussian posterior with a standard normal prior",
+    "means": "the model has no Gaussian posterior with a standard normal prior",
+    "test_means": "the model has no Gaussian posterior with a standard normal prior",
+    "kl_per_dim": "the model has no density of its codes",
+    "test_clusters": "the model sorts images into no clusters",
+    "test_labels": "the data set has no labels",
+    "test_class_logits": "there is no classifier beside the model (model.classifier)",
     "log_likelihood": "no held-out images were encoded (metric.test_rows=0)",
     "squared_error": "no held-out images were encoded (metric.test_rows=0)",
     "test_codes": "no held-out images were encoded (metric.test_rows=0)",
@@ -42,6 +48,11 @@ class Scores:
     protocols: dict[str, dict[str, Any]] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
     arrays: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
+
+    def add(self, others: "Scores") -> None:
+        """Those of other metrics, what they skipped left out: the reasons are there already."""
+        for name in ("values", "metrics", "protocols", "arrays"):
+            getattr(self, name).update(getattr(others, name))
 
 
 def evaluate_metrics(
@@ -80,6 +91,23 @@ def evaluate_metrics(
                 scores.protocols[name] = {**protocol, "seconds": round(time.perf_counter() - began, 3)}
             bar.update()
     return scores
+
+
+def without_categories(
+    metrics: Mapping[str, Callable[..., Result]], fixtures: Mapping[str, Callable[[], Any]]
+) -> tuple[dict[str, Callable[..., Result]], dict[str, Callable[[], Any]]]:
+    """The metrics of codes once more, as NAME_continuous, and fixtures whose codes are the Gaussian latents alone.
+
+    The probabilities of categories sum to 1, so what they make of a total correlation is no finding.
+    """
+    codes = {"codes", "test_codes"}
+    again = {
+        f"{name}_continuous": metric
+        for name, metric in metrics.items()
+        if (asked := set(inspect.signature(metric).parameters)) & codes and not asked & {"logvars", "test_logvars"}
+    }
+    fewer = {"codes": fixtures["means"], "test_codes": fixtures["test_means"], "categories": lambda: None}
+    return again, {**fixtures, **fewer}
 
 
 def run(

@@ -1,5 +1,7 @@
 """How much each latent says about an image."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -25,15 +27,19 @@ A_ROW = 50  # bars; more latents take more rows, so that each keeps its index
 BETWEEN = 62  # rows of bars, for their labels
 
 
-def kl_per_dim(kl_per_dim: np.ndarray, title: str) -> Figure:
-    """Mean KL of each latent to its prior, the largest first; every row of bars has the same scale."""
+def kl_per_dim(kl_per_dim: np.ndarray, title: str, kl_names: Sequence[str] | None = None) -> Figure:
+    """Mean KL of each latent to its prior, the largest first; every row of bars has the same scale.
+
+    `kl_names` are what the latents are called, their numbers by default.
+    """
+    names = kl_names if kl_names is not None else [str(d) for d in range(len(kl_per_dim))]
     order = np.argsort(-kl_per_dim, kind="stable")
     active = int((kl_per_dim >= INACTIVE).sum())
     latents = len(order)
     rows, longest = -(-latents // A_ROW), min(latents, A_ROW)
     pitch = 52 if latents <= NUMBERED else max(900 // longest, 18)
     height = 190 if rows == 1 else 120
-    turned = pitch < text_width(str(latents)) + 8
+    turned = pitch < max(map(text_width, names)) + 8
     top = max(float(kl_per_dim.max()) * 1.12, 2 * INACTIVE)
     mark = f"{INACTIVE} nats"
     sheet = page(
@@ -60,7 +66,7 @@ def kl_per_dim(kl_per_dim: np.ndarray, title: str) -> Figure:
         axes.axhline(INACTIVE, color=INK, linewidth=0.8, linestyle=(0, (4, 3)))
         sheet.text(width + 6, y + height * (1 - INACTIVE / top), mark, color=FADED)
         axes.set(xlim=(-0.5, len(dims) - 0.5), ylim=(0, top))
-        axes.set_xticks(range(len(dims)), [str(d) for d in dims])
+        axes.set_xticks(range(len(dims)), [names[d] for d in dims])
         axes.tick_params("x", length=0, rotation=90 if turned else 0)
         axes.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
         for tick, on in zip(axes.get_xticklabels(), alive, strict=True):

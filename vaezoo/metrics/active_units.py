@@ -14,8 +14,8 @@ import numpy as np
 from vaezoo.metrics.protocol import Result
 
 
-def active_units(test_codes: np.ndarray, test_logvars: np.ndarray, *, threshold: float = 0.01) -> Result:
-    variance = test_codes.var(axis=0, dtype=np.float64)
+def active_units(test_means: np.ndarray, test_logvars: np.ndarray, *, threshold: float = 0.01) -> Result:
+    variance = test_means.var(axis=0, dtype=np.float64)
     active = int((variance > threshold).sum())
     return {
         "score": active,

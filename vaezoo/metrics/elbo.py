@@ -1,8 +1,10 @@
 """The evidence lower bound on held-out images and its two parts, in nats per image.
 
-    elbo = E_q(z|x)[ ln p(x|z) ] - KL(q(z|x) || N(0, I)),    KL_d = ½ (μ² + σ² - 1 - ln σ²)
+    elbo = E_q(z|x)[ ln p(x|z) ] - KL(q(z|x) || p(z))
 
-The weight of the KL divergence is 1 for every model, whatever beta it was trained with. `kl_ratio` = kl / (-elbo) is a
+`kl_per_dim` is the mean KL of each latent over the held-out images, as the model states it: `gaussian_kl` for Gaussian
+latents, ln K + Σ p ln p for a categorical one, whose draw is then one-hot, so that the bound is strict. The weight of
+the KL divergence is 1 for every model, whatever beta it was trained with. `kl_ratio` = kl / (-elbo) is a
 ratio of means. `log_likelihood` is whatever the decoder calls its density, constants included: nats under a Bernoulli
 likelihood on grey images are a cross-entropy and compare only among themselves; `rec_floor` is then the entropy of the
 grey values, which -rec cannot fall below, and the fact `bernoulli_on_grey` is true.
@@ -15,11 +17,9 @@ from vaezoo.metrics.protocol import Result
 
 def elbo(
     log_likelihood: np.ndarray,
-    test_codes: np.ndarray,
-    test_logvars: np.ndarray,
+    kl_per_dim: np.ndarray,
     rec_floor: np.ndarray | None = None,
 ) -> Result:
-    kl_per_dim = gaussian_kl(test_codes, test_logvars)
     rec = float(log_likelihood.mean(dtype=np.float64))
     kl = float(kl_per_dim.sum())
     result: Result = {
@@ -35,7 +35,7 @@ def elbo(
     return result
 
 
-def gaussian_kl(codes: np.ndarray, logvars: np.ndarray) -> np.ndarray:
-    """(D,): the mean over rows of KL(N(μ, σ²) || N(0, 1)) in nats, for every latent dimension."""
-    mean_square = np.square(codes).mean(axis=0, dtype=np.float64)
+def gaussian_kl(means: np.ndarray, logvars: np.ndarray) -> np.ndarray:
+    """(D,): the mean over rows of KL(N(μ, σ²) || N(0, 1)) = ½ (μ² + σ² - 1 - ln σ²), nats, for every latent."""
+    mean_square = np.square(means).mean(axis=0, dtype=np.float64)
     return 0.5 * (mean_square + (np.exp(logvars) - logvars).mean(axis=0, dtype=np.float64) - 1.0)

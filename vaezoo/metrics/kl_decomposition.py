@@ -13,6 +13,8 @@ most of the noise away. The entropy of q(z|x) is known, and those of single late
 
     DW = Σ_d ( E[-ln p(z_d)] - H(z_d) )           TC = Σ_d H(z_d) - H(z|x) - MI
 
+Categorical latents have uniform priors and sums in place of grids, with Gaussian latents beside them.
+
 So nothing is left over: the three add up to the mean KL of these rows (`elbo` reports that of the held-out ones), and
 the error of MI is that of TC with its sign reversed: `kl_mi_error`, one standard deviation. Within it a TC near 0 can
 come out negative.
@@ -22,7 +24,11 @@ at equal `kl_components` only. Above 90 % of ln n the fact `saturated` is true: 
 one. Nothing here depends on a batch, unlike the terms that beta-TCVAE trains with.
 """
 
+from collections.abc import Sequence
+from itertools import pairwise
+
 import numpy as np
+from scipy.special import xlogy
 
 from vaezoo.metrics.aggregate import binned, interval
 from vaezoo.metrics.mig import deviations
@@ -33,21 +39,31 @@ def kl_decomposition(
     codes: np.ndarray,
     logvars: np.ndarray,
     rng: np.random.Generator,
+    categories: Sequence[int] = (),
     *,
     samples: int = 10_000,
     components: int | None = 10_000,
 ) -> Result:
-    """`samples` draws spread evenly over the components, which are that many random rows; None takes all rows."""
+    """`samples` draws spread evenly over the components, which are that many random rows; None takes all rows.
+
+    Of `categories`, the probabilities of each value are the last columns of `codes`; the logvars have no such columns.
+    """
     if components is not None and components < len(codes):
         rows = rng.choice(len(codes), components, replace=False)
         codes, logvars = codes[rows], logvars[rows]
-    mu, sigma = codes.astype(np.float64), deviations(logvars)
+    mu, sigma = codes[:, : logvars.shape[1]].astype(np.float64), deviations(logvars)
+    first = np.cumsum([logvars.shape[1], *categories])
+    probabilities = [codes[:, a:b].astype(np.float64) for a, b in pairwise(first)]
 
-    information = log_ratios(mu, sigma, rng, samples)
+    information = log_ratios(mu, sigma, rng, samples, probabilities)
     mi = float(information.mean())
     entropies = np.array([marginal_entropy(m, s, rng, samples) for m, s in zip(mu.T, sigma.T, strict=True)])
     cross_entropies = 0.5 * (np.log(2 * np.pi) + np.mean(mu**2 + sigma**2, axis=0))
     given_image = 0.5 * np.log(2 * np.pi * np.e) + np.log(sigma).mean(axis=0)  # (D,), as the other two
+    if probabilities:  # the sums of categorical latents are short: nothing is sampled for them
+        entropies = np.append(entropies, [entropy(p.mean(axis=0)) for p in probabilities])
+        cross_entropies = np.append(cross_entropies, np.log(categories))
+        given_image = np.append(given_image, [entropy(p).mean() for p in probabilities])
     return {
         "kl_mi": mi,
         "kl_tc": float((entropies - given_image).sum()) - mi,
@@ -69,8 +85,21 @@ def marginal_entropy(mu: np.ndarray, sigma: np.ndarray, rng: np.random.Generator
     return binned(mu, sigma, single_level, np.ones(1, dtype=np.int64), width=0.02)[0]
 
 
-def log_ratios(mu: np.ndarray, sigma: np.ndarray, rng: np.random.Generator, samples: int) -> np.ndarray:
+def entropy(p: np.ndarray) -> np.ndarray:
+    """-Σ p ln p over the last axis, nats."""
+    return -xlogy(p, p).sum(axis=-1)
+
+
+def log_ratios(
+    mu: np.ndarray,
+    sigma: np.ndarray,
+    rng: np.random.Generator,
+    samples: int,
+    probabilities: Sequence[np.ndarray] = (),
+) -> np.ndarray:
     """(samples,): ln q(z|x) - ln q(z) at z ~ q(z|x), each row as often as any other, give or take one.
+
+    Categorical latents are part of z: each of the `probabilities`, (n, values), adds ln p_i(s) to ln q(z|x_i).
 
     With the square expanded, ln q(z_s|x_i) = z_s² · (-½σ_i⁻²) + z_s · (μ_i σ_i⁻²) + c_i is one product of matrices
     [S, 2D] × [2D, n]. It needs float64, for the large terms cancel; what a sample has to do with its own row is filled
@@ -81,12 +110,20 @@ def log_ratios(mu: np.ndarray, sigma: np.ndarray, rng: np.random.Generator, samp
     noise = rng.standard_normal((samples, mu.shape[1]))
     log_own = -0.5 * np.square(noise).sum(axis=1) - np.log(sigma[drawn]).sum(axis=1)
     z = mu[drawn] + sigma[drawn] * noise
-    powers = np.hstack([np.square(z), z])
+    powers = [np.square(z), z]
+    log_p = [np.log(np.maximum(p, 1e-300)) for p in probabilities]
+    for log_values in log_p:
+        gumbel = rng.gumbel(size=(samples, log_values.shape[1]))
+        indicators = np.eye(log_values.shape[1])[(log_values[drawn] + gumbel).argmax(axis=1)]
+        log_own += (log_values[drawn] * indicators).sum(axis=1)
+        powers.append(indicators)
+    powers = np.hstack(powers)
 
     log_sum = np.full(samples, -np.inf)  # of the densities, each without its factor (2π)^(-D/2)
     for start in range(0, len(mu), 4096):
         m, s = mu[start : start + 4096], sigma[start : start + 4096]
-        coefficients = np.hstack([-0.5 / s**2, m / s**2]).T
+        some_log_p = [log_values[start : start + 4096] for log_values in log_p]
+        coefficients = np.hstack([-0.5 / s**2, m / s**2, *some_log_p]).T
         constants = -0.5 * np.square(m / s).sum(axis=1) - np.log(s).sum(axis=1)
         for first in range(0, samples, 512):
             some = slice(first, first + 512)

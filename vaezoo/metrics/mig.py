@@ -47,7 +47,7 @@ def mig_hist(
 
 
 def mig_exact(
-    codes: np.ndarray,
+    means: np.ndarray,
     logvars: np.ndarray,
     factors: np.ndarray,
     factor_names: Sequence[str] = (),
@@ -58,15 +58,15 @@ def mig_exact(
     if estimator not in ("auto", "quadrature", "binned"):
         raise ValueError(f"estimator={estimator!r}: expected 'auto', 'quadrature' or 'binned'")
     if estimator == "auto":
-        points = [aggregate.grid_points(mu, deviations(logvar)) for mu, logvar in zip(codes.T, logvars.T, strict=True)]
-        estimator = "quadrature" if len(codes) * sum(points) <= 2e9 else "binned"
+        points = [aggregate.grid_points(mu, deviations(logvar)) for mu, logvar in zip(means.T, logvars.T, strict=True)]
+        estimator = "quadrature" if len(means) * sum(points) <= 2e9 else "binned"
     entropies = aggregate.quadrature if estimator == "quadrature" else aggregate.binned
-    result = _from_posteriors(entropies, codes, logvars, factors, factor_names)
+    result = _from_posteriors(entropies, means, logvars, factors, factor_names)
     return {**result, "binned": estimator == "binned"}
 
 
 def mig_sampled(
-    codes: np.ndarray,
+    means: np.ndarray,
     logvars: np.ndarray,
     factors: np.ndarray,
     rng: np.random.Generator,
@@ -75,21 +75,21 @@ def mig_sampled(
     samples: int = 10_000,
 ) -> Result:
     entropies = partial(aggregate.sampled, rng=rng, samples=samples)
-    return _from_posteriors(entropies, codes, logvars, factors, factor_names)
+    return _from_posteriors(entropies, means, logvars, factors, factor_names)
 
 
 def _from_posteriors(
     entropies: Callable[..., aggregate.Entropies],
-    codes: np.ndarray,
+    means: np.ndarray,
     logvars: np.ndarray,
     factors: np.ndarray,
     factor_names: Sequence[str],
 ) -> Result:
-    if codes.shape[1] < 2:
+    if means.shape[1] < 2:
         raise Skip("a gap needs two codes or more")
     levels, sizes, kept = varying(factors)
-    information = np.empty((codes.shape[1], len(sizes)))
-    for d, (mu, logvar) in enumerate(zip(codes.T, logvars.T, strict=True)):
+    information = np.empty((means.shape[1], len(sizes)))
+    for d, (mu, logvar) in enumerate(zip(means.T, logvars.T, strict=True)):
         whole, given_factor = entropies(mu.astype(np.float64), deviations(logvar), levels, sizes)
         information[d] = np.maximum(whole - given_factor, 0.0)
     return _gaps(information, levels, kept, factor_names)

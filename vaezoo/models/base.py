@@ -1,14 +1,29 @@
 """The plumbing that every model shares; the one file that everything passes through, so it stays short."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
+import torch.nn.functional as F
 from pytorch_lightning import LightningModule
 from torch import Tensor, nn
 
+from vaezoo.precision import full_precision
+
 Terms = dict[str, Tensor]
 Weight = float | Callable[[Tensor], Tensor]  # a number, or a schedule (vaezoo.losses.schedules)
+
+
+class LinearClassifier(nn.Linear):
+    """Codes (B, J) to the logits of `classes`; a log-softmax and its likelihood make it a softmax regression.
+
+    It begins at zero, which is as good as anywhere for a convex loss and takes no random numbers: the model beside it
+    is the same with it and without.
+    """
+
+    def reset_parameters(self) -> None:
+        nn.init.zeros_(self.weight)
+        nn.init.zeros_(self.bias)
 
 
 class LatentModel(LightningModule):
@@ -20,6 +35,9 @@ class LatentModel(LightningModule):
     `batches` counts the finished training batches, whatever the number of optimisers. It is saved with the weights and
     is the only clock: budgets, schedules, logging and the order of the data follow it. `train_images` is the size of
     the training split, which estimators of the aggregate posterior need; 0 until a trainer says it.
+
+    Any model can carry a linear classifier of its codes, as an extra term of the loss: `classifier="frozen"` leaves the
+    codes alone, `"joint"` lets the cross-entropy train them, too.
     """
 
     batches: Tensor
@@ -34,6 +52,9 @@ class LatentModel(LightningModule):
         encoder: Callable[..., nn.Module],
         decoder: Callable[..., nn.Module],
         optimizer: Callable[..., torch.optim.Optimizer],
+        classifier: Literal["frozen", "joint"] | None = None,
+        classifier_weight: float = 1.0,
+        classes: int | None = None,
     ) -> None:
         super().__init__()
         self.image_shape = tuple(image_shape)  # (C, H, W)
@@ -42,6 +63,10 @@ class LatentModel(LightningModule):
         self.encoder = encoder(self.image_shape, latent.num_params)
         self.decoder = decoder(latent.dim, self.image_shape)
         self.optimizer = optimizer
+        self.classes = classes
+        self.classifier = None if classifier is None else LinearClassifier(latent.dim, classes or 0)
+        self.classifier_trains_codes = classifier == "joint"
+        self.classifier_weight = classifier_weight
         self.register_buffer("batches", torch.zeros((), dtype=torch.int64))
         self.register_buffer("train_images", torch.zeros((), dtype=torch.int64))
 
@@ -61,9 +86,26 @@ class LatentModel(LightningModule):
         """The present value of a weight: a number, or a schedule of the batches done so far."""
         return weight(self.batches) if callable(weight) else weight
 
+    def sample_prior(self, count: int, *, device: torch.device | str = "cpu") -> Tensor:
+        """`count` latents from the prior, to be decoded: (count, J)."""
+        return self.latent.sample_prior(count, device=device)
+
     def objective(self, x: Tensor, labels: Tensor | None = None) -> Terms:
         """Named terms of a batch, unweighted and in nats per image; "loss" is what is minimised."""
         raise NotImplementedError
+
+    def classified(self, terms: Terms, x: Tensor, labels: Tensor | None) -> Terms:
+        """`terms` and those of the classifier, if there is one; it sees draws in training and means in evaluation."""
+        if self.classifier is None or labels is None:
+            return terms
+        with torch.set_grad_enabled(torch.is_grad_enabled() and self.classifier_trains_codes):
+            q = self.encode(x, labels)
+            codes = q.sample() if self.training else q.mean
+        logits = full_precision(self.classifier(codes))
+        ce = F.cross_entropy(logits, labels)
+        accuracy = (logits.argmax(dim=1) == labels).float().mean()
+        loss = terms["loss"] + self.classifier_weight * ce
+        return {**terms, "loss": loss, "class_ce": ce, "class_accuracy": accuracy}
 
     def setup(self, stage: str) -> None:
         data = getattr(self.trainer, "datamodule", None)
@@ -71,12 +113,12 @@ class LatentModel(LightningModule):
             self.train_images.fill_(len(data.rows.train))
 
     def training_step(self, batch: Any, batch_index: int = 0) -> Terms:
-        terms = self.objective(batch.images, batch.labels)
+        terms = self.classified(self.objective(batch.images, batch.labels), batch.images, batch.labels)
         self.batches += 1
         return terms
 
     def validation_step(self, batch: Any, batch_index: int = 0) -> Terms:
-        return self.objective(batch.images, batch.labels)
+        return self.classified(self.objective(batch.images, batch.labels), batch.images, batch.labels)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return self.optimizer(self.parameters())
@@ -91,8 +133,9 @@ class AdversarialModel(LatentModel):
 
     A subclass names its `players` in the order of their moves, with the networks that each of them owns (a network may
     have several owners), and writes `NAME_objective(x, drawn)` for each: its terms, of which "loss" is minimised over
-    the player's own networks alone. `drawn` holds what one move leaves for the next, such as codes, detached: after a
-    step the graph of the earlier move is stale, so only values are shared.
+    the player's own networks alone. `drawn` holds the "labels" of the batch, where there are any, and what one move
+    leaves for the next, such as codes, detached: after a step the graph of the earlier move is stale, so only values
+    are shared.
 
     `batches_a_step` independent batches reach each step as one; `x.chunk(batches_a_step)` gives them back.
     """
@@ -114,22 +157,35 @@ class AdversarialModel(LatentModel):
     def players(self) -> dict[str, Sequence[nn.Module]]:
         raise NotImplementedError
 
+    def owned(self) -> dict[str, list[nn.Module]]:
+        """The networks of each player; a classifier of codes belongs to the first who owns the encoder."""
+        owned = {name: list(networks) for name, networks in self.players().items()}
+        if self.classifier is not None:
+            next(networks for networks in owned.values() if self.encoder in networks).append(self.classifier)
+        return owned
+
     def terms_of(self, name: str, x: Tensor, drawn: Terms) -> Terms:
-        return getattr(self, f"{name}_objective")(x, drawn)
+        terms: Terms = getattr(self, f"{name}_objective")(x, drawn)
+        if self.classifier is not None and self.classifier in self.owned()[name]:
+            return self.classified(terms, x, drawn.get("labels"))
+        return terms
 
     def objective(self, x: Tensor, labels: Tensor | None = None) -> Terms:
         """The terms of all players, without a move in between; "loss" is that of the first."""
-        drawn: Terms = {}
+        drawn = {} if labels is None else {"labels": labels}
         terms = {name: self.terms_of(name, x, drawn) for name in self.players()}
         return merged(terms)
 
     def training_step(self, batch: Any, batch_index: int = 0) -> Terms:
-        drawn: Terms = {}
+        drawn = {} if batch.labels is None else {"labels": batch.labels}
         terms = {}
         for name, optimizer in zip(self.players(), self.all_optimizers(), strict=True):
             terms[name] = self.move(name, optimizer, batch.images, drawn)
         self.batches += 1
         return merged(terms)
+
+    def validation_step(self, batch: Any, batch_index: int = 0) -> Terms:
+        return self.objective(batch.images, batch.labels)
 
     def move(self, name: str, optimizer: Any, x: Tensor, drawn: Terms) -> Terms:
         """One player's step: nobody else's networks get a gradient, and nobody's momentum moves without one."""
@@ -148,7 +204,7 @@ class AdversarialModel(LatentModel):
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:  # type: ignore[override]
         return [
             self.player_optimizers.get(name, self.optimizer)([p for network in owned for p in network.parameters()])
-            for name, owned in self.players().items()
+            for name, owned in self.owned().items()
         ]
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:

@@ -33,10 +33,10 @@ class CVAE(LatentModel):
         super().__init__(
             encoder=partial(encoder, condition=classes),
             decoder=lambda latent_dim, image_shape: decoder(latent_dim + classes, image_shape),
+            classes=classes,
             **parts,
         )
         self.beta = beta
-        self.classes = classes
 
     def one_hot(self, labels: Tensor | None, like: Tensor) -> Tensor:
         if labels is None:

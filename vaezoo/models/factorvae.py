@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from vaezoo.losses.elbo import elbo_terms
 from vaezoo.losses.schedules import scheduled
 from vaezoo.models.base import AdversarialModel, Terms, Weight
+from vaezoo.precision import full_precision
 
 
 def permute_dims(z: Tensor) -> Tensor:
@@ -31,7 +32,7 @@ def permute_dims(z: Tensor) -> Tensor:
 
 def total_correlation(logits: Tensor) -> Tensor:
     """The discriminator's estimate of TC, mean of d_0 - d_1 over codes of q(z); logits (B, 2), class 0 is q(z)."""
-    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    logits = full_precision(logits)
     return (logits[:, 0] - logits[:, 1]).mean()
 
 
@@ -39,8 +40,7 @@ def discriminator_loss(joint: Tensor, permuted: Tensor) -> Tensor:
     """Half the sum of both cross-entropies; ln 2 for a discriminator that cannot tell them apart."""
     zeros = torch.zeros(len(joint), dtype=torch.int64, device=joint.device)
     ones = torch.ones(len(permuted), dtype=torch.int64, device=permuted.device)
-    full = torch.promote_types(joint.dtype, torch.float32)
-    return 0.5 * (F.cross_entropy(joint.to(full), zeros) + F.cross_entropy(permuted.to(full), ones))
+    return 0.5 * (F.cross_entropy(full_precision(joint), zeros) + F.cross_entropy(full_precision(permuted), ones))
 
 
 class FactorVAE(AdversarialModel):

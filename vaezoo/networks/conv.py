@@ -1,8 +1,9 @@
 """Convolutional encoders and decoders of 4x4 kernels, stride 2, padding 1: each layer halves or doubles the image.
 
 `conf/network/convh.yaml` is the network of Higgins et al. (2017) that most later comparisons use, with 4x4 kernels
-throughout (some public code has 2x2 kernels in two layers and fewer parameters); `conf/network/convb.yaml` is that of
-Burgess et al. (2018).
+throughout (disentanglement_lib cites it, but has 2x2 kernels in layers 3 and 4, and fewer parameters), `convh128.yaml`
+its smaller version of Kim & Mnih (2018); `convb.yaml` is that of Burgess et al. (2018), `convj32.yaml` that of JointVAE
+(Dupont, 2018) on 32x32 images.
 """
 
 import math

@@ -1,7 +1,7 @@
 """Fully connected encoders and decoders.
 
-`conf/network/mlpk.yaml` is the 500-unit tanh network of Kingma & Welling (2014), `conf/network/mlph.yaml` the
-1200-unit network that Higgins et al. (2017) used on dSprites.
+`conf/network/mlpk.yaml` is the 500-unit tanh network of Kingma & Welling (2014), `mlph.yaml` the 1200-unit network that
+Higgins et al. (2017) used on dSprites, `mlp002.yaml` the network of two 500-unit ReLU layers of Ye & Bors.
 """
 
 import math
@@ -22,6 +22,11 @@ def mlp(sizes: Sequence[int], activation: Activation) -> nn.Sequential:
     for inputs, outputs in pairwise(sizes[:-1]):
         layers += [nn.Linear(inputs, outputs), ACTIVATIONS[activation]()]
     return nn.Sequential(*layers, nn.Linear(sizes[-2], sizes[-1]))
+
+
+def dense(inputs: int, outputs: int, *, hidden: Sequence[int], activation: Activation) -> nn.Sequential:
+    """A fully connected network between vectors, such as the prior network of a mixture: (B, inputs) -> (B, outputs)."""
+    return mlp([inputs, *hidden, outputs], activation)
 
 
 def with_condition(features: Tensor, u: Tensor | None) -> Tensor:

@@ -1,0 +1,141 @@
+"""Agreement of clusters with classes: known answers, and every possible map tried."""
+
+import itertools
+from functools import partial
+
+import numpy as np
+import pytest
+
+from vaezoo.metrics.clustering import clustering
+from vaezoo.scores import evaluate_metrics
+
+ACCURACIES = ("cluster_acc_hungarian", "cluster_acc_majority", "cluster_acc_exemplar")
+close = partial(pytest.approx, abs=1e-12)
+
+
+def images_of(table) -> tuple[np.ndarray, np.ndarray]:
+    """Certain clusters and labels, in random order, that count up to the table."""
+    table = np.asarray(table)
+    order = np.random.default_rng(0).permutation(table.sum())
+    cluster, label = (np.repeat(index.ravel(), table.ravel())[order] for index in np.indices(table.shape))
+    return np.eye(len(table), dtype=np.float32)[cluster], label
+
+
+def best_one_to_one(table: np.ndarray) -> set[tuple[tuple[int, int], ...]]:
+    """All best one-to-one maps as pairs (cluster, class), by trying each of them."""
+    k, classes = table.shape
+    if k <= classes:
+        maps = [tuple(zip(range(k), names, strict=True)) for names in itertools.permutations(range(classes), k)]
+    else:
+        maps = [tuple(zip(names, range(classes), strict=True)) for names in itertools.permutations(range(k), classes)]
+    hits = [sum(table[pair] for pair in one) for one in maps]
+    return {one for one, hit in zip(maps, hits, strict=True) if hit == max(hits)}
+
+
+def test_the_two_accuracies_differ_in_kind():
+    result = clustering(*images_of([[5, 1], [4, 0]]))
+    assert result["cluster_acc_hungarian"] == 0.5
+    assert result["cluster_acc_majority"] == 0.9
+
+
+@pytest.mark.parametrize("order", [[0, 1, 2, 3], [2, 0, 3, 1]])
+def test_perfect_clusters_whatever_they_are_called(order):
+    result = clustering(*images_of(np.diag([7, 5, 9, 4])[order]))
+    assert [result[key] for key in (*ACCURACIES, "cluster_nmi", "cluster_ari")] == close([1] * 5)
+    assert (result["cluster_count"], result["cluster_used"]) == (4, 4)
+
+
+def test_one_cluster_for_everything_knows_nothing():
+    result = clustering(*images_of([[0, 0, 0], [3, 9, 8], [0, 0, 0]]))
+    assert result["cluster_acc_hungarian"] == result["cluster_acc_majority"] == 9 / 20
+    assert (result["cluster_nmi"], result["cluster_ari"]) == (0, 0)
+    assert (result["cluster_count"], result["cluster_used"]) == (3, 1)
+    assert result["contingency"].tolist() == [[0, 0, 0], [3, 9, 8], [0, 0, 0]]
+
+
+@pytest.mark.parametrize("shape", [(4, 4), (2, 5), (6, 3), (1, 3), (5, 1)])
+def test_every_map_tried(shape):
+    rng = np.random.default_rng(sum(shape))
+    unique = 0
+    for _ in range(25):
+        test, train = rng.integers(0, 9, (2, *shape)) * (rng.random((2, shape[0], 1)) > 0.2)
+        test[0, 0] += 1
+        train[-1, -1] += 1
+        result = clustering(*images_of(test), *images_of(train))
+        assert result["contingency"].sum() == test.sum()
+        best = max(sum(test[pair] for pair in one) for one in best_one_to_one(test))
+        assert result["cluster_acc_hungarian"] == close(best / test.sum())
+        majority = max(
+            sum(row[name] for row, name in zip(test, names, strict=True))
+            for names in itertools.product(range(shape[1]), repeat=shape[0])
+        )
+        assert result["cluster_acc_majority"] == close(majority / test.sum())
+        # Names from training: any of the best maps, without the clusters that never occur there.
+        seen = train.any(axis=1)
+        allowed = {sum(int(test[pair]) for pair in one if seen[pair[0]]) for one in best_one_to_one(train)}
+        unique += len(allowed) == 1
+        assert round(result["cluster_acc_hungarian_train_map"] * test.sum()) in allowed
+        hits = sum(row[names.argmax()] for row, names in zip(test, train, strict=True) if names.any())
+        assert result["cluster_acc_majority_train_map"] == close(hits / test.sum())
+    assert unique >= 10, "ties are the exception"
+
+
+def test_a_cluster_that_training_never_saw_is_wrong():
+    result = clustering(*images_of([[8, 0], [0, 2]]), *images_of([[3, 0], [0, 0]]))
+    assert result["cluster_acc_hungarian"] == result["cluster_acc_majority"] == 1
+    assert result["cluster_acc_hungarian_train_map"] == result["cluster_acc_majority_train_map"] == 0.8
+
+
+def test_classes_that_only_one_of_the_parts_has():
+    test, train = images_of([[4, 0, 0], [0, 6, 0]]), images_of([[0, 0, 5], [0, 3, 0]])
+    result = clustering(*test, *train)
+    assert result["cluster_acc_hungarian_train_map"] == result["cluster_acc_majority_train_map"] == 0.6
+    assert clustering(*train, *test)["cluster_acc_majority_train_map"] == 3 / 8
+
+
+def test_the_exemplar_names_its_cluster():
+    clusters = np.array([[0.6, 0.4], [0.9, 0.1], [0.7, 0.3], [0.2, 0.8], [0.05, 0.95], [0.3, 0.7]])
+    assert clustering(clusters, np.array([0, 1, 1, 0, 0, 1]))["cluster_acc_exemplar"] == close(4 / 6)
+    # The surest image of a cluster need not belong to it; and two clusters may have the same name.
+    clusters = np.array([[0.5, 0.4, 0.1], [0.6, 0.3, 0.1], [0.1, 0.2, 0.7]])
+    result = clustering(clusters, np.array([1, 0, 1]))
+    assert result["cluster_used"] == 2
+    assert result["cluster_acc_exemplar"] == close(2 / 3)
+
+
+@pytest.mark.parametrize(("k", "hungarian", "majority"), [(10, 0.113, 0.115), (16, 0.076, 0.119), (30, 0.046, 0.127)])
+def test_random_clusters_of_ten_balanced_classes(k, hungarian, majority):
+    """The level of chance that the documentation of the metric states."""
+    rng = np.random.default_rng(k)
+    labels = np.arange(10_000) % 10
+    found = [clustering(rng.random((10_000, k), dtype=np.float32), labels) for _ in range(8)]
+    mean = {key: np.mean([result[key] for result in found]) for key in found[0]}
+    assert mean["cluster_acc_hungarian"] == pytest.approx(hungarian, abs=0.0015)
+    assert mean["cluster_acc_majority"] == pytest.approx(majority, abs=0.0015)
+    assert abs(mean["cluster_ari"]) < 1e-3
+    assert mean["cluster_nmi"] < 0.01
+
+
+def test_order_and_numeric_type_do_not_matter():
+    rng = np.random.default_rng(3)
+    clusters, labels = rng.random((200, 7)).astype(np.float32), rng.integers(0, 4, 200)
+    order = rng.permutation(200)
+    first, second = clustering(clusters, labels), clustering(clusters[order].astype(float), labels[order].astype("u1"))
+    for key, value in first.items():
+        assert np.array_equal(value, second[key]) or value == close(second[key])
+
+
+def test_keys_of_the_dashboard():
+    clusters, labels = images_of([[5, 1], [4, 0]])
+    fixtures = {"test_clusters": lambda: clusters, "test_labels": lambda: labels}
+    plain = evaluate_metrics({"clustering": clustering}, fixtures, seed=0, repeats=3)
+    names = ("acc_hungarian", "acc_majority", "acc_exemplar", "nmi", "ari", "count", "used")
+    assert list(plain.values) == [f"eval/cluster_{name}" for name in names]
+    assert plain.arrays["clustering"]["contingency"].tolist() == [[5, 1], [4, 0]]
+    assert plain.protocols["clustering"]["rows"] == 10
+    trained = fixtures | {"train_clusters": lambda: clusters, "train_labels": lambda: labels}
+    both = evaluate_metrics({"clustering": clustering}, trained, seed=0, repeats=3)
+    for name in ("hungarian", "majority"):
+        assert both.values[f"eval/cluster_acc_{name}_train_map"] == both.values[f"eval/cluster_acc_{name}"]
+    without = evaluate_metrics({"clustering": clustering}, {"test_labels": lambda: labels}, seed=0, repeats=1)
+    assert "test_clusters" in without.skipped["clustering"]

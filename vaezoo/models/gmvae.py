@@ -1,0 +1,120 @@
+"""GMVAE (Dilokthanakul et al., 2016): a mixture prior that a second latent w shapes, for clustering.
+
+    w ~ N(0, I),  k uniform over K,  h ~ N(mean_k(w), var_k(w)),  x ~ p(x|h)
+
+    minimise  rec + KL_w + COND + max(free_kl, mean KL_k)
+
+q(h|x) and q(w|x) are Gaussian; the posterior of k is computed from them. COND + KL_k is the divergence of h from the
+mixture (vaezoo.losses.mixture). While the mean of KL_k is below `free_kl` it has no gradient, or every image would
+begin by using all clusters alike. The authors' later code turns the sign of the whole gradient with respect to pi in
+place of that gate.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from vaezoo.latents import GaussianPosterior
+from vaezoo.losses.elbo import elbo_terms
+from vaezoo.losses.mixture import Form, mixture_kl, responsibilities
+from vaezoo.losses.schedules import scheduled
+from vaezoo.models.base import LatentModel, Terms, Weight
+from vaezoo.precision import full_precision
+
+Components = Callable[[Tensor], tuple[Tensor, Tensor]]  # w (B, W) to means and log variances (B, K, H)
+
+
+class Draw(NamedTuple):
+    """One draw of (h, w) and what it costs."""
+
+    h: Tensor
+    kl_w: Tensor  # each (B,)
+    cond: Tensor
+    kl_k: Tensor
+
+    def kl(self) -> Tensor:
+        return torch.stack([self.kl_w, self.cond, self.kl_k], dim=1)
+
+
+class GMPosterior(NamedTuple):
+    """q(h|x) q(w|x), and the components that w calls for. The code of an image is the mean of h."""
+
+    h: GaussianPosterior
+    w: GaussianPosterior
+    components: Components
+    form: Form
+
+    @property
+    def mean(self) -> Tensor:
+        return self.h.mean
+
+    @property
+    def clusters(self) -> Tensor:
+        """pi at the means of h and w, (B, K)."""
+        return responsibilities(self.h.mean, *self.components(self.w.mean))
+
+    def draw(self) -> Draw:
+        h, w = self.h.sample(), self.w.sample()
+        cond, kl_k = mixture_kl(h, *self.h, *self.components(w), self.form)
+        return Draw(h, self.w.kl().sum(1), cond, kl_k)
+
+    def sample(self, *, relaxed: bool = True) -> Tensor:
+        return self.h.sample()
+
+    def kl(self) -> Tensor:
+        """KL_w, COND and KL_k at one draw: (B, 3)."""
+        return self.draw().kl()
+
+
+class GMVAE(LatentModel):
+    """`latent` is the space of h; `samples` draws of (h, w) are averaged for each image."""
+
+    def __init__(
+        self,
+        *,
+        clusters: int,
+        w_dim: int,
+        cond: Form,
+        free_kl: Weight,
+        samples: int,
+        prior: Callable[..., nn.Module],
+        encoder: Callable[..., nn.Module],
+        **parts: Any,
+    ) -> None:
+        super().__init__(encoder=lambda shape, params: encoder(shape, params + 2 * w_dim), **parts)
+        self.clusters, self.w_dim, self.samples = clusters, w_dim, samples
+        self.cond: Form = cond
+        self.free_kl = free_kl
+        self.prior = prior(w_dim, 2 * clusters * self.latent.dim)
+
+    def components(self, w: Tensor) -> tuple[Tensor, Tensor]:
+        """Means and log variances of the components, (B, K, H) each."""
+        means, logvars = self.prior(w).unflatten(1, (2, self.clusters, self.latent.dim)).unbind(1)
+        return full_precision(means), full_precision(logvars)
+
+    def encode(self, x: Tensor, labels: Tensor | None = None) -> GMPosterior:
+        params = full_precision(self.encoder(x))
+        h_mean, h_logvar, w_mean, w_logvar = params.split([self.latent.dim] * 2 + [self.w_dim] * 2, dim=1)
+        h, w = GaussianPosterior(h_mean, h_logvar), GaussianPosterior(w_mean, w_logvar)
+        return GMPosterior(h, w, self.components, self.cond)
+
+    def sample_prior(self, count: int, *, device: torch.device | str = "cpu") -> Tensor:
+        own = next(self.parameters()).device
+        w = torch.randn(count, self.w_dim, device=device)
+        k = torch.randint(self.clusters, (count,), device=device)
+        noise = torch.randn(count, self.latent.dim, device=device)
+        with torch.no_grad():
+            means, logvars = (part.to(device)[torch.arange(count), k] for part in self.components(w.to(own)))
+        return means + torch.exp(0.5 * logvars) * noise
+
+    def objective(self, x: Tensor, labels: Tensor | None = None) -> Terms:
+        q = self.encode(x)
+        h, w = (GaussianPosterior(*(part.repeat(self.samples, 1) for part in each)) for each in (q.h, q.w))
+        drawn = GMPosterior(h, w, self.components, self.cond).draw()
+        terms = elbo_terms(self.decode(drawn.h), drawn, x.repeat(self.samples, 1, 1, 1))
+        kl_w, cond, kl_k = terms.pop("kl_per_dim")
+        free_kl = self.now(self.free_kl)
+        loss = terms["rec"] + kl_w + cond + torch.clamp(kl_k, min=free_kl)
+        return {"loss": loss, **terms, "kl_w": kl_w, "cond": cond, "kl_k": kl_k, **scheduled(free_kl=free_kl)}
