@@ -42,7 +42,7 @@ def noise(*shape: int) -> np.ndarray:
 def grid(rows: int, columns: int, shape: tuple[int, int, int], kl: np.ndarray | None = None) -> Figure:
     images = noise(rows, columns, *shape)
     values = np.linspace(-3, 3, columns)
-    return traversals(images, values, range(rows), kl, images[0, 0], images[-1, -1], TITLE)
+    return traversals(images, values, range(rows), images[0, 0], images[-1, -1], TITLE, kl)
 
 
 def correlations(rows: int, columns: int) -> np.ndarray:
@@ -83,7 +83,7 @@ FIGURES = {
     },
     "traversals 200": lambda: grid(200, 3, (1, 8, 8)),
     "traversals by quantile": lambda: traversals(
-        noise(4, 10, 1, 8, 8), correlations(4, 10) * 123, [3, 0, 12, 7], None, noise(1, 8, 8), noise(1, 8, 8), TITLE
+        noise(4, 10, 1, 8, 8), correlations(4, 10) * 123, [3, 0, 12, 7], noise(1, 8, 8), noise(1, 8, 8), TITLE
     ),
     "curves": lambda: curves(history(), TITLE),
     "curves of one point": lambda: curves(history(1), TITLE),
@@ -206,7 +206,7 @@ def test_traversal_keeps_the_order_given(tmp_path: Path) -> None:
     images = noise(4, 5, 1, 12, 12)
     dims, kl = [7, 2, 9, 0], [0.5, 4.214, 0.0096, 1.0]
     original, reconstruction = noise(1, 12, 12) ** 2, noise(1, 12, 12) ** 3
-    figure = traversals(images, np.arange(5) - 2.0, dims, kl, original, reconstruction, TITLE)
+    figure = traversals(images, np.arange(5) - 2.0, dims, original, reconstruction, TITLE, kl)
     page = saved(figure, tmp_path / "traversal.png")
     spots = np.array([[places(page, image)[0] for image in row] for row in images])
     assert (np.diff(spots[:, :, 0], axis=0) > 0).all(), "rows downwards"
@@ -235,7 +235,7 @@ def test_traversal_without_a_posterior_or_with_values_of_its_own() -> None:
     assert {"z0", "z1", "−3", "3"} <= set(words(grid(2, 3, (1, 8, 8))))
     values = np.array([[-1.0, 0, 1], [-20, 0, 35.5]])
     images = noise(2, 3, 1, 8, 8)
-    found = words(traversals(images, values, [1, 0], None, images[0, 0], images[0, 0], TITLE))
+    found = words(traversals(images, values, [1, 0], images[0, 0], images[0, 0], TITLE))
     assert {"low", "high", "−1.00 … 1.00", "−20.00 … 35.50"} <= set(found)
 
 
@@ -401,12 +401,13 @@ def test_ranges_refuse_and_stay_as_they_are() -> None:
 FIXTURES = {
     "reconstructions": "images reconstructed title",
     "samples": "samples title",
-    "traversals": "traversal traversal_values traversal_dims traversal_kl original reconstruction title",
+    "traversals": "traversal traversal_values traversal_dims original reconstruction title traversal_kl",
     "curves": "history title",
-    "kl_per_dim": "kl_per_dim title",
+    "kl_per_dim": "kl_per_dim title kl_names",
     "factor_correlation": "factor_correlation factor_names title",
     "code_correlation": "code_correlation title",
     "mutual_information": "information factor_entropies factor_names title",
+    "class_grid": "class_grid class_grid_originals category_names title",
 }
 
 

@@ -46,7 +46,7 @@ class CategoricalPosterior(NamedTuple):
         return self.logits.softmax(dim=1)
 
     def sample(self, *, relaxed: bool = True) -> Tensor:
-        """(B, K): a Gumbel-softmax draw, softmax((logits + g) / temperature) (Jang et al., 2017; Maddison et al., 2017).
+        """(B, K): a Gumbel-softmax draw, softmax((logits + g) / temperature) (Jang et al.; Maddison et al., 2017).
 
         The largest entry is the drawn category, distributed by q(s|x) at any temperature; the mean of the relaxed draw
         is that distribution only as the temperature goes to 0. Not `relaxed`, it is one-hot and has no gradient.
@@ -88,11 +88,12 @@ class MixedPosterior(NamedTuple):
         return self.categorical[0].probabilities
 
     def sample(self, *, relaxed: bool = True) -> Tensor:
-        return torch.cat([q.sample(relaxed=relaxed) for q in (self.continuous, *self.categorical)], dim=1)
+        drawn = (q.sample(relaxed=relaxed) for q in self.categorical)
+        return torch.cat([self.continuous.sample(), *drawn], dim=1)
 
     def kl(self) -> Tensor:
         """One column for each Gaussian latent, then one for each categorical variable, nats."""
-        return torch.cat([q.kl() for q in (self.continuous, *self.categorical)], dim=1)
+        return torch.cat([self.continuous.kl(), *(q.kl() for q in self.categorical)], dim=1)
 
 
 class PointPosterior(NamedTuple):

@@ -290,7 +290,6 @@ class Outputs:
         labels = self.labels_at(np.full(values.size, position))
         return self.decode(z.reshape(values.size, -1), labels).reshape(*values.shape, *self.data.source.shape)
 
-
     def class_grid(self, positions: np.ndarray) -> np.ndarray | None:
         """Rows of the table decoded with each value of the first categorical latent: (R, K, C, H, W), None without."""
         if not self.table.categories.size:

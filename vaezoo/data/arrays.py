@@ -24,6 +24,7 @@ class ImageArrays:
     factor_sizes: tuple[int, ...] = ()
     labels: np.ndarray | None = None  # (N,) integer classes
     label_names: tuple[str, ...] = field(default=())
+    groups: np.ndarray | None = None  # (N,) integers, the same for images that belong together: copies of one drawing
 
     def __post_init__(self) -> None:
         c, h, w = self.shape
@@ -32,9 +33,11 @@ class ImageArrays:
             raise ValueError(
                 f"{self.name}: images are {self.images.dtype} {self.images.shape[1:]}, expected uint8 {expected}"
             )
-        for known in (self.factors, self.labels):
+        for known in (self.factors, self.labels, self.groups):
             if known is not None and len(known) != len(self.images):
-                raise ValueError(f"{self.name}: {len(self.images)} images, but {len(known)} rows of factors or labels")
+                raise ValueError(
+                    f"{self.name}: {len(self.images)} images, but {len(known)} rows of factors, labels or groups"
+                )
 
     def __len__(self) -> int:
         return len(self.images)

@@ -29,16 +29,23 @@ class Split(NamedTuple):
     test: np.ndarray
 
 
-def split_rows(count: int, split: str, val_images: int, seed: int) -> Split:
+def split_rows(count: int, split: str, val_images: int, seed: int, groups: np.ndarray | None = None) -> Split:
     """`all`: every row trains, validates and tests. `random90`: a random tenth tests, the rest trains.
 
     `val_images` random rows are taken from the training part of `random90` to watch training with. The split depends
-    on `seed` alone, never on the seed of a run.
+    on `seed` alone, never on the seed of a run. Images of one of the `groups` (count,) come into the same part: test
+    and validation then end before the group that would not fit whole.
     """
     order = np.random.default_rng(derive(seed, "split")).permutation(count)
     if split == "all":
         return Split(np.arange(count), order[:val_images], np.arange(count))
-    test, val, train = np.split(order, [count // 10, count // 10 + val_images])
+    cuts = [count // 10, count // 10 + val_images]
+    turn = np.arange(count)  # when the image, or the first of its group, comes in `order`
+    if groups is not None:
+        _, first, group = np.unique(groups[order], return_index=True, return_inverse=True)
+        turn = first[group]
+    part = np.searchsorted(np.sort(turn)[cuts], turn, side="right")
+    test, val, train = (order[part == i] for i in range(3))
     return Split(np.sort(train), val, np.sort(test))
 
 
@@ -101,8 +108,9 @@ class ImageDataModule(LightningDataModule):
     """Batches of any source, residing on the accelerator where they fit.
 
     `shape` is what the configuration promised to the networks; a source that differs is refused. `seed` orders the
-    training batches, `split_seed` alone draws the split. `classes` is how many labels
-    conditional models may expect. Further options, such as `path`, go to the source.
+    training batches, `split_seed` alone draws the split; `split_by` "source" keeps images of one group, such as copies
+    of a drawing, on one side of it. `classes` is how many labels conditional models may expect. Further options, such
+    as `path`, go to the source.
     """
 
     def __init__(
@@ -116,6 +124,7 @@ class ImageDataModule(LightningDataModule):
         val_images: int,
         split_seed: int,
         seed: int,
+        split_by: Literal["image", "source"] = "image",
         classes: int | None = None,
         residence: Literal["auto", "device", "host"] = "auto",
         **source_options: Any,
@@ -126,6 +135,7 @@ class ImageDataModule(LightningDataModule):
         self.load = partial(source, **source_options)
         self.batch_size = batch_size
         self.split = split
+        self.split_by = split_by
         self.val_images = val_images
         self.split_seed = split_seed
         self.classes = classes
@@ -145,8 +155,13 @@ class ImageDataModule(LightningDataModule):
         tenth = len(source) // 10 if self.split != "all" else 0
         if self.val_images + tenth >= len(source):
             raise UserError(f"dataset.val_images={self.val_images} leaves no training images of {len(source)}.")
+        if self.split_by == "source" and source.groups is None:
+            raise UserError(f"dataset.split_by=source: dataset={self.name} does not say which images have one source.")
+        groups = source.groups if self.split_by == "source" else None
         self.source = source
-        self.rows = split_rows(len(source), self.split, self.val_images, self.split_seed)
+        self.rows = split_rows(len(source), self.split, self.val_images, self.split_seed, groups)
+        if groups is not None and not len(self.rows.test):
+            raise UserError(f"dataset.split_by=source: a tenth of dataset={self.name} is less than one source.")
 
     def place(self, device: torch.device) -> None:
         """Put the images where batches are made; `trainer.fit` does it by itself."""

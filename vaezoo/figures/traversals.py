@@ -26,10 +26,10 @@ def traversals(
     traversal: np.ndarray,
     traversal_values: np.ndarray,
     traversal_dims: Sequence[int],
-    traversal_kl: Sequence[float] | None,
     original: np.ndarray,
     reconstruction: np.ndarray,
     title: str,
+    traversal_kl: Sequence[float] | None = None,
 ) -> Figure:
     """Rows in the order given (by falling KL, as a rule), values in columns, the image itself in front."""
     rows, columns = traversal.shape[:2]

@@ -110,14 +110,14 @@ def log_ratios(
     noise = rng.standard_normal((samples, mu.shape[1]))
     log_own = -0.5 * np.square(noise).sum(axis=1) - np.log(sigma[drawn]).sum(axis=1)
     z = mu[drawn] + sigma[drawn] * noise
-    powers = [np.square(z), z]
+    parts = [np.square(z), z]
     log_p = [np.log(np.maximum(p, 1e-300)) for p in probabilities]
     for log_values in log_p:
         gumbel = rng.gumbel(size=(samples, log_values.shape[1]))
         indicators = np.eye(log_values.shape[1])[(log_values[drawn] + gumbel).argmax(axis=1)]
         log_own += (log_values[drawn] * indicators).sum(axis=1)
-        powers.append(indicators)
-    powers = np.hstack(powers)
+        parts.append(indicators)
+    powers = np.hstack(parts)
 
     log_sum = np.full(samples, -np.inf)  # of the densities, each without its factor (2π)^(-D/2)
     for start in range(0, len(mu), 4096):

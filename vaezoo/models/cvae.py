@@ -41,7 +41,7 @@ class CVAE(LatentModel):
     def one_hot(self, labels: Tensor | None, like: Tensor) -> Tensor:
         if labels is None:
             raise ValueError("a conditional model needs the labels of the images")
-        return F.one_hot(labels, self.classes).to(like.dtype)
+        return F.one_hot(labels, self.classes or -1).to(like.dtype)
 
     def encode(self, x: Tensor, labels: Tensor | None = None) -> Any:
         return self.latent.posterior(self.encoder(x, self.one_hot(labels, x)))

@@ -25,7 +25,7 @@ def mlp(sizes: Sequence[int], activation: Activation) -> nn.Sequential:
 
 
 def dense(inputs: int, outputs: int, *, hidden: Sequence[int], activation: Activation) -> nn.Sequential:
-    """A fully connected network between vectors, such as the prior network of a mixture: (B, inputs) -> (B, outputs)."""
+    """A fully connected network between vectors, (B, inputs) -> (B, outputs), such as that of a mixture prior."""
     return mlp([inputs, *hidden, outputs], activation)
 
 
