@@ -82,14 +82,14 @@ def test_a_move_changes_the_players_own_networks_alone(name, monkeypatch):
     model = build_model(f"model={name}", *SMALL)
     moves = []
 
-    def watched(player, optimizer, x, drawn, move=model.move):
+    def watched(player, optimizer, parts, *, plays, move=model.move):
         owned = {id(p) for network in model.owned()[player] for p in network.parameters()}
         others = [p for p in model.parameters() if id(p) not in owned]
         before = [p.clone() for p in others]
         own = [p.clone() for network in model.owned()[player] for p in network.parameters()]
         for p in others:
             p.grad = None
-        terms = move(player, optimizer, x, drawn)
+        terms = move(player, optimizer, parts, plays=plays)
         assert all(torch.equal(p, b) for p, b in zip(others, before, strict=True)), player
         assert all(p.grad is None for p in others), player
         assert any(

@@ -43,6 +43,10 @@ class LatentModel(LightningModule):
     batches: Tensor
     train_images: Tensor
 
+    likelihood_free = False  # the decoder's mean is an image, but its density is no part of the model
+    reconstructs = True  # a code says how its image looks
+    recalibrates = False  # the encoder is trained on generated images: its batch norms are not those of real ones
+
     def __init__(
         self,
         *,
@@ -133,29 +137,45 @@ class AdversarialModel(LatentModel):
 
     A subclass names its `players` in the order of their moves, with the networks that each of them owns (a network may
     have several owners), and writes `NAME_objective(x, drawn)` for each: its terms, of which "loss" is minimised over
-    the player's own networks alone. `drawn` holds the "labels" of the batch, where there are any, and what one move
-    leaves for the next, such as codes, detached: after a step the graph of the earlier move is stale, so only values
-    are shared.
+    the player's own networks alone. `drawn` holds what the players of a step share: the "labels" of the batch, where
+    there are any, the noise that `draw` makes, and what one move leaves for the next, such as codes, detached: after a
+    move the graph of the one before is stale, so only values are shared.
 
-    `batches_a_step` independent batches reach each step as one; `x.chunk(batches_a_step)` gives them back.
+    `optimizers` names the optimisers of players that do not use the common one. `batches_a_step` independent batches
+    reach each step as one; `x.chunk(batches_a_step)` gives them back. With `micro_batches` k > 1 every move goes over
+    the batch in k parts and makes one step: the gradient of the whole batch in a fraction of its memory, wherever the
+    terms are means over images. Batch normalisation and batch statistics then see the parts.
     """
 
     batches_a_step = 1
+    leader: str | None = None  # the player whose loss is that of the model, where there is one
+    gated: tuple[str, ...] = ()  # the players who may sit a step out
 
     def __init__(
         self,
         *,
-        player_optimizers: Mapping[str, Callable[..., torch.optim.Optimizer]] | None = None,
+        optimizers: Mapping[str, Callable[..., torch.optim.Optimizer]] | None = None,
         gradient_clip: float | None = None,
+        micro_batches: int = 1,
         **parts: Any,
     ) -> None:
         super().__init__(**parts)
         self.automatic_optimization = False
-        self.player_optimizers = player_optimizers or {}  # of those that do not use `optimizer`
+        self.player_optimizers = optimizers or {}
         self.gradient_clip = gradient_clip  # largest norm of a player's gradient
+        self.micro_batches = micro_batches
+        self.gradient_norm: Tensor | None = None  # of the latest move, before clipping
 
     def players(self) -> dict[str, Sequence[nn.Module]]:
         raise NotImplementedError
+
+    def draw(self, x: Tensor) -> Terms:
+        """Noise that the players of a step share, a row for each image: the same whatever `micro_batches` is."""
+        return {}
+
+    def sitting_out(self, parts: Sequence[tuple[Tensor, Terms]]) -> set[str]:
+        """Which of the `gated` players make no move in this step."""
+        return set()
 
     def owned(self) -> dict[str, list[nn.Module]]:
         """The networks of each player; a classifier of codes belongs to the first who owns the encoder."""
@@ -171,31 +191,56 @@ class AdversarialModel(LatentModel):
         return terms
 
     def objective(self, x: Tensor, labels: Tensor | None = None) -> Terms:
-        """The terms of all players, without a move in between; "loss" is that of the first."""
-        drawn = {} if labels is None else {"labels": labels}
-        terms = {name: self.terms_of(name, x, drawn) for name in self.players()}
-        return merged(terms)
+        """The terms of all players, without a move in between."""
+        drawn = self.draw(x) if labels is None else {**self.draw(x), "labels": labels}
+        return self.merged({name: self.terms_of(name, x, drawn) for name in self.players()})
 
     def training_step(self, batch: Any, batch_index: int = 0) -> Terms:
-        drawn = {} if batch.labels is None else {"labels": batch.labels}
+        parts = self.parts(batch.images, batch.labels)
+        idle = self.sitting_out(parts)
         terms = {}
         for name, optimizer in zip(self.players(), self.all_optimizers(), strict=True):
-            terms[name] = self.move(name, optimizer, batch.images, drawn)
+            terms[name] = self.move(name, optimizer, parts, plays=name not in idle)
         self.batches += 1
-        return merged(terms)
+        return self.merged(terms)
 
     def validation_step(self, batch: Any, batch_index: int = 0) -> Terms:
         return self.objective(batch.images, batch.labels)
 
-    def move(self, name: str, optimizer: Any, x: Tensor, drawn: Terms) -> Terms:
+    def parts(self, x: Tensor, labels: Tensor | None) -> list[tuple[Tensor, Terms]]:
+        """The micro-batches of a step, each with its share of what is drawn."""
+        count, batches = self.micro_batches, self.batches_a_step
+        drawn = {key: values.chunk(count) for key, values in self.draw(x).items()}
+        if labels is not None:
+            drawn["labels"] = split(labels, count, batches)
+        return [
+            (part, {key: values[i] for key, values in drawn.items()}) for i, part in enumerate(split(x, count, batches))
+        ]
+
+    def move(self, name: str, optimizer: Any, parts: Sequence[tuple[Tensor, Terms]], *, plays: bool = True) -> Terms:
         """One player's step: nobody else's networks get a gradient, and nobody's momentum moves without one."""
+        found: list[Terms] = []
         with self.toggled_optimizer(optimizer):
             # Not to zero: Adam moves weights whose gradient is zero by their momentum, but not those without one.
             optimizer.zero_grad(set_to_none=True)
-            terms = self.terms_of(name, x, drawn)
-            self.manual_backward(terms["loss"])
-            optimizer.step()
-        return {key: term.detach() for key, term in terms.items()}
+            for x, drawn in parts:
+                with torch.set_grad_enabled(plays):
+                    terms = self.terms_of(name, x, drawn)
+                if plays:
+                    self.manual_backward(terms["loss"] / len(parts))
+                found.append({key: term.detach() for key, term in terms.items()})
+            if plays:
+                optimizer.step()
+        means = {key: torch.stack([terms[key] for terms in found]).mean(0) for key in found[0]}
+        norm = self.gradient_norm if plays and self.gradient_norm is not None else torch.zeros_like(means["loss"])
+        skipped = {f"skipped_{name}": torch.full_like(norm, not plays)} if name in self.gated else {}
+        return {**means, f"grad_norm_{name}": norm, **skipped}
+
+    def merged(self, terms: Mapping[str, Terms]) -> Terms:
+        """All players' terms; each loss is called loss_NAME, and that of the leader "loss"."""
+        losses = {"loss" if name == self.leader else f"loss_{name}": found["loss"] for name, found in terms.items()}
+        rest = {key: term for found in terms.values() for key, term in found.items() if key != "loss"}
+        return {**losses, **rest}
 
     def all_optimizers(self) -> list[Any]:
         optimizers = self.optimizers()
@@ -209,14 +254,13 @@ class AdversarialModel(LatentModel):
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         # Here gradients are already unscaled under fp16; inside the training step they are not.
+        parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+        self.gradient_norm = nn.utils.get_total_norm(gradients)
         if self.gradient_clip is not None:
-            parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-            nn.utils.clip_grad_norm_(parameters, self.gradient_clip)
+            nn.utils.clip_grads_with_norm_(parameters, self.gradient_clip, self.gradient_norm)
 
 
-def merged(terms: Mapping[str, Terms]) -> Terms:
-    """All players' terms; "loss" is the first player's, those of the others are called loss_NAME."""
-    first, *others = terms
-    losses = {f"loss_{name}": terms[name]["loss"] for name in others}
-    rest = {key: term for name in others for key, term in terms[name].items() if key != "loss"}
-    return {**terms[first], **rest, **losses}
+def split(values: Tensor, count: int, batches: int) -> list[Tensor]:
+    """`values` of several batches, one after the other, in `count` parts that hold a share of each batch."""
+    return [torch.cat(shares) for shares in zip(*(batch.chunk(count) for batch in values.chunk(batches)), strict=True)]

@@ -47,16 +47,16 @@ class FactorVAE(AdversarialModel):
     """Each step sees two batches: splitting one instead halves the batch that the total correlation is judged on."""
 
     batches_a_step = 2
+    leader = "vae"
 
     def __init__(
         self,
         *,
         gamma: Weight,
         discriminator: Callable[..., nn.Module],
-        discriminator_optimizer: Callable[..., torch.optim.Optimizer],
         **parts: Any,
     ) -> None:
-        super().__init__(player_optimizers={"discriminator": discriminator_optimizer}, **parts)
+        super().__init__(**parts)
         self.gamma = gamma
         self.discriminator = discriminator(self.latent.dim)
 

@@ -54,6 +54,7 @@ class MIVAE(AdversarialModel):
     `encoders="single"` has one trunk with heads for z and s, `"dual"` a network for each.
     """
 
+    leader = "vae"
     names_categories = True  # the values of its category are the classes
 
     def __init__(
@@ -63,7 +64,6 @@ class MIVAE(AdversarialModel):
         rho_mi: Weight,
         encoders: Literal["single", "dual"],
         adversary: Callable[..., nn.Module],
-        adversary_optimizer: Callable[..., torch.optim.Optimizer],
         latent: Any,
         encoder: Callable[..., nn.Module],
         **parts: Any,
@@ -71,7 +71,7 @@ class MIVAE(AdversarialModel):
         if encoders == "dual":
             sizes = [2 * latent.continuous, sum(latent.categories)]
             encoder = partial(TwoEncoders, sizes=sizes, encoder=encoder)
-        super().__init__(latent=latent, encoder=encoder, player_optimizers={"adversary": adversary_optimizer}, **parts)
+        super().__init__(latent=latent, encoder=encoder, **parts)
         self.rho_label, self.rho_mi = rho_label, rho_mi
         self.adversary = adversary(latent.continuous, logits=latent.categories[0])
 
