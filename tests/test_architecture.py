@@ -32,11 +32,12 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "config": ({"errors"}, {"hydra", "omegaconf"}),
     "checks": ({"config", "errors"}, {"hydra", "omegaconf"}),
     "runs": ({"errors"}, {"numpy", "torch", "omegaconf"}),
+    "calibration": ({"seeds"}, {"numpy", "torch"}),
     "outputs": ({"progress", "seeds"}, {"numpy", "torch"}),
     "scores": ({"fixtures", "metrics", "progress", "seeds"}, {"numpy"}),
     "pictures": ({"figures", "fixtures", "outputs", "runs"}, {"numpy", "matplotlib"}),
     "evaluate": (
-        {"checks", "config", "errors", "outputs", "pictures", "runs", "scores"},
+        {"calibration", "checks", "config", "errors", "outputs", "pictures", "runs", "scores"},
         {"hydra", "omegaconf", "torch", "rich"},
     ),
     "report": ({"checks", "config", "errors", "runs"}, {"hydra", "omegaconf", "numpy"}),

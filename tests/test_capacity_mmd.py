@@ -289,7 +289,7 @@ def test_infovae_under_autocast():
             "model.alpha=2: InfoVAE needs at most 1",
         ),
         ("model=infovae model.lambda_mmd=-1", "must be a number of at least 0, or a schedule"),
-        ("model=infovae latent=point", "latent=point has no density"),
+        ("model=infovae latent=point", "Points have no density and no KL"),
         ("model=annealedvae model.capacity=-1", "must be a number of at least 0, or a schedule"),
         ("model=annealedvae model.capacity.end=-1", "model.capacity.end=-1: must be a number of at least 0"),
     ],

@@ -23,6 +23,7 @@ def test_every_file_composes_and_every_value_has_a_rule(choice):
     """A new hyper-parameter needs one line in RULES, with its type and range."""
     extra = {
         "latent=point": ["model=ae"],
+        "latent=codes": ["model=infogan"],
         "latent=mixed": ["model=vae"],
         "latent=classes": ["model=vae", "dataset=digits"],
         "model=cvae": ["dataset=digits"],
@@ -82,7 +83,10 @@ def test_every_file_begins_with_what_it_is(path):
         ("dataset=digits dataset.size=32 network=conv001", "takes 64x64 images alone, but dataset=digits has 32x32"),
         ("model=cvae dataset=dsprites", "told the class of each image, but dataset=dsprites has no labels"),
         ("model=guidedvae latent.dim=2", "latent.dim=2: Guided-VAE needs at least 3, for scale, rotation and content"),
-        ("model=vae latent=point", "latent=point has no density and no KL; it works with model=ae alone"),
+        (
+            "model=vae latent=point",
+            r"these latents \(Point\). Points have no density and no KL. It takes latent=gaussian, latent=mixed",
+        ),
         ("model=dipvae dataset.batch_size=1", "needs at least 2 images in a batch"),
         ("network=conv001 dataset.batch_size=1", "batch normalisation needs at least 2 images in a batch"),
         ("trainer.precision=bf16-true", r"must be one of 32-true, 64-true, bf16-mixed, 16-mixed"),

@@ -141,8 +141,8 @@ def test_capacity_of_all_categories_together():
 @pytest.mark.parametrize(
     ("line", "complaint"),
     [
-        ("model=jointvae latent=gaussian", "needs categorical latents: latent=mixed"),
-        ("model=betatcvae latent=mixed", "no term for categorical latents. Models that have: vae, betavae"),
+        ("model=jointvae latent=gaussian", "It takes latent=mixed, latent=classes"),
+        ("model=betatcvae latent=mixed", "no term for categories. It takes latent=gaussian"),
         (
             "model=jointvae latent.categories=[1]",
             r"latent.categories=\[1\]: must be a list of whole numbers of at least 2",

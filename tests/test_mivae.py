@@ -144,7 +144,7 @@ def test_near_zero_temperature_decodes_one_hot_categories():
             "model=mivae dataset=digits latent.categories=[7]",
             r"as many values as dataset=digits has classes",
         ),
-        ("model=mivae dataset=digits latent=gaussian", "needs categorical latents"),
+        ("model=mivae dataset=digits latent=gaussian", "It takes latent=mixed, latent=classes"),
         ("model=mivae dataset=digits model.encoders=two", "model.encoders=two: must be one of single, dual"),
     ],
 )

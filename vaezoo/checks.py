@@ -77,7 +77,7 @@ def convolutions(value: Any) -> str | None:
 
 
 def category_sizes(value: Any) -> str | None:
-    good = isinstance(value, list) and value and all(size is None or integer(2)(size) is None for size in value)
+    good = isinstance(value, list) and all(size is None or integer(2)(size) is None for size in value)
     return None if good else "a list of whole numbers of at least 2, such as [10]"
 
 
@@ -173,6 +173,10 @@ RULES: dict[str, Rule] = {
     "latent.dim": integer(1),
     "latent.categories": category_sizes,
     "latent.temperature": number(0, above=True),
+    "latent.noise": integer(1),
+    "latent.prior": choice("normal", "uniform"),
+    "latent.noise_prior": choice("normal", "uniform"),
+    "latent.scale": choice("exp", "softplus"),
     "likelihood.variance": number(0, above=True),
     "likelihood.link": choice("sigmoid", "identity"),
     "network.image_multiple": integer(1),
@@ -264,9 +268,14 @@ BATCH_STATISTICS = {
 # Models that cannot do without the label of each image.
 LABELLED = ("CVAE", "MIVAE")
 
-# Models that work with categorical latents, and those that need them. Others ask for the density of Gaussian latents.
-CATEGORIES_ALLOWED = ("VAE", "BetaVAE", "AnnealedVAE", "CVAE", "JointVAE", "MIVAE")
-CATEGORIES_NEEDED = ("JointVAE", "MIVAE")
+# The kinds of latents that a model has terms for; those that are not named need the density of Gaussian ones.
+LATENTS = {
+    "AE": ("Point",),
+    **dict.fromkeys(("VAE", "BetaVAE", "AnnealedVAE", "CVAE"), ("Gaussian", "Mixed")),
+    **dict.fromkeys(("JointVAE", "MIVAE"), ("Mixed",)),
+}
+LATENTS_LACK = {"Point": " Points have no density and no KL.", "Mixed": " It has no term for categories."}
+LATENT_FILES = {"Gaussian": ["gaussian"], "Mixed": ["mixed", "classes"], "Point": ["point"], "Codes": ["codes"]}
 
 # Networks that normalise numbers of which each image has only one.
 BATCH_NORMALISED = (".Conv001Decoder", ".ConvGMDecoder", ".Generator", ".DenseGenerator")
@@ -356,13 +365,7 @@ def check_together(config: DictConfig) -> None:
         raise UserError(
             f"latent.dim={config.latent.dim}: Guided-VAE needs at least 3, for scale, rotation and content."
         )
-    if config.latent["_target_"].endswith(".Point") and name != "AE":
-        raise UserError("latent=point has no density and no KL; it works with model=ae alone. Use latent=gaussian.")
-    if "categories" in config.latent and name not in CATEGORIES_ALLOWED:
-        models = ", ".join(model.lower() for model in CATEGORIES_ALLOWED)
-        raise UserError(f"model={name.lower()} has no term for categorical latents. Models that have: {models}.")
-    if "categories" not in config.latent and name in CATEGORIES_NEEDED:
-        raise UserError(f"model={name.lower()} needs categorical latents: latent=mixed, or latent=classes.")
+    check_latents(name, config)
     if name == "MIVAE" and list(config.latent.categories) != [config.dataset.classes]:
         raise UserError(
             f"latent.categories={config.latent.categories}: mivae needs one categorical latent with as many values as"
@@ -375,6 +378,16 @@ def check_together(config: DictConfig) -> None:
         raise UserError(f"model.alpha={highest}: InfoVAE needs at most 1; beyond it, it would reward the KL.")
     if config.trainer.devices not in (1, "1", "auto", [0]):
         raise UserError(f"trainer.devices={config.trainer.devices}: training runs on one device so far.")
+
+
+def check_latents(name: str, config: DictConfig) -> None:
+    """The kind of latents must be one that the model has terms for."""
+    kind = config.latent["_target_"].rpartition(".")[2]
+    able = LATENTS.get(name, ("Gaussian",))
+    if kind not in able:
+        files = ", ".join(f"latent={file}" for one in able for file in LATENT_FILES[one])
+        why = LATENTS_LACK.get(kind, "") if "Gaussian" in able else ""
+        raise UserError(f"model={name.lower()} does not work with these latents ({kind}).{why} It takes {files}.")
 
 
 def values_of(weight: Any) -> list[float]:

@@ -35,7 +35,7 @@ def evaluate(
     """Encode once (or read the table that is already there), score, draw; returns the scores and the pictures."""
     from hydra.utils import instantiate
 
-    from vaezoo import outputs, pictures, runs
+    from vaezoo import calibration, outputs, pictures, runs
     from vaezoo.scores import Scores, evaluate_metrics, without_categories
 
     model.float()  # scores compare only at one precision, whatever the training's was
@@ -50,6 +50,8 @@ def evaluate(
     table = outputs.LatentTable.load(path, **identity)
     began = time.perf_counter()
     if table is None:
+        if model.recalibrates:
+            calibration.recalibrate(model, calibration.real_batches(data, seed))
         table = outputs.encode(
             model, data, rows=metric.rows, test_rows=metric.test_rows, seed=seed, batch_size=batch_size
         )
@@ -75,7 +77,8 @@ def evaluate(
                 "dataset": data.name,
                 "scored_rows": int(table.scored.sum()),
                 "held_out_rows": int(table.held_out.sum()),
-                "likelihood": likelihood_name(model),
+                "likelihood": "none" if model.likelihood_free else likelihood_name(model),
+                "batch_norm": calibration.STATISTICS[model.recalibrates],
                 "encoding_seconds": round(encoding, 3),
             },
         },

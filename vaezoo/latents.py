@@ -7,7 +7,7 @@ A space may hold categories: a code then carries their probabilities, which `mod
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -15,9 +15,14 @@ from torch import Tensor
 
 from vaezoo.precision import full_precision
 
+Prior = Literal["normal", "uniform"]  # N(0, 1) | U(-1, 1)
+
 
 class GaussianPosterior(NamedTuple):
-    """q(z|x) = N(mean, diag exp(logvar)); both (B, J)."""
+    """q(z|x) = N(mean, diag exp(logvar)); both (B, J).
+
+    A softplus of exp(s) as the standard deviation, as some code has it, can never be narrower than ln 2 = 0.69.
+    """
 
     mean: Tensor
     logvar: Tensor
@@ -27,7 +32,10 @@ class GaussianPosterior(NamedTuple):
         return self.mean + torch.exp(0.5 * self.logvar) * torch.randn_like(self.mean)
 
     def kl(self) -> Tensor:
-        """KL(q(z_j|x) || N(0, 1)) for each image and dimension, nats; (B, J)."""
+        """KL(q(z_j|x) || N(0, 1)) for each image and dimension, nats; (B, J).
+
+        In closed form: log q(z|x) - log p(z) at a draw, as some code has it, is the same on average, with more noise.
+        """
         return 0.5 * (self.mean.square() + self.logvar.exp() - self.logvar - 1)
 
     def log_prob(self, z: Tensor) -> Tensor:
@@ -85,7 +93,7 @@ class MixedPosterior(NamedTuple):
     @property
     def clusters(self) -> Tensor:
         """The probabilities of the first categorical variable, (B, K)."""
-        return self.categorical[0].probabilities
+        return first_of([q.probabilities for q in self.categorical])
 
     def sample(self, *, relaxed: bool = True) -> Tensor:
         drawn = (q.sample(relaxed=relaxed) for q in self.categorical)
@@ -96,10 +104,25 @@ class MixedPosterior(NamedTuple):
         return torch.cat([self.continuous.kl(), *(q.kl() for q in self.categorical)], dim=1)
 
 
-class PointPosterior(NamedTuple):
-    """A single code per image, without any noise."""
+def first_of(probabilities: Sequence[Tensor]) -> Tensor:
+    if not probabilities:
+        raise AttributeError("clusters: there is no categorical latent")
+    return probabilities[0]
 
-    mean: Tensor
+
+class PointPosterior(NamedTuple):
+    """A single code per image, without any noise: continuous numbers, and probabilities of categories."""
+
+    continuous: Tensor
+    probabilities: tuple[Tensor, ...] = ()
+
+    @property
+    def mean(self) -> Tensor:
+        return torch.cat([self.continuous, *self.probabilities], dim=1)
+
+    @property
+    def clusters(self) -> Tensor:
+        return first_of(self.probabilities)
 
     def sample(self, *, relaxed: bool = True) -> Tensor:
         return self.mean
@@ -151,9 +174,8 @@ class Mixed:
 
     def sample_prior(self, count: int, *, device: torch.device | str = "cpu") -> Tensor:
         """`count` draws from the prior, N(0, I) and one-hot uniform: (count, dim)."""
-        z = torch.randn(count, self.continuous, device=device)
-        drawn = (torch.randint(values, (count,), device=device) for values in self.categories)
-        return torch.cat([z, *(F.one_hot(s, k).to(z) for s, k in zip(drawn, self.categories, strict=True))], dim=1)
+        z = draw("normal", count, self.continuous, device)
+        return torch.cat([z, *draw_one_hot(self.categories, z)], dim=1)
 
     def mode(self, codes: Tensor) -> Tensor:
         """What is decoded for codes (B, dim): the means, and each category's probabilities made one-hot."""
@@ -170,22 +192,97 @@ def one_hot_of_largest(values: Tensor) -> Tensor:
     return F.one_hot(values.argmax(dim=1), values.shape[1]).to(values.dtype)
 
 
-class Point:
-    """The code of an autoencoder: no density; N(0, I) stands in as the prior, since pictures drawn from it show what
-    an autoencoder lacks.
+class Codes(Mixed):
+    """What InfoGAN and its kin generate from: codes that can be read from an image, and noise that cannot.
+
+    `dim` continuous codes of the prior U(-1, 1) or N(0, 1), `categories` as in Mixed, and `noise` numbers of their own
+    prior. A code is [c, s]; a generator takes [c, s, noise], one-hot s, which `mode` completes by fresh noise. The
+    spread of the posterior comes from the encoder as exp(v / 2), v its log variance, or as `softplus` of what it gives.
     """
 
-    categories: tuple[int, ...] = ()
+    def __init__(
+        self,
+        dim: int,
+        categories: Sequence[int],
+        temperature: float,
+        noise: int,
+        prior: Prior,
+        noise_prior: Prior,
+        scale: Literal["exp", "softplus"],
+    ) -> None:
+        super().__init__(dim, categories, temperature)
+        self.noise, self.noise_prior = noise, noise_prior
+        self.prior = prior
+        self.scale = scale
+        self.dim += noise
 
-    def __init__(self, dim: int) -> None:
-        self.dim = dim
-        self.num_params = dim
+    @property
+    def width(self) -> int:
+        """Numbers in a code: continuous ones and those of the categories."""
+        return self.dim - self.noise
 
-    def posterior(self, params: Tensor) -> PointPosterior:
-        return PointPosterior(full_precision(params))
+    def posterior(self, params: Tensor) -> MixedPosterior:
+        q = super().posterior(params)
+        if self.scale == "softplus":
+            # log softplus(v) for very negative v is v itself; softplus would round to 0.
+            raw = q.continuous.logvar
+            log_sigma = torch.where(raw < -15, raw, F.softplus(raw.clamp(min=-15)).log())
+            q = q._replace(continuous=GaussianPosterior(q.continuous.mean, 2 * log_sigma))
+        return q
+
+    def sample_codes(self, count: int, *, device: torch.device | str = "cpu") -> Tensor:
+        """`count` draws of [c, s] from the prior."""
+        c = draw(self.prior, count, self.continuous, device)
+        return torch.cat([c, *draw_one_hot(self.categories, c)], dim=1)
+
+    def sample_noise(self, count: int, *, device: torch.device | str = "cpu") -> Tensor:
+        return draw(self.noise_prior, count, self.noise, device)
 
     def sample_prior(self, count: int, *, device: torch.device | str = "cpu") -> Tensor:
-        return torch.randn(count, self.dim, device=device)
+        """`count` draws of [c, s, noise]: (count, dim)."""
+        return torch.cat([self.sample_codes(count, device=device), self.sample_noise(count, device=device)], dim=1)
+
+    def mode(self, codes: Tensor) -> Tensor:
+        """[c, s, noise] of codes (B, width): s one-hot, the noise drawn."""
+        noise = self.sample_noise(len(codes), device=codes.device).to(codes)
+        return torch.cat([super().mode(codes), noise], dim=1)
+
+
+class Point:
+    """One code per image and no density; pictures are drawn from a prior that nothing or a critic holds it to.
+
+    With `categories`, the code has the probabilities of each as columns after the `dim` continuous ones, and they are
+    decoded as they are.
+    """
+
+    def __init__(self, dim: int, categories: Sequence[int] = (), prior: Prior = "normal") -> None:
+        self.continuous = dim
+        self.categories = tuple(categories)
+        self.prior = prior
+        self.dim = dim + sum(self.categories)
+        self.num_params = self.dim
+
+    def posterior(self, params: Tensor) -> PointPosterior:
+        """Encoder output (B, dim): codes, then logits."""
+        z, *logits = full_precision(params).split([self.continuous, *self.categories], dim=1)
+        return PointPosterior(z, tuple(each.softmax(dim=1) for each in logits))
+
+    def sample_prior(self, count: int, *, device: torch.device | str = "cpu") -> Tensor:
+        z = draw(self.prior, count, self.continuous, device)
+        return torch.cat([z, *draw_one_hot(self.categories, z)], dim=1)
 
     def mode(self, codes: Tensor) -> Tensor:
         return codes
+
+
+def draw(prior: Prior, count: int, dim: int, device: torch.device | str) -> Tensor:
+    """(count, dim) numbers from N(0, 1) or U(-1, 1)."""
+    if prior == "normal":
+        return torch.randn(count, dim, device=device)
+    return 2 * torch.rand(count, dim, device=device) - 1
+
+
+def draw_one_hot(categories: Sequence[int], like: Tensor) -> list[Tensor]:
+    """A uniform one-hot draw of each category for each row of `like`, each (B, values)."""
+    count, device = len(like), like.device
+    return [F.one_hot(torch.randint(values, (count,), device=device), values).to(like) for values in categories]

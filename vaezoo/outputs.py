@@ -101,6 +101,7 @@ def encode(
     scored, test = choose_rows(len(source), data.rows.test, rows, test_rows, seed)
     index = np.union1d(scored, test)
     held_out = np.isin(index, test)
+    normal = getattr(model.latent, "prior", "normal") == "normal"  # else a KL to N(0, I) says nothing about the prior
     columns: dict[str, np.ndarray] = {}  # of the table, made when the first batch shows how wide they are
     kl_sums: list[np.ndarray] = []
     errors = np.full((5, len(index)), np.nan)
@@ -124,16 +125,17 @@ def encode(
                 here = slice(done, done := done + len(batch.images))
                 q = model.encode(batch.images, batch.labels)
                 keep("codes", here, q.mean)
-                for name, attribute in (("logvars", "logvar"), ("clusters", "clusters")):
-                    if hasattr(q, attribute):
-                        keep(name, here, getattr(q, attribute))
+                if hasattr(q, "clusters"):
+                    keep("clusters", here, q.clusters)
+                if normal and hasattr(q, "logvar"):
+                    keep("logvars", here, q.logvar)
                 chosen = torch.from_numpy(np.flatnonzero(held_out[here])).to(batch.images.device)
                 if len(chosen):
                     z = q.sample(relaxed=False)[chosen]
                     labels = None if batch.labels is None else batch.labels[chosen]
                     found = image_errors(model, q.mean[chosen], z, batch.images[chosen], labels)
                     errors[:, here][:, held_out[here]] = found
-                    if hasattr(q, "kl"):
+                    if normal and hasattr(q, "kl"):
                         kl_sums.append(q.kl()[chosen].double().sum(0).cpu().numpy())
     finally:
         model.train(was_training)
@@ -158,15 +160,21 @@ def encode(
 
 
 def image_errors(model: Any, mean: Tensor, z: Tensor, x: Tensor, labels: Tensor | None) -> np.ndarray:
-    """(5, B): log p(x|z) at the sample z; squared, absolute error, cross-entropy at the posterior mean; the floor."""
+    """(5, B): log p(x|z) at the sample z; squared, absolute error, cross-entropy at the posterior mean; the floor.
+
+    NaN where the model has no such thing.
+    """
+    nothing = torch.full_like(x[:, 0, 0, 0], torch.nan)
+    if not model.reconstructs:
+        return torch.stack([nothing] * 5).double().cpu().numpy()
     p = model.decode(model.latent.mode(mean), labels)
     difference = (x - p.mean).flatten(1)
     rows = [
-        model.decode(z, labels).log_prob(x),
+        nothing if model.likelihood_free else model.decode(z, labels).log_prob(x),
         difference.square().sum(1),
         difference.abs().sum(1),
         p.cross_entropy(x),
-        p.rec_floor(x) if hasattr(p, "rec_floor") else torch.full_like(x[:, 0, 0, 0], torch.nan),
+        nothing if model.likelihood_free or not hasattr(p, "rec_floor") else p.rec_floor(x),
     ]
     return torch.stack(rows).double().cpu().numpy()
 
@@ -189,17 +197,22 @@ class Outputs:
 
         train = scored & ~test
         gaussian = table.logvars.shape[1]  # the first columns of the codes
+        continuous = table.codes.shape[1] - int(table.categories.sum())
 
         def some(array: np.ndarray, rows: np.ndarray) -> np.ndarray | None:
             """The chosen rows, or None where the model or the data set has no such thing."""
             return array[rows] if array.size and rows.any() else None
 
-        floor = some(table.rec_floor, test)
+        def known(array: np.ndarray) -> np.ndarray | None:
+            """Of the held-out images, or None where the model does not say."""
+            return None if np.isnan(array[test]).all() else some(array, test)
 
         return {
             "codes": lambda: some(table.codes, scored),
             "means": lambda: some(table.codes[:, :gaussian], scored),
             "logvars": lambda: some(table.logvars, scored),
+            "continuous_codes": lambda: some(table.codes[:, :continuous], scored),
+            "test_continuous_codes": lambda: some(table.codes[:, :continuous], test),
             "categories": lambda: tuple(table.categories.tolist()) or None,
             "factors": lambda: some(table.factors, scored),
             "factor_names": lambda: source.factor_names or None,
@@ -215,11 +228,11 @@ class Outputs:
             "test_class_logits": lambda: self.class_logits(test),
             "train_class_logits": lambda: self.class_logits(train),
             "kl_per_dim": lambda: self.kl_per_dim,
-            "rec_floor": lambda: None if floor is None or np.isnan(floor).any() else floor,
-            "log_likelihood": lambda: some(table.log_likelihood, test),
-            "squared_error": lambda: some(table.squared_error, test),
-            "absolute_error": lambda: some(table.absolute_error, test),
-            "cross_entropy": lambda: some(table.cross_entropy, test),
+            "rec_floor": lambda: known(table.rec_floor),
+            "log_likelihood": lambda: known(table.log_likelihood),
+            "squared_error": lambda: known(table.squared_error),
+            "absolute_error": lambda: known(table.absolute_error),
+            "cross_entropy": lambda: known(table.cross_entropy),
             "pixels": lambda: int(np.prod(source.shape)),
         }
 
@@ -246,8 +259,9 @@ class Outputs:
         return self.decode(self.modes(positions), self.labels_at(positions))
 
     def modes(self, positions: np.ndarray) -> np.ndarray:
-        """What is decoded for the codes of rows of the table."""
-        return self.model.latent.mode(torch.from_numpy(self.table.codes[positions])).numpy()
+        """What is decoded for the codes of rows of the table; the same noise every time, where there is any."""
+        with own_noise(derive(self.seed, "noise of reconstructions")):
+            return self.model.latent.mode(torch.from_numpy(self.table.codes[positions])).numpy()
 
     def shown(self, count: int) -> np.ndarray:
         """Positions in the table of the test images that figures show: spread over the held-out rows."""
@@ -292,7 +306,7 @@ class Outputs:
 
     def class_grid(self, positions: np.ndarray) -> np.ndarray | None:
         """Rows of the table decoded with each value of the first categorical latent: (R, K, C, H, W), None without."""
-        if not self.table.categories.size:
+        if not self.table.categories.size or not self.model.reconstructs:
             return None
         latent, values = self.model.latent, int(self.table.categories[0])
         z = np.repeat(self.modes(positions), values, axis=0)

@@ -38,7 +38,10 @@ def figure_fixtures(
     base = shown[len(shown) // 2 : len(shown) // 2 + 1]  # away from the corner of a factor grid
 
     # The scale of an autoencoder's codes is arbitrary: only the data know how far to go.
-    preset = traversal if traversal != "auto" else "data_quantiles" if kl is None else "prior_quantiles"
+    uniform = getattr(outputs.model.latent, "prior", "normal") == "uniform"
+    fitting = "pm1" if uniform else "data_quantiles" if kl is None else "prior_quantiles"
+    preset = fitting if traversal == "auto" else traversal
+    rebuilt = outputs.model.reconstructs
 
     def values() -> np.ndarray:
         chosen = traversal_values(preset, table.codes[table.held_out])
@@ -50,11 +53,13 @@ def figure_fixtures(
     return {
         "title": lambda: outputs.title,
         "images": lambda: outputs.images(shown) if len(shown) else None,
-        "reconstructed": lambda: outputs.reconstruct(shown) if len(shown) else None,
+        "reconstructed": lambda: outputs.reconstruct(shown) if len(shown) and rebuilt else None,
         "samples": lambda: outputs.samples(samples),
         "original": lambda: outputs.images(base)[0] if len(base) else None,
-        "reconstruction": lambda: outputs.reconstruct(base)[0] if len(base) else None,
-        "traversal": lambda: outputs.traversal(base[0], order, values()) if len(base) else None,
+        "reconstruction": lambda: outputs.reconstruct(base)[0] if len(base) and rebuilt else None,
+        "traversal": lambda: (
+            outputs.traversal(base[0], order, values()) if len(base) and rebuilt and len(order) else None
+        ),
         "traversal_values": values,
         "traversal_dims": lambda: order,
         "traversal_kl": lambda: None if kl is None else kl[order],

@@ -29,8 +29,8 @@ REASONS = {
     "test_clusters": "the model sorts images into no clusters",
     "test_labels": "the data set has no labels",
     "test_class_logits": "there is no classifier beside the model (model.classifier)",
-    "log_likelihood": "no held-out images were encoded (metric.test_rows=0)",
-    "squared_error": "no held-out images were encoded (metric.test_rows=0)",
+    "log_likelihood": "the model has no likelihood of images, or metric.test_rows=0",
+    "squared_error": "the model reconstructs no images, or metric.test_rows=0",
     "test_codes": "no held-out images were encoded (metric.test_rows=0)",
     "codes": "no rows were encoded for it (metric.rows=0)",
 }
@@ -106,8 +106,8 @@ def without_categories(
         for name, metric in metrics.items()
         if (asked := set(inspect.signature(metric).parameters)) & codes and not asked & {"logvars", "test_logvars"}
     }
-    fewer = {"codes": fixtures["means"], "test_codes": fixtures["test_means"], "categories": lambda: None}
-    return again, {**fixtures, **fewer}
+    codes_alone = {"codes": fixtures["continuous_codes"], "test_codes": fixtures["test_continuous_codes"]}
+    return again, {**fixtures, **codes_alone, "categories": lambda: None}
 
 
 def run(

@@ -18,7 +18,9 @@ def elbo_terms(p: ImageDistribution, q: Posterior, x: Tensor) -> dict[str, Tenso
 
     `rec` sums over pixels and channels and `kl` over latents; nothing is divided by their number, so a beta here is
     the beta of the paper. elbo = -(rec + kl) <= log p(x): some texts print the bound with the sign of the KL, or of
-    the whole, the other way round.
+    the whole, the other way round. What is missing is a KL, too: log p(x) = elbo + KL(q(z|x) || p(z|x)), not minus.
+    Public code that averages squared errors over P pixels and weights the KL by w trains beta = w P with the Gaussian
+    likelihood of variance 1/2: its w = 0.00025 for 64x64 colour images is a beta of 3.07.
     """
     rec = p.rec(x).mean()
     kl_per_dim = q.kl().mean(0)  # (J,)

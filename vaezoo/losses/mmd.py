@@ -6,6 +6,9 @@
     imq   k(a, b) = c / (c + |a - b|^2)
 
 Both kernels lie in (0, 1] and are characteristic: MMD^2 is between 0 and 2, and 0 only for q = p.
+
+Erratum of a public version: its rbf averages the squared distance over J and divides by a c that grows with J again,
+and it divides the weight by B (B - 1), which is right for its imq, whose kernels are summed, but not for means.
 """
 
 from typing import Literal

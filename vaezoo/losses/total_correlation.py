@@ -19,7 +19,11 @@ Rows of mws sum to 1/N, so its densities are too low: MI is too large by up to l
 small by up to J ln N. Its weights being all the same, N moves these values and no gradient. A negative TC under mss or
 mss_uniform is no bug: the images near z are rarely in a batch much smaller than N, and missing them lowers log q(z)
 more than the log q(z_d), where many others are near.
-Erratum: a public version of the stratified matrix puts 1/N in column 0 instead of the diagonal.
+Errata. A public version of the stratified matrix, copied by others, puts 1/N in column 0 instead of the diagonal.
+Without 1/(NB), as much code has it, TC is off by -(J-1) ln(NB): no gradient knows, but the logged value is another.
+N is the size of the training split: B, or B over some weight of the KL, are guesses. What is estimated is the mean of
+log q(z) and of each log q(z_d), not of q(z). Densities take the log variance, not a variance in the place of sigma, and
+are summed as logarithms: exponentiated first they underflow.
 """
 
 import math

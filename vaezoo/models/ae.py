@@ -6,7 +6,10 @@ from vaezoo.models.base import LatentModel, Terms
 
 
 class AE(LatentModel):
-    """With the Gaussian likelihood of variance 1/2 the loss is the summed squared error per image."""
+    """With the Gaussian likelihood of variance 1/2 the loss is the summed squared error per image.
+
+    Code that averages over the channels of a pixel trains on a third of it for RGB images.
+    """
 
     def objective(self, x: Tensor, labels: Tensor | None = None) -> Terms:
         rec = self.decode(self.encode(x).sample()).rec(x).mean()

@@ -4,7 +4,8 @@
 
 KL is the mean of the batch and the modulus is taken of that mean: images may differ in what they need. A public
 version takes it image by image and penalises KL = (3, 7) at C = 5, where nothing has to change. Below C the gradient
-pushes the KL up, so the modulus is no ReLU.
+pushes the KL up, so the modulus is no ReLU. The first batch has t = 0 and C_0: counting batches from 1, or epochs
+instead, as some versions do, is another schedule.
 """
 
 from typing import Any

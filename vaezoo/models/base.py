@@ -210,7 +210,7 @@ class AdversarialModel(LatentModel):
     def parts(self, x: Tensor, labels: Tensor | None) -> list[tuple[Tensor, Terms]]:
         """The micro-batches of a step, each with its share of what is drawn."""
         count, batches = self.micro_batches, self.batches_a_step
-        drawn = {key: values.chunk(count) for key, values in self.draw(x).items()}
+        drawn = {key: list(values.chunk(count)) for key, values in self.draw(x).items()}
         if labels is not None:
             drawn["labels"] = split(labels, count, batches)
         return [

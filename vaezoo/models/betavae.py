@@ -12,7 +12,10 @@ from vaezoo.models.base import LatentModel, Terms, Weight
 class BetaVAE(LatentModel):
     """`kl_share` is the share of the KL in the negative ELBO; `kl_share_w` that of beta KL in the loss.
 
-    The second is what some papers plot as "KL / ELBO".
+    The second is what some papers plot as "KL / ELBO", and beta KL what they log as KL.
+
+    Before quoting a beta: Kumar et al. (2018) report 60 and 20, neither of them in their sweep, and print the Gaussian
+    KL without its constant -beta J / 2; Schik's script hands no beta to beta-VAE and beta-TCVAE, which run as VAEs.
     """
 
     def __init__(self, *, beta: Weight, **parts: Any) -> None:

@@ -3,6 +3,7 @@
     q(z|x, u),  p(x|z, u),  prior N(0, I), the same for every class u            (Sohn, Lee & Yan, 2015)
 
 The bound is on log p(x|u) = log of the integral of p(x|z, u) p(z) over z; the logarithm stands outside of the integral.
+A "negative objective" of -160 to -140 nats in print is one of +160 to +140: the minus sign is that of the bound.
 """
 
 from collections.abc import Callable

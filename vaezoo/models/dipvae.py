@@ -6,7 +6,9 @@
     kind ii   C = Cov[mu] + diag(E[sigma^2])          that of the codes z, by the law of total covariance
 
 The mean variances of kind ii belong on the diagonal alone. Adding their average to every entry, as several public
-versions do, penalises codes whose aggregate covariance already is the identity.
+versions do, penalises codes whose aggregate covariance already is the identity. Others centre each image over its
+latents instead of each latent over the images, take exp(2 logvar) for the variance, or leave out 1/B, which asks for
+variances of 1/B at lambda_od B^2. Kind i wants Cov[mu] alone to be I, so q(z) ends wider than the prior: it is no slip.
 """
 
 from typing import Any, Literal, NamedTuple
@@ -56,7 +58,8 @@ def running_moments(past: Moments, batch: Moments, weight: Tensor, *, grad_resca
 
     Differentiated as written, the penalty's gradient is `weight` times that of a single batch and fades as the average
     grows longer. With `grad_rescale` the value is the same and the gradient passes through the batch at full weight,
-    so that lambda means the same for every length of the average.
+    so that lambda means the same for every length of the average. A plain mean over all past batches, differentiated as
+    written, would switch the penalty off like 1 / t.
     """
 
     def mix(old: Tensor, new: Tensor) -> Tensor:

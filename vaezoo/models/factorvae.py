@@ -5,7 +5,10 @@
 
 z are codes of one batch; z' are codes of an independent second batch in which every latent is permuted over the images,
 so that they follow the product of the marginals. With the optimal discriminator the mean of d_0 - d_1 is the total
-correlation of q(z), in nats.
+correlation of q(z), in nats; with the two classes swapped, as is easily done, it is minus that.
+
+The discriminator moves after the VAE has, on detached codes: code that keeps the graph of the first pass either stops
+with an error or reaches into the encoder. It has six hidden layers and no batch normalisation.
 """
 
 from collections.abc import Callable, Sequence
@@ -25,7 +28,7 @@ def permute_dims(z: Tensor) -> Tensor:
     """Each latent shuffled over the batch on its own, (B, J): the columns keep their values, the rows lose their ties.
 
     Shuffling within a row instead, as one public version does, makes independent latents of different scales look
-    dependent.
+    dependent: two of standard deviations 1 and 0.2 by 0.45 nats.
     """
     return z.gather(0, torch.rand_like(z).argsort(dim=0))
 

@@ -4,7 +4,7 @@
 
 rec_light is the cross-entropy of the light decoder's picture, nats per image, and w_j are the columns of its linear
 map. The paper prints the square of the products; the authors' code, followed here, takes their modulus, and since it
-sums the loss over batches of 128, its weight is 1/128 per image.
+sums the loss over batches of 128, its weight is 1/128 per image. That code does not shuffle the images; we do.
 """
 
 from collections.abc import Callable

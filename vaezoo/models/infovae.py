@@ -4,7 +4,7 @@
 
 With D = KL the regulariser is (1 - alpha) MI + lambda KL(q(z) || p(z)), MI the information that codes carry about
 images: alpha = 0, lambda = 1 is the VAE whatever D is, and alpha = 1, which does not penalise information at all, is
-the MMD-VAE.
+the MMD-VAE. lambda MMD^2 on top of the full KL, as one public version has it, is alpha = 0 with lambda + 1.
 """
 
 from typing import Any

@@ -6,7 +6,8 @@
 with s = q(s|x) a softmax, its relaxed draw decoded together with z, and L_MI = mean sum_k q(k|z) ln q(k|z) in
 [-ln K, 0]: the VAE raises the entropy of what the classifier makes of z, down to I(z; y) = 0. As printed, equation 12
 lacks the logarithm of its cross-entropy, 13 minimises L_MI over the classifier, too, which would just make it uniform,
-and 14 maximises over the encoder what belongs to the classifier.
+and 14 maximises over the encoder what belongs to the classifier. The paper has two cross-entropies under one name, of
+the label with s (in its text) and with z (in its formula); s is a head of its own, not a softmax of the drawn z.
 """
 
 from collections.abc import Callable, Sequence

@@ -1,7 +1,8 @@
 """Fully connected encoders and decoders.
 
 `conf/network/mlpk.yaml` is the 500-unit tanh network of Kingma & Welling (2014), `mlph.yaml` the 1200-unit network that
-Higgins et al. (2017) used on dSprites, `mlp002.yaml` the network of two 500-unit ReLU layers of Ye & Bors.
+Higgins et al. (2017) used on dSprites, where Kumar et al. (2018) say that they took over a CNN, `mlp002.yaml` the
+network of two 500-unit ReLU layers of Ye & Bors.
 """
 
 import math

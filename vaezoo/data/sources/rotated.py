@@ -1,8 +1,9 @@
 """Drawings turned by steps of ten degrees: the angle is the class, whatever is drawn is the style.
 
 After the rotated MNIST of Ye & Bors (2021), section 5.1: nine angles 0, 10, …, 80 degrees of 5,000 drawings of one
-class. The paper leaves open how they are turned; here counter-clockwise as displayed, about the image centre, bilinear,
-black outside, and rounded to the stored integers. Image i shows drawing i // angles at angle i % angles.
+class, hence nine classes, although it says ten; its "90 image samples" for training are 90 %. The paper leaves open how
+they are turned; here counter-clockwise as displayed, about the image centre, bilinear, black outside, and rounded to
+the stored integers. Image i shows drawing i // angles at angle i % angles.
 """
 
 import logging
