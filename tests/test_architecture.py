@@ -15,7 +15,7 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "fixtures": (set(), set()),
     "progress": (set(), {"tqdm"}),
     "environment": (set(), set()),
-    "losses": (set(), {"torch"}),
+    "losses": ({"precision"}, {"torch"}),
     "networks": (set(), {"torch"}),
     "precision": (set(), {"torch"}),
     "latents": ({"precision"}, {"torch"}),

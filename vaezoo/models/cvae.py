@@ -20,7 +20,10 @@ from vaezoo.models.base import LatentModel, Terms, Weight
 
 
 class CVAE(LatentModel):
-    """`classes` one-hot numbers are appended to the image (or to its features, in a convolutional encoder) and to z."""
+    """`classes` one-hot numbers are appended to the image (or to its features, in a convolutional encoder) and to z.
+
+    `kl_share` and `kl_share_w` are those of the beta-VAE.
+    """
 
     def __init__(
         self,
@@ -54,4 +57,5 @@ class CVAE(LatentModel):
         q = self.encode(x, labels)
         terms = elbo_terms(self.decode(q.sample(), labels), q, x)
         beta = self.now(self.beta)
-        return {"loss": terms["rec"] + beta * terms["kl"], **terms, **scheduled(beta=beta)}
+        loss = terms["rec"] + beta * terms["kl"]
+        return {"loss": loss, **terms, "kl_share_w": beta * terms["kl"] / loss, **scheduled(beta=beta)}

@@ -1,0 +1,278 @@
+"""Published numbers that no test of a single model has: scales of other people's losses, sizes, and known mistakes."""
+
+import itertools
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from tests.conftest import build_model
+from tests.test_models import MEANS, SMALL, double, gradient, penalty, run_average
+from tests.test_networks import GREY, build, parameters
+from tests.test_total_correlation import public_matrix, random_double
+from vaezoo.latents import CategoricalPosterior, GaussianPosterior, MixedPosterior
+from vaezoo.likelihoods import Bernoulli, Gaussian
+from vaezoo.losses.mmd import kernel_matrix
+from vaezoo.losses.total_correlation import log_normal, log_weights
+from vaezoo.models.factorvae import discriminator_loss, permute_dims, total_correlation
+from vaezoo.networks.critics import CodeCritic
+
+
+def images_and_output(*shape: int) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    return (
+        torch.rand(shape, generator=generator, dtype=torch.float64),
+        torch.randn(shape, generator=generator, dtype=torch.float64),
+    )
+
+
+# ---- what other reductions make of beta ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("beta", "latents", "shape", "published"), [(4, 10, (1, 64, 64), 0.009766), (250, 32, (3, 64, 64), 0.651042)]
+)
+def test_beta_where_pixels_and_latents_are_averaged(beta, latents, shape, published):
+    """beta J / P is the same trade-off where the reconstruction is a mean over P pixels, the KL one over J latents."""
+    x, output = images_and_output(2, *shape)
+    kl = GaussianPosterior(random_double(2, latents), random_double(2, latents, seed=1)).kl()
+    ours = Bernoulli(output).rec(x).mean() + beta * kl.sum(1).mean()
+    averaged = F.binary_cross_entropy_with_logits(output, x) + published * kl.mean()
+    torch.testing.assert_close(averaged * math.prod(shape), ours, rtol=1e-4, atol=0)
+    assert published == pytest.approx(beta * latents / math.prod(shape), abs=5e-7)
+
+
+def test_the_weight_of_the_kl_in_public_code_is_a_beta_of_three():
+    """Squared errors averaged over the 64x64x3 numbers of an image, the KL times 0.00025: beta = 3.072."""
+    x, output = images_and_output(2, 3, 64, 64)
+    kl = GaussianPosterior(random_double(2, 10), random_double(2, 10, seed=1)).kl().sum(1).mean()
+    public = F.mse_loss(output, x) + 0.00025 * kl
+    ours = Gaussian(output, link="identity").rec(x).mean() + 3.072 * kl
+    torch.testing.assert_close(public * x[0].numel(), ours)
+
+
+@pytest.mark.parametrize("likelihood", [Bernoulli, Gaussian])
+def test_channels_are_summed_where_some_code_averages_them(likelihood):
+    """On RGB images that is a factor of three, and so are the weights that were tuned with it: 100 there is 300 here."""
+    x, output = images_and_output(2, 3, 4, 4)
+    each = likelihood(output.reshape(-1, 1, 1, 1)).rec(x.reshape(-1, 1, 1, 1)).view(x.shape)
+    torch.testing.assert_close(likelihood(output).rec(x), 3 * each.mean(1).sum((1, 2)))
+
+
+def test_a_softplus_on_scales_gives_another_model():
+    """The "fixed 0.01" of one decoder is a variance of one half, and its posteriors cannot become narrow."""
+    scale = F.softplus(double(0.01)).item()
+    assert scale == pytest.approx(0.698160, abs=5e-7)
+    assert scale**2 == pytest.approx(0.487427, abs=5e-7)
+    x, output = images_and_output(3, 3, 8, 8)
+    squares = Gaussian(output).rec(x)
+    torch.testing.assert_close(Gaussian(output, variance=0.487427).rec(x), 1.025795 * squares, rtol=2e-6, atol=0)
+    narrow = torch.full((20_000, 1), -12.0, dtype=torch.float64)
+    torch.manual_seed(0)
+    assert GaussianPosterior(torch.zeros_like(narrow), narrow).sample().std().item() == pytest.approx(
+        math.exp(-6), rel=0.02
+    )
+    assert F.softplus((0.5 * narrow).exp()).min().item() == pytest.approx(math.log(2), abs=2e-3)
+
+
+# ---- sizes of networks that others use under the same name ------------------------------------------------------
+
+
+def test_kernels_of_two_by_two_are_another_network():
+    """The encoder of disentanglement_lib, which it calls that of Higgins et al.: 309204 parameters for our 382932."""
+    encoder, _ = build("convh", GREY, 10)
+    for index in (4, 6):
+        layer = encoder.convolutions[index]
+        encoder.convolutions[index] = nn.Conv2d(layer.in_channels, layer.out_channels, 2, stride=2)
+    assert encoder(torch.rand(2, *GREY)).shape == (2, 20)
+    assert parameters(encoder) == 309204
+
+
+def test_five_hidden_layers_are_another_discriminator():
+    assert parameters(CodeCritic(10, hidden=[1000] * 5)) == 4017002
+    ours = build_model("model=factorvae", "latent.dim=10", *SMALL).discriminator
+    assert parameters(ours) == 5018002
+
+
+# ---- conditional VAE, capacity-annealed beta-VAE ----------------------------------------------------------------
+
+
+def test_the_weighted_share_of_the_kl_in_a_conditional_model():
+    """What is plotted as "KL / ELBO" is beta KL / (rec + beta KL)."""
+    model = build_model("model=cvae", "model.beta=5", *SMALL)
+    terms = model.objective(torch.rand(8, 1, 8, 8), torch.arange(8))
+    torch.testing.assert_close(terms["kl_share_w"], 5 * terms["kl"] / (terms["rec"] + 5 * terms["kl"]))
+    torch.testing.assert_close(terms["kl_share"], terms["kl"] / (terms["rec"] + terms["kl"]))
+
+
+def test_a_modulus_of_each_image_would_cost_two_nats():
+    """KL = (3, 7) at C = 5: nothing by the rule of the model, 2 image by image."""
+    model = build_model("model=annealedvae", "latent.dim=1", "model.capacity=5", "model.gamma=1", *SMALL).double()
+    means = double([[6.0], [14.0]]).sqrt()
+    model.latent.posterior = lambda params: GaussianPosterior(means, torch.zeros_like(means))
+    terms = model.objective(torch.rand(2, 1, 8, 8, dtype=torch.float64))
+    kl = GaussianPosterior(means, torch.zeros_like(means)).kl().sum(1)
+    assert (terms["loss"] - terms["rec"]).item() == pytest.approx(0, abs=1e-10)
+    assert (kl - 5).abs().mean().item() == pytest.approx(2)
+
+
+# ---- beta-TCVAE ------------------------------------------------------------------------------------------------
+
+
+def test_mean_estimates_of_densities_by_the_share_of_a_codes_own_posterior():
+    """Five points in batches of three. f is how much of q(z_n) the posterior of image n itself contributes.
+
+    mws then finds (1 + f) / 6 of q(z_n) on average, the wrong public matrix 5 (f / 3 + 0.7 (1 - f) / 4), the
+    stratified estimators all of it. For images that overlap little the published ranges are 0.30 to 0.33 and 1.50 to
+    1.66.
+    """
+    mean = double([[-4, 0], [-2, 0.5], [0, -0.5], [2, 0.5], [4.5, 0]])
+    logvar = torch.full_like(mean, math.log(0.25))
+    z = mean + 0.5 * random_double(5, 2, seed=3).clamp(-1, 1)
+    density = log_normal(z[:, None], mean, logvar).sum(2).exp()  # of z_n under posterior m
+    q = density.mean(1)
+    f = density.diagonal() / density.sum(1)
+    expected = {
+        "mss": torch.ones(5).double(),
+        "mss_uniform": torch.ones(5).double(),
+        "mws": (1 + f) / 6,
+        "public": 5 * (f / 3 + 0.7 * (1 - f) / 4),
+    }
+    for name, ratio in expected.items():
+        weights = (public_matrix(3, 5) if name == "public" else log_weights(name, 3, double(5))).exp()
+        total = torch.zeros(5, dtype=torch.float64)
+        for batch in map(list, itertools.permutations(range(5), 3)):
+            total[batch] += (weights * density[batch][:, batch]).sum(1)
+        torch.testing.assert_close(total / 36 / q, ratio)  # each image is in 36 of the 60 batches
+    assert ((expected["mws"] > 0.30) & (expected["mws"] < 0.335)).all()
+    assert ((expected["public"] > 1.50) & (expected["public"] < 1.67)).all()
+
+
+# ---- DIP-VAE ---------------------------------------------------------------------------------------------------
+
+
+def test_the_price_of_perfect_codes_in_a_large_batch():
+    """At lambda = (10, 100) 44.85 nats for batches of 64, and 2.83 for 1024."""
+    torch.manual_seed(0)
+    paid = torch.stack([penalty(torch.randn(1024, 10, dtype=torch.float64), 10, 100) for _ in range(200)])
+    assert paid.mean().item() == pytest.approx(2.83, abs=4 * paid.std().item() / math.sqrt(200))
+    assert paid.std() < 0.8
+
+
+def test_the_literal_running_gradient_fades_to_a_tenth():
+    """Decay 0.9 and the same batch again and again: the norm 88.3176 of the minibatch form falls to 8.8318."""
+    means = MEANS.clone().requires_grad_()
+    assert torch.autograd.grad(penalty(means, 10, 100), means)[0].norm().item() == pytest.approx(88.3176, abs=5e-5)
+    for rescaled, last in ((True, 88.3176), (False, 8.8318)):
+        *_, (weight, leaf, average) = run_average([MEANS] * 200, 0.9, rescaled, True)
+        assert weight == pytest.approx(0.1, abs=1e-8)
+        assert gradient(leaf, average).norm().item() == pytest.approx(last, abs=5e-5)
+
+
+def test_sums_in_the_place_of_means_ask_for_another_variance():
+    """Without 1/B the diagonal is content at a variance of 1/B, and lambda_od is B^2 times what it says."""
+    scatter = MEANS - MEANS.mean(0)
+    scatter = scatter.T @ scatter
+    c = double([[1.25, 0.5], [0.5, 0.5]])
+    torch.testing.assert_close(scatter, 4 * c)
+    assert penalty(MEANS, 1, 0).item() * 4**2 == pytest.approx(2 * scatter[0, 1].item() ** 2)
+    whitened = double([[1, 1], [1, -1], [-1, 1], [-1, -1]]) / 2  # variances of 1/4
+    torch.testing.assert_close(whitened.T @ whitened, torch.eye(2).double())
+    assert penalty(whitened, 0, 1).item() == pytest.approx(2 * 0.75**2)
+
+
+# ---- FactorVAE -------------------------------------------------------------------------------------------------
+
+
+def shuffled_rows(z: torch.Tensor) -> torch.Tensor:
+    """What one public version does: the latents of an image change places."""
+    return z.gather(1, torch.rand_like(z).argsort(1))
+
+
+def test_shuffling_rows_finds_dependence_where_there_is_none():
+    """Independent latents of scales 1 and 0.2: 0.455 nats to an ideal discriminator, about 0.40 to a trained one."""
+    torch.manual_seed(0)
+    scale = double([1.0, 0.2])
+    z = torch.randn(400_000, 2, dtype=torch.float64) * scale
+    normal = torch.distributions.Normal
+    ours, swapped = (normal(double(0), s).log_prob(z).sum(1) for s in (scale, scale.flip(0)))
+    ratio = ours - torch.logaddexp(ours, swapped) + math.log(2)  # of q(z) to q(z) with shuffled rows
+    assert ratio.mean().item() == pytest.approx(0.455, abs=0.003)
+
+    found = {}
+    for shuffle in (shuffled_rows, permute_dims):
+        torch.manual_seed(0)
+        critic = CodeCritic(2, hidden=[64, 64])
+        optimizer = torch.optim.Adam(critic.parameters(), lr=1e-3)
+        for _ in range(600):
+            joint, second = (torch.randn(256, 2) * scale.float() for _ in range(2))
+            loss = discriminator_loss(critic(joint), critic(shuffle(second)))
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        with torch.no_grad():
+            found[shuffle] = total_correlation(critic(z.float())).item()
+    assert found[shuffled_rows] == pytest.approx(0.40, abs=0.06)
+    assert abs(found[permute_dims]) < 0.03
+
+
+# ---- InfoVAE ---------------------------------------------------------------------------------------------------
+
+
+def test_averaged_distances_make_a_flat_kernel():
+    """A mean over J and a bandwidth that grows with J: prior codes are nearly as close as a code and itself."""
+    torch.manual_seed(0)
+    a, b = torch.randn(2, 500, 32, dtype=torch.float64)
+    ours = kernel_matrix(a, b, "rbf", 2 * 32)
+    public = torch.exp(-(a[:, None] - b).square().mean(2) / (2 * 32 * 2))
+    torch.testing.assert_close(public, kernel_matrix(a, b, "rbf", 32 * 2 * 32 * 2))
+    assert public.min() > 0.95
+    assert ours.mean().item() == pytest.approx((1 + 4 / 64) ** -16, abs=0.01)
+
+
+# ---- JointVAE --------------------------------------------------------------------------------------------------
+
+
+def with_divergence(kl: float, values: int) -> torch.Tensor:
+    """Logits of a category at this divergence from the uniform prior, found by bisection: (1, values)."""
+    low, high = 0.0, 50.0
+    for _ in range(200):
+        middle = (low + high) / 2
+        logits = F.pad(double([[middle]]), (0, values - 1))
+        if CategoricalPosterior(logits, 1.0).kl().item() < kl:
+            low = middle
+        else:
+            high = middle
+    return logits
+
+
+def test_the_penalties_of_the_authors_schedule():
+    """gamma 30, half way to capacities of 5: KL_z = 2.1 pays 12 nats, KL_c = 1.5 pays 24.0776, C_c being ln 10."""
+    line = [f"model.capacity_{part}.{key}" for part in "zc" for key in ("end=5", "batches=25000")]
+    weights = ("model.gamma_z=30", "model.gamma_c=30", "latent.dim=1", "latent.categories=[10]")
+    model = build_model("model=jointvae", *weights, *line, *SMALL).double()
+    model.batches += 12_500
+    z = GaussianPosterior(double([[math.sqrt(2 * 2.1)]]), double([[0.0]]))
+    s = CategoricalPosterior(with_divergence(1.5, 10), 0.67)
+    model.latent.posterior = lambda params: MixedPosterior(z, (s,))
+    terms = model.objective(torch.rand(1, 1, 8, 8, dtype=torch.float64))
+    assert (terms["kl_z"].item(), terms["kl_c"].item()) == pytest.approx((2.1, 1.5))
+    assert (terms["loss"] - terms["rec"]).item() == pytest.approx(12 + 24.0776, abs=5e-5)
+    model.gamma_c = 0.0
+    terms = model.objective(torch.rand(1, 1, 8, 8, dtype=torch.float64))
+    assert (terms["loss"] - terms["rec"]).item() == pytest.approx(12)
+
+
+@pytest.mark.parametrize("temperature", [0.67, 3.0])
+def test_a_category_says_less_than_its_relaxed_draw(temperature):
+    """pi = (.5, .3, .2): 0.0690 nats, and 0.154 between the relaxed variables, at any temperature."""
+    p, uniform = double([0.5, 0.3, 0.2]), torch.full((3,), 1 / 3, dtype=torch.float64)
+    torch.manual_seed(0)
+    y = CategoricalPosterior(p.log().expand(400_000, 3), temperature).sample()
+    relaxed = torch.distributions.RelaxedOneHotCategorical
+    t = double(temperature)
+    divergence = (relaxed(t, p).log_prob(y) - relaxed(t, uniform).log_prob(y)).mean().item()
+    assert divergence == pytest.approx(0.1545, abs=0.003)
+    assert CategoricalPosterior(p.log()[None], temperature).kl().item() == pytest.approx(0.0690, abs=5e-5)
