@@ -1,8 +1,6 @@
 """What a trained model says about a data set, each piece computed once and only when it is asked for."""
 
 import hashlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -13,7 +11,7 @@ import torch
 from torch import Tensor
 
 from vaezoo.progress import progress
-from vaezoo.seeds import derive
+from vaezoo.seeds import derive, own_noise
 
 
 @dataclass(frozen=True)
@@ -57,14 +55,6 @@ class LatentTable:
                 return cls(**{field.name: file[field.name] for field in fields(cls)})
         except (OSError, ValueError, KeyError, BadZipFile):
             return None
-
-
-@contextmanager
-def own_noise(seed: int) -> Iterator[None]:
-    """Draws inside come from this seed; the caller's generators are afterwards what they were."""
-    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
-        torch.manual_seed(seed)
-        yield
 
 
 def choose_rows(

@@ -1,6 +1,8 @@
 """Random streams that depend on what they are for, not on what was drawn before them."""
 
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -13,3 +15,13 @@ def derive(seed: int, purpose: str, *indices: int) -> int:
     """
     entropy = [seed, zlib.crc32(purpose.encode()), *indices]
     return int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+
+@contextmanager
+def own_noise(seed: int) -> Iterator[None]:
+    """PyTorch's draws inside come from this seed; the caller's generators are afterwards what they were."""
+    import torch  # what only derives seeds starts without it
+
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        torch.manual_seed(seed)
+        yield

@@ -66,6 +66,7 @@ def fit_and_evaluate(config: DictConfig, folder: Path, resuming: bool, interrupt
     from vaezoo.callbacks.checkpoints import Checkpoints
     from vaezoo.callbacks.clock import Clock
     from vaezoo.callbacks.progress import BudgetBar
+    from vaezoo.callbacks.samples import SampleWatch
     from vaezoo.callbacks.terms import TermLogger
     from vaezoo.environment import environment
 
@@ -85,6 +86,9 @@ def fit_and_evaluate(config: DictConfig, folder: Path, resuming: bool, interrupt
         clock,
         Checkpoints(clock, terms, folder / "checkpoints", **config.callbacks.checkpoints),
     ]
+    if config.callbacks.samples:
+        drawn = bool(config.figure.figures)
+        callbacks.append(SampleWatch(clock, folder, config.val_every, title_of(config), pictures=drawn))
     if config.callbacks.progress:
         callbacks.append(BudgetBar(clock, terms, f"{config.model['_target_'].rpartition('.')[2]} {data.name}"))
     trainer = make_trainer(config, callbacks, list(loggers.values()))

@@ -64,7 +64,7 @@ class CSVFile(Logger):
             writer.writerows(self.rows)
         beside.replace(self.path)
 
-    def log_figure(self, name: str, image: np.ndarray) -> None:
+    def log_figure(self, name: str, image: np.ndarray, step: int | None = None) -> None:
         """The picture itself is already in figures/."""
 
     def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:

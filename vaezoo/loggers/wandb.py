@@ -95,12 +95,13 @@ class WandB(Logger):
         if self.run is not None:
             self._guard(lambda: self.run.log({**metrics, "batches": step}))
 
-    def log_figure(self, name: str, image: np.ndarray) -> None:
+    def log_figure(self, name: str, image: np.ndarray, step: int | None = None) -> None:
         """`image` (H, W, 3) uint8; float images in [0, 1] would be drawn black."""
         if self.run is not None:
             import wandb
 
-            self._guard(lambda: self.run.log({f"figures/{name}": wandb.Image(image)}))
+            at = {} if step is None else {"batches": step}
+            self._guard(lambda: self.run.log({f"figures/{name}": wandb.Image(image), **at}))
 
     def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
         """Given to `start`."""
