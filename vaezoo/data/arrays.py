@@ -24,6 +24,7 @@ class ImageArrays:
     factor_sizes: tuple[int, ...] = ()
     labels: np.ndarray | None = None  # (N,) integer classes
     label_names: tuple[str, ...] = field(default=())
+    test_images: int | None = None  # so many at the end are the published test part
     groups: np.ndarray | None = None  # (N,) integers, the same for images that belong together: copies of one drawing
 
     def __post_init__(self) -> None:

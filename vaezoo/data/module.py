@@ -29,14 +29,26 @@ class Split(NamedTuple):
     test: np.ndarray
 
 
-def split_rows(count: int, split: str, val_images: int, seed: int, groups: np.ndarray | None = None) -> Split:
-    """`all`: every row trains, validates and tests. `random90`: a random tenth tests, the rest trains.
+def split_rows(
+    count: int,
+    split: str,
+    val_images: int,
+    seed: int,
+    groups: np.ndarray | None = None,
+    test_images: int | None = None,
+) -> Split:
+    """`all`: every row trains, validates and tests. `random90`: a random tenth tests, the rest trains. `official`: the
+    last `test_images` test.
 
-    `val_images` random rows are taken from the training part of `random90` to watch training with. The split depends
+    `val_images` random rows are taken from the training part to watch training with. The split depends
     on `seed` alone, never on the seed of a run. Images of one of the `groups` (count,) come into the same part: test
     and validation then end before the group that would not fit whole.
     """
     order = np.random.default_rng(derive(seed, "split")).permutation(count)
+    if split == "official":
+        assert test_images is not None
+        val, train = np.split(order[order < count - test_images], [val_images])
+        return Split(np.sort(train), val, np.arange(count - test_images, count))
     if split == "all":
         return Split(np.arange(count), order[:val_images], np.arange(count))
     cuts = [count // 10, count // 10 + val_images]
@@ -120,7 +132,7 @@ class ImageDataModule(LightningDataModule):
         shape: tuple[int, int, int],
         source: Callable[..., ImageArrays],
         batch_size: int,
-        split: Literal["all", "random90"],
+        split: Literal["all", "random90", "official"],
         val_images: int,
         split_seed: int,
         seed: int,
@@ -152,14 +164,16 @@ class ImageDataModule(LightningDataModule):
         found = None if source.labels is None else int(source.labels.max()) + 1
         if self.classes is not None and found != self.classes:
             raise UserError(f"dataset={self.name} has {found} classes, but dataset.classes={self.classes}.")
-        tenth = len(source) // 10 if self.split != "all" else 0
-        if self.val_images + tenth >= len(source):
+        if self.split == "official" and source.test_images is None:
+            raise UserError(f"dataset.split=official: dataset={self.name} has no published test part; random90 or all.")
+        tested = {"official": source.test_images or 0, "random90": len(source) // 10, "all": 0}[self.split]
+        if self.val_images + tested >= len(source):
             raise UserError(f"dataset.val_images={self.val_images} leaves no training images of {len(source)}.")
         if self.split_by == "source" and source.groups is None:
             raise UserError(f"dataset.split_by=source: dataset={self.name} does not say which images have one source.")
         groups = source.groups if self.split_by == "source" else None
         self.source = source
-        self.rows = split_rows(len(source), self.split, self.val_images, self.split_seed, groups)
+        self.rows = split_rows(len(source), self.split, self.val_images, self.split_seed, groups, source.test_images)
         if groups is not None and not len(self.rows.test):
             raise UserError(f"dataset.split_by=source: a tenth of dataset={self.name} is less than one source.")
 
@@ -179,6 +193,13 @@ class ImageDataModule(LightningDataModule):
     def batches(self, rows: np.ndarray, batch_size: int) -> RowBatches:
         """The given rows once, in order; evaluation reads through this."""
         return RowBatches(self.batch, rows, batch_size)
+
+    def mean_image(self) -> Tensor:
+        """The mean of the training images, (C, H, W)."""
+        assert self.trainer is not None
+        self.place(self.trainer.strategy.root_device)
+        sums = [batch.images.sum(0) for batch in self.batches(self.rows.train, 1024)]
+        return torch.stack(sums).sum(0) / len(self.rows.train)
 
     def step_size(self) -> int:
         """Images that one training step takes: some models judge themselves on a second, independent batch."""
