@@ -55,7 +55,7 @@ def test_the_weight_of_the_kl_in_public_code_is_a_beta_of_three():
 
 @pytest.mark.parametrize("likelihood", [Bernoulli, Gaussian])
 def test_channels_are_summed_where_some_code_averages_them(likelihood):
-    """On RGB images that is a factor of three, and so are the weights that were tuned with it: 100 there is 300 here."""
+    """On RGB images by a factor of three, which is also that of the weights tuned with it: 100 there is 300 here."""
     x, output = images_and_output(2, 3, 4, 4)
     each = likelihood(output.reshape(-1, 1, 1, 1)).rec(x.reshape(-1, 1, 1, 1)).view(x.shape)
     torch.testing.assert_close(likelihood(output).rec(x), 3 * each.mean(1).sum((1, 2)))
@@ -156,9 +156,8 @@ def test_mean_estimates_of_densities_by_the_share_of_a_codes_own_posterior():
 def test_the_price_of_perfect_codes_in_a_large_batch():
     """At lambda = (10, 100) 44.85 nats for batches of 64, and 2.83 for 1024."""
     torch.manual_seed(0)
-    paid = torch.stack([penalty(torch.randn(1024, 10, dtype=torch.float64), 10, 100) for _ in range(200)])
-    assert paid.mean().item() == pytest.approx(2.83, abs=4 * paid.std().item() / math.sqrt(200))
-    assert paid.std() < 0.8
+    paid = torch.stack([penalty(torch.randn(1024, 10), 10, 100) for _ in range(1000)])
+    assert paid.mean().item() == pytest.approx(2.83, abs=0.1)  # 0.9 from batch to batch
 
 
 def test_the_literal_running_gradient_fades_to_a_tenth():
@@ -192,30 +191,21 @@ def shuffled_rows(z: torch.Tensor) -> torch.Tensor:
 
 
 def test_shuffling_rows_finds_dependence_where_there_is_none():
-    """Independent latents of scales 1 and 0.2: 0.455 nats to an ideal discriminator, about 0.40 to a trained one."""
+    """Independent latents of standard deviations 1 and 0.2 would have a total correlation of 0.455 nats."""
     torch.manual_seed(0)
-    scale = double([1.0, 0.2])
-    z = torch.randn(400_000, 2, dtype=torch.float64) * scale
-    normal = torch.distributions.Normal
-    ours, swapped = (normal(double(0), s).log_prob(z).sum(1) for s in (scale, scale.flip(0)))
-    ratio = ours - torch.logaddexp(ours, swapped) + math.log(2)  # of q(z) to q(z) with shuffled rows
-    assert ratio.mean().item() == pytest.approx(0.455, abs=0.003)
+    scale, zero = double([1.0, 0.2]), double(0)
+    z, second = torch.randn(2, 400_000, 2, dtype=torch.float64) * scale
 
-    found = {}
-    for shuffle in (shuffled_rows, permute_dims):
-        torch.manual_seed(0)
-        critic = CodeCritic(2, hidden=[64, 64])
-        optimizer = torch.optim.Adam(critic.parameters(), lr=1e-3)
-        for _ in range(600):
-            joint, second = (torch.randn(256, 2) * scale.float() for _ in range(2))
-            loss = discriminator_loss(critic(joint), critic(shuffle(second)))
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-        with torch.no_grad():
-            found[shuffle] = total_correlation(critic(z.float())).item()
-    assert found[shuffled_rows] == pytest.approx(0.40, abs=0.06)
-    assert abs(found[permute_dims]) < 0.03
+    def ideal(codes: torch.Tensor) -> torch.Tensor:
+        """Logits of a discriminator that tells q(z) from q(z) with shuffled rows as well as can be."""
+        straight, swapped = (torch.distributions.Normal(zero, s).log_prob(codes).sum(1) for s in (scale, scale.flip(0)))
+        ratio = straight - torch.logaddexp(straight, swapped) + math.log(2)
+        return torch.stack([ratio, torch.zeros_like(ratio)], dim=1)
+
+    assert ideal(shuffled_rows(second))[:, 0].exp().mean().item() == pytest.approx(1, abs=0.005)
+    assert total_correlation(ideal(z)).item() == pytest.approx(0.455, abs=0.003)
+    losses = [discriminator_loss(ideal(z), ideal(shuffle(second))) for shuffle in (shuffled_rows, permute_dims)]
+    assert losses[0] < 0.6 < math.log(2) < losses[1], "our permutation leaves it nothing to see"
 
 
 # ---- InfoVAE ---------------------------------------------------------------------------------------------------
@@ -267,12 +257,18 @@ def test_the_penalties_of_the_authors_schedule():
 
 @pytest.mark.parametrize("temperature", [0.67, 3.0])
 def test_a_category_says_less_than_its_relaxed_draw(temperature):
-    """pi = (.5, .3, .2): 0.0690 nats, and 0.154 between the relaxed variables, at any temperature."""
+    """pi = (.5, .3, .2): 0.0690 nats, and 0.1549 between the relaxed variables, at any temperature."""
     p, uniform = double([0.5, 0.3, 0.2]), torch.full((3,), 1 / 3, dtype=torch.float64)
     torch.manual_seed(0)
     y = CategoricalPosterior(p.log().expand(400_000, 3), temperature).sample()
     relaxed = torch.distributions.RelaxedOneHotCategorical
     t = double(temperature)
     divergence = (relaxed(t, p).log_prob(y) - relaxed(t, uniform).log_prob(y)).mean().item()
-    assert divergence == pytest.approx(0.1545, abs=0.003)
+    # Their ratio holds y^-t, which is E_k / pi_k for exponential E_k: mean logarithms of sums of exponentials.
+    rates = 3 * p
+    others = torch.stack([torch.cat([rates[:k], rates[k + 1 :]]) for k in range(3)])
+    shares = (others / (others - rates[:, None])).prod(1)
+    exact = rates.log().sum() - 3 * ((shares * rates.log()).sum() + 1.5)
+    assert exact.item() == pytest.approx(0.154860, abs=5e-7)
+    assert divergence == pytest.approx(exact.item(), abs=0.003)
     assert CategoricalPosterior(p.log()[None], temperature).kl().item() == pytest.approx(0.0690, abs=5e-5)

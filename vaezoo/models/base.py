@@ -1,12 +1,14 @@
 """The plumbing that every model shares; the one file that everything passes through, so it stays short."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from pytorch_lightning import LightningModule
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from vaezoo.precision import full_precision
 
@@ -68,7 +70,7 @@ class LatentModel(LightningModule):
         self.decoder = decoder(latent.dim, self.image_shape)
         self.optimizer = optimizer
         self.classes = classes
-        self.classifier = None if classifier is None else LinearClassifier(latent.dim, classes or 0)
+        self.classifier = None if classifier is None else LinearClassifier(latent.width, classes or 0)
         self.classifier_trains_codes = classifier == "joint"
         self.classifier_weight = classifier_weight
         self.register_buffer("batches", torch.zeros((), dtype=torch.int64))
@@ -81,6 +83,10 @@ class LatentModel(LightningModule):
     def decode(self, z: Tensor, labels: Tensor | None = None) -> Any:
         """Latents (B, J) to distributions over images p(x|z)."""
         return self.likelihood(self.decoder(z))
+
+    def reconstruct(self, z: Tensor, labels: Tensor | None = None) -> Any:
+        """Latents that stand for an image (B, J), `latent.mode` of its code, to a distribution over that image."""
+        return self.decode(z, labels)
 
     def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         """The code of each image, its posterior mean: (B, J)."""
@@ -102,7 +108,11 @@ class LatentModel(LightningModule):
         """`terms` and those of the classifier, if there is one; it sees draws in training and means in evaluation."""
         if self.classifier is None or labels is None:
             return terms
-        with torch.set_grad_enabled(torch.is_grad_enabled() and self.classifier_trains_codes):
+        gradient = torch.set_grad_enabled(torch.is_grad_enabled() and self.classifier_trains_codes)
+        with (
+            gradient,
+            statistics_kept(self.encoder.modules()),
+        ):  # the objective has learned them from these images already
             q = self.encode(x, labels)
             codes = q.sample() if self.training else q.mean
         logits = full_precision(self.classifier(codes))
@@ -115,6 +125,15 @@ class LatentModel(LightningModule):
         data = getattr(self.trainer, "datamodule", None)
         if data is not None:
             self.train_images.fill_(len(data.rows.train))
+
+    def on_fit_start(self) -> None:
+        """Before the first batch, and not when a run goes on, a decoder may be told the mean training image."""
+        data = getattr(self.trainer, "datamodule", None)
+        layers = [layer for layer in self.decoder.modules() if hasattr(layer, "begin_at")]
+        if data is not None and layers and self.batches == 0:
+            mean = data.mean_image()
+            for layer in layers:
+                layer.begin_at(mean)
 
     def training_step(self, batch: Any, batch_index: int = 0) -> Terms:
         terms = self.classified(self.objective(batch.images, batch.labels), batch.images, batch.labels)
@@ -220,7 +239,11 @@ class AdversarialModel(LatentModel):
     def move(self, name: str, optimizer: Any, parts: Sequence[tuple[Tensor, Terms]], *, plays: bool = True) -> Terms:
         """One player's step: nobody else's networks get a gradient, and nobody's momentum moves without one."""
         found: list[Terms] = []
-        with self.toggled_optimizer(optimizer):
+        own = {module for network in self.owned()[name] for module in network.modules()}
+        with (
+            self.toggled_optimizer(optimizer),
+            statistics_kept(module for module in self.modules() if module not in own),
+        ):
             # Not to zero: Adam moves weights whose gradient is zero by their momentum, but not those without one.
             optimizer.zero_grad(set_to_none=True)
             for x, drawn in parts:
@@ -259,6 +282,19 @@ class AdversarialModel(LatentModel):
         self.gradient_norm = nn.utils.get_total_norm(gradients)
         if self.gradient_clip is not None:
             nn.utils.clip_grads_with_norm_(parameters, self.gradient_clip, self.gradient_norm)
+
+
+@contextmanager
+def statistics_kept(modules: Iterable[nn.Module]) -> Iterator[None]:
+    """Batch normalisation goes by the batch, as in training, but its running statistics learn nothing from it."""
+    learning = [layer for layer in modules if isinstance(layer, _BatchNorm) and layer.track_running_stats]
+    for layer in learning:
+        layer.track_running_stats = False
+    try:
+        yield
+    finally:
+        for layer in learning:
+            layer.track_running_stats = True
 
 
 def split(values: Tensor, count: int, batches: int) -> list[Tensor]:
