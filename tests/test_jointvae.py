@@ -1,5 +1,6 @@
 """Categorical latents and what is made of them: golden numbers, exact sums, JointVAE, scores of mixed codes."""
 
+import json
 import math
 
 import numpy as np
@@ -250,6 +251,8 @@ def test_a_mixed_model_is_scored_and_drawn(tmp_path):
     assert scores.values["eval/kl"] == pytest.approx(table["kl_per_dim"].sum())
     assert table["kl_per_dim"].shape == (4,)
     assert {"traversals", "class_grid", "kl_per_dim", "samples"} <= set(pictures)
+    about = json.loads((tmp_path / "metrics.json").read_text())["about"]
+    assert about["code_layout"] == "3 means, probabilities of 10 categories"
     grid = np.load(tmp_path / "figures" / "class_grid.npz")["class_grid"]
     assert grid.shape[:2] == (8, 10)
     assert np.ptp(grid, axis=1).max() > 0

@@ -17,6 +17,7 @@ from vaezoo.config import DIRECTORY
 from vaezoo.errors import UserError, report
 
 if TYPE_CHECKING:
+    from vaezoo.outputs import LatentTable
     from vaezoo.scores import Scores
 
 
@@ -78,6 +79,7 @@ def evaluate(
                 "scored_rows": int(table.scored.sum()),
                 "held_out_rows": int(table.held_out.sum()),
                 "likelihood": "none" if model.likelihood_free else likelihood_name(model),
+                "code_layout": code_layout(table),
                 "batch_norm": calibration.STATISTICS[model.recalibrates],
                 "encoding_seconds": round(encoding, 3),
             },
@@ -101,6 +103,13 @@ def likelihood_name(model: Any) -> str:
     cls = getattr(model.likelihood, "func", model.likelihood)
     options = getattr(model.likelihood, "keywords", {})
     return f"{cls.__name__}({', '.join(f'{key}={value}' for key, value in options.items())})"
+
+
+def code_layout(table: "LatentTable") -> str:
+    """What the columns of the codes are, such as "10 means, probabilities of 3 and 10 categories"."""
+    sizes = table.categories.tolist()
+    layout = f"{table.codes.shape[1] - sum(sizes)} means"
+    return f"{layout}, probabilities of {' and '.join(map(str, sizes))} categories" if sizes else layout
 
 
 def show(scores: "Scores", title: str) -> None:
