@@ -24,6 +24,10 @@ def test_every_file_composes_and_every_value_has_a_rule(choice):
     extra = {
         "latent=point": ["model=ae"],
         "latent=codes": ["model=infogan"],
+        "latent=clusters": ["model=aaecluster"],
+        "latent=uniform": ["model=bigan"],
+        "latent=category": ["model=pixelgan"],
+        "latent=categorynoise": ["model=catgan"],
         "latent=mixed": ["model=vae"],
         "latent=classes": ["model=vae", "dataset=digits"],
         "model=cvae": ["dataset=digits"],
@@ -54,7 +58,7 @@ def test_every_file_begins_with_what_it_is(path):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("model=dipva", r"model=dipva: there is no such model. Did you mean 'dipvae'\? Known: ae, .*dipvae"),
+        ("model=dipva", r"model=dipva: there is no such model. Did you mean 'dipvae'\? Known: .*ae, .*dipvae"),
         ("dataset=dsprite", r"dataset=dsprite: there is no such dataset. Did you mean 'dsprites'\?"),
         ("datset=digits", r"'datset' is not a key of this configuration. Did you mean 'dataset'\?"),
         ("model=betavae model.bta=3", r"'model.bta' is not a key of this configuration. Did you mean 'model.beta'\?"),
@@ -71,7 +75,7 @@ def test_every_file_begins_with_what_it_is(path):
         ("latent.dim=2.5", "latent.dim=2.5: must be a whole number of at least 1"),
         ("optimizer.lr=0", "optimizer.lr=0: must be a number above 0"),
         ("dataset.batch_size=0", "dataset.batch_size=0: must be a whole number of at least 1"),
-        ("dataset.split=random80", "must be one of random90, all"),
+        ("dataset.split=random80", "must be one of random90, all, official"),
         ("dataset.residence=gpu", "must be one of auto, device, host"),
         ("dataset.path=/no/such/file.npz", "dataset.path=/no/such/file.npz: must be a file or folder that exists"),
         ("dataset=digits dataset.size=10", "dataset.size=10: must be one of 8, 16, 32, 64"),

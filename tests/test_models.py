@@ -68,6 +68,10 @@ def fit(model, steps: int = 5, *, seed: int = 0, images: int = 16) -> list[dict[
     return kept.terms
 
 
+# Parameters that wait for a later phase of training.
+LATER = {"dec": ["clusters.centres"]}
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_a_few_steps_move_every_parameter_and_keep_terms_finite(name):
     model = build_model(f"model={name}", *SMALL)
@@ -76,7 +80,7 @@ def test_a_few_steps_move_every_parameter_and_keep_terms_finite(name):
     assert len(terms) == model.batches == 5
     assert all(torch.isfinite(value).all() for step in terms for value in step.values())
     for key, value in model.named_parameters():
-        assert not torch.equal(value, before[key]), key
+        assert key in LATER.get(name, ()) or not torch.equal(value, before[key]), key
 
 
 ADVERSARIAL = [name for name in MODELS if isinstance(build_model(f"model={name}", *SMALL), AdversarialModel)]
@@ -98,7 +102,7 @@ def test_a_move_changes_the_players_own_networks_alone(name, monkeypatch):
         terms = move(player, optimizer, parts, plays=plays)
         assert all(torch.equal(p, b) for p, b in zip(others, before, strict=True)), player
         assert all(p.grad is None for p in others), player
-        assert any(
+        assert not plays or any(
             not torch.equal(p, b)
             for p, b in zip((p for n in model.owned()[player] for p in n.parameters()), own, strict=True)
         ), player
@@ -140,8 +144,9 @@ def test_a_players_gradient_is_clipped_on_request(name):
 
     model = build_model(f"model={name}", "model.gradient_clip=0.01", *SMALL)
     model.__class__ = Norms
-    fit(model, steps=2)
-    assert len(norms) == 2 * len(model.players())
+    steps = fit(model, steps=2)
+    skipped = sum(int(value) for terms in steps for key, value in terms.items() if key.startswith("skipped_"))
+    assert len(norms) == 2 * len(model.players()) - skipped
     assert max(norms) <= 0.01001
 
 

@@ -30,6 +30,11 @@ def integer(low: int) -> Rule:
     return rule
 
 
+def odd(value: Any) -> str | None:
+    good = integer(1)(value) is None and value % 2 == 1
+    return None if good else "an odd whole number"
+
+
 def number(low: float = 0.0, *, above: bool = False, below: float = float("inf")) -> Rule:
     def rule(value: Any) -> str | None:
         good = isinstance(value, int | float) and not isinstance(value, bool)
@@ -136,6 +141,13 @@ RULES: dict[str, Rule] = {
     "model.encoders": choice("single", "dual"),
     "model.adversary.hidden": sizes,
     "model.clusters": integer(2),
+    "model.pretrain_batches": integer(0),
+    "model.dropout": number(0, below=1),
+    "model.refresh": integer(1),
+    "model.pixelcnn.maps": integer(1),
+    "model.pixelcnn.blocks": integer(0),
+    "model.pixelcnn.first": odd,
+    "model.pixelcnn.kernel": odd,
     "model.w_dim": integer(1),
     "model.cond": choice("decoupled", "sampled"),
     "model.free_kl": weight(number(0)),
@@ -155,10 +167,42 @@ RULES: dict[str, Rule] = {
     "model.gradient_clip": optional(number(0, above=True)),
     "model.discriminator.hidden": sizes,
     "model.micro_batches": integer(1),
+    "model.disc_batch": choice("concat", "separate"),
+    "model.lambda_rec": weight(number(0)),
+    "model.spectral_norm": boolean,
+    "model.sample_pixels": boolean,
+    "model.critic.hidden": sizes,
+    "model.critic.slope": number(0),
+    "model.critic.logits": integer(1),
+    "model.critic.noise": number(0),
+    "model.critic.std": optional(number(0, above=True)),
+    "model.w": weight(share),
+    "model.r": number(0, above=True, below=1),
+    "model.fake_sources": choice("both", "recon", "prior"),
+    "model.gen_loss": choice("nonsaturating", "saturating"),
+    "model.equilibrium": number(0),
+    "model.margin": optional(number(0)),
+    "model.lambda_adv": weight(number(0)),
+    "model.critic": anything,  # that of the network
+    "model.lambda_s": weight(number(0)),
+    "model.lambda_c": weight(number(0)),
+    "model.shared": boolean,
+    "model.cont_likelihood": choice("fixed", "learned", "mse"),
+    "model.recognition.units": integer(1),
+    "model.recognition.slope": number(0),
+    "model.recognition.std": optional(number(0, above=True)),
+    "model.recognition.bn_std": number(0),
+    "model.kappa": weight(number(0)),
+    "model.mutual_information": boolean,
+    "model.hard_codes": boolean,
+    "model.encoder_adversarial": boolean,
+    "model.c_loss": choice("squared", "gaussian"),
+    "model.train_encoder": boolean,
     "model.optimizers": anything,
     "model.optimizers.*.lr": number(0, above=True),
     "model.optimizers.*.eps": number(0, above=True),
     "model.optimizers.*.alpha": number(0, below=1),
+    "model.optimizers.*.momentum": number(0, below=1),
     "model.optimizers.*.weight_decay": number(0),
     "model.optimizers.*.betas": anything,
     # Inside a schedule.
@@ -170,7 +214,7 @@ RULES: dict[str, Rule] = {
     "model.*.rise": share,
     "model.light": weight(number(0)),
     "model.orthogonality": weight(number(0)),
-    "latent.dim": integer(1),
+    "latent.dim": integer(0),  # at least 1 but for the models of CATEGORY_ALONE
     "latent.categories": category_sizes,
     "latent.temperature": number(0, above=True),
     "latent.noise": integer(1),
@@ -214,12 +258,13 @@ RULES: dict[str, Rule] = {
     "dataset.classes": optional(integer(2)),
     "dataset.path": optional(existing_path),
     "dataset.md5": optional(text),
-    "dataset.size": choice(8, 16, 32, 64),
+    "dataset.size": integer(1),
+    "dataset.verify": boolean,
     "dataset.angles": integer(2),
     "dataset.class_id": optional(integer(0)),
     "dataset.count": optional(integer(1)),
     "dataset.batch_size": integer(1),
-    "dataset.split": choice("random90", "all"),
+    "dataset.split": choice("random90", "all", "official"),
     "dataset.split_by": choice("image", "source"),
     "dataset.val_images": integer(0),
     "dataset.split_seed": integer(0),
@@ -246,6 +291,7 @@ RULES: dict[str, Rule] = {
     "callbacks.checkpoints.batches": optional(integer(1)),
     "callbacks.checkpoints.monitor": optional(text),
     "callbacks.progress": boolean,
+    "callbacks.samples": boolean,
     "logger.*": anything,
     # evaluate and report
     "run": existing_path,
@@ -263,6 +309,8 @@ BATCH_STATISTICS = {
     "BetaTCVAE": "the total correlation of beta-TCVAE",
     "GuidedTCVAE": "the total correlation of Guided-beta-TCVAE",
     "FactorVAE": "the permutation of FactorVAE",
+    "ASVAE": "the permutation of AS-VAE",
+    "CatGAN": "the mean category of CatGAN",
 }
 
 # Models that cannot do without the label of each image.
@@ -273,12 +321,32 @@ LATENTS = {
     "AE": ("Point",),
     **dict.fromkeys(("VAE", "BetaVAE", "AnnealedVAE", "CVAE"), ("Gaussian", "Mixed")),
     **dict.fromkeys(("JointVAE", "MIVAE"), ("Mixed",)),
+    "AAE": ("Point", "Gaussian"),
+    "AAECluster": ("Point",),
+    "BiGAN": ("Point",),
+    **dict.fromkeys(("CatGAN", "InfoGAN", "InfoVAEGAN", "InfoVAEGAN2"), ("Codes",)),
+    "DEC": ("Point",),
+    "PixelGAN": ("Point",),
 }
 LATENTS_LACK = {"Point": " Points have no density and no KL.", "Mixed": " It has no term for categories."}
-LATENT_FILES = {"Gaussian": ["gaussian"], "Mixed": ["mixed", "classes"], "Point": ["point"], "Codes": ["codes"]}
+LATENT_FILES = {
+    "Gaussian": ["gaussian"],
+    "Mixed": ["mixed", "classes"],
+    "Point": ["point", "uniform", "clusters"],
+    "Codes": ["codes"],
+}
+
+# Models whose code is a category and nothing else, and the latents made for them.
+CATEGORY_ALONE = {"CatGAN": ["categorynoise"], "PixelGAN": ["category"]}
 
 # Networks that normalise numbers of which each image has only one.
 BATCH_NORMALISED = (".Conv001Decoder", ".ConvGMDecoder", ".Generator", ".DenseGenerator")
+
+# Sides of the images of data sets that come in several.
+SIZES = {
+    ("digits", "rotateddigits"): (8, 16, 32, 64),
+    ("mnist", "fashionmnist", "rotatedmnist", "rotatedfashionmnist"): (28, 32),
+}
 
 # Groups whose keys are ours: a key that is not in their yaml is a slip of the pen, even when added with `+`.
 CLOSED = ("", "model", "latent", "likelihood", "network", "dataset", "callbacks", "metric", "figure")
@@ -342,6 +410,7 @@ def check_together(config: DictConfig) -> None:
     """Pairs that cannot work."""
     if "dataset" not in config or "network" not in config:
         return
+    check_size(config.dataset)
     multiple, side = config.network.image_multiple, config.network.get("image_side")
     _, height, width = config.dataset.shape
     if any(length % multiple or side not in (None, length) for length in (height, width)):
@@ -352,6 +421,7 @@ def check_together(config: DictConfig) -> None:
         )
     decoder = config.network.decoder
     normalised = decoder["_target_"].endswith(BATCH_NORMALISED) and decoder.get("batch_norm", True)
+    normalised = normalised or config.model.get("shared", False)  # InfoGAN's Q on the trunk
     if config.dataset.batch_size == 1 and normalised:
         raise UserError("dataset.batch_size=1: this network's batch normalisation needs at least 2 images in a batch.")
     name = config.model["_target_"].rpartition(".")[2]
@@ -371,6 +441,15 @@ def check_together(config: DictConfig) -> None:
             f"latent.categories={config.latent.categories}: mivae needs one categorical latent with as many values as"
             f" dataset={config.dataset.name} has classes, [{config.dataset.classes}]; latent=classes does that."
         )
+    if name == "AAECluster" and not config.latent.categories:
+        raise UserError("latent.categories=[]: aaecluster needs a category of clusters; latent=clusters has one.")
+    if name == "BiGAN" and config.latent.categories:
+        raise UserError(
+            f"latent.categories={config.latent.categories}: BiGAN has continuous codes alone; probabilities of"
+            " categories are never one-hot, so its critic would know them from the prior's."
+        )
+    if name == "ASVAE" and config.model.sample_pixels and "variance" not in config.likelihood:
+        raise UserError("model.sample_pixels=true: it draws Gaussian pixels; likelihood=gaussian has them.")
     for size in ("batch_size", "val_images"):
         if name in BATCH_STATISTICS and config.dataset[size] == 1:
             raise UserError(f"dataset.{size}=1: {BATCH_STATISTICS[name]} needs at least 2 images in a batch.")
@@ -385,9 +464,21 @@ def check_latents(name: str, config: DictConfig) -> None:
     kind = config.latent["_target_"].rpartition(".")[2]
     able = LATENTS.get(name, ("Gaussian",))
     if kind not in able:
-        files = ", ".join(f"latent={file}" for one in able for file in LATENT_FILES[one])
+        fitting = CATEGORY_ALONE.get(name) or [file for one in able for file in LATENT_FILES[one]]
+        files = ", ".join(f"latent={file}" for file in fitting)
         why = LATENTS_LACK.get(kind, "") if "Gaussian" in able else ""
         raise UserError(f"model={name.lower()} does not work with these latents ({kind}).{why} It takes {files}.")
+    if name not in CATEGORY_ALONE and (wanted := integer(1)(config.latent.dim)):
+        raise UserError(f"latent.dim={config.latent.dim}: must be {wanted}.")
+    if name in CATEGORY_ALONE and (config.latent.dim, len(config.latent.categories)) != (0, 1):
+        raise UserError(f"{name} has one category and no other code; latent={CATEGORY_ALONE[name][0]} does that.")
+
+
+def check_size(dataset: DictConfig) -> None:
+    """Image sizes that a data set can be had in."""
+    sizes = next((able for names, able in SIZES.items() if dataset.name in names), None)
+    if sizes and dataset.size not in sizes:
+        raise UserError(f"dataset.size={dataset.size}: must be one of {', '.join(map(str, sizes))}.")
 
 
 def values_of(weight: Any) -> list[float]:

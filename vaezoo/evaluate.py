@@ -140,7 +140,8 @@ def title_of(config: DictConfig) -> str:
     weights = {name: config.model.get(name) for name in ("beta", "lambda_od", "gamma", "lambda_mmd")}
     told = ", ".join(f"{name} {value:g}" for name, value in weights.items() if isinstance(value, int | float))
     weighted = f"{model} ({told})" if told else model
-    return f"{weighted} on {config.dataset.name}, {config.latent.dim} latents, seed {config.seed}"
+    size = f"{config.latent.dim} latents" if config.latent.dim else f"{config.latent.categories[0]} categories"
+    return f"{weighted} on {config.dataset.name}, {size}, seed {config.seed}"
 
 
 def evaluate_run(config: DictConfig) -> None:

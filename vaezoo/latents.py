@@ -1,7 +1,8 @@
 """Latent spaces: a prior, and the posterior that an encoder's output stands for.
 
-A space says how many numbers an encoder has to give (`num_params`) and how many a decoder takes (`dim`). A posterior
-has `mean`, the code of an image; `sample()`, one reparameterised draw per image; and, where there is a density, `kl()`.
+A space says how many numbers an encoder has to give (`num_params`), how many a decoder takes (`dim`) and how many of
+them a code has (`width`: all of them, unless there is noise besides). A posterior has `mean`, the code of an image;
+`sample()`, one reparameterised draw per image; and, where there is a density, `kl()`.
 A space may hold categories: a code then carries their probabilities, which `mode` turns into what is decoded.
 """
 
@@ -29,7 +30,11 @@ class GaussianPosterior(NamedTuple):
 
     def sample(self, *, relaxed: bool = True) -> Tensor:
         """mean + sigma * eps with eps ~ N(0, I) from torch's current generator; (B, J)."""
-        return self.mean + torch.exp(0.5 * self.logvar) * torch.randn_like(self.mean)
+        return self.at(torch.randn_like(self.mean))
+
+    def at(self, eps: Tensor) -> Tensor:
+        """The draw that this noise makes, mean + sigma * eps; (B, J)."""
+        return self.mean + torch.exp(0.5 * self.logvar) * eps
 
     def kl(self) -> Tensor:
         """KL(q(z_j|x) || N(0, 1)) for each image and dimension, nats; (B, J).
@@ -73,6 +78,10 @@ class CategoricalPosterior(NamedTuple):
         log_p = self.logits.log_softmax(dim=1)
         return math.log(self.logits.shape[1]) + (log_p.exp() * log_p).sum(dim=1, keepdim=True)
 
+    def log_prob(self, s: Tensor) -> Tensor:
+        """log q(s|x) of one-hot s (B, K), of no relaxed one; (B, 1)."""
+        return (s * self.logits.log_softmax(dim=1)).sum(dim=1, keepdim=True)
+
 
 class MixedPosterior(NamedTuple):
     """Independent Gaussian latents and categorical ones; codes and draws are [z, s_1, s_2, ...] in columns."""
@@ -102,6 +111,12 @@ class MixedPosterior(NamedTuple):
     def kl(self) -> Tensor:
         """One column for each Gaussian latent, then one for each categorical variable, nats."""
         return torch.cat([self.continuous.kl(), *(q.kl() for q in self.categorical)], dim=1)
+
+    def log_prob(self, codes: Tensor) -> Tensor:
+        """log q(z, s_1, s_2, ...|x) of codes with one-hot categories (B, D), in the columns of kl."""
+        z, *drawn = codes.split([self.continuous.mean.shape[1], *(q.logits.shape[1] for q in self.categorical)], dim=1)
+        of_categories = (q.log_prob(s) for q, s in zip(self.categorical, drawn, strict=True))
+        return torch.cat([self.continuous.log_prob(z), *of_categories], dim=1)
 
 
 def first_of(probabilities: Sequence[Tensor]) -> Tensor:
@@ -134,7 +149,7 @@ class Gaussian:
     categories: tuple[int, ...] = ()
 
     def __init__(self, dim: int) -> None:
-        self.dim = dim
+        self.dim = self.width = dim
         self.num_params = 2 * dim
 
     def posterior(self, params: Tensor) -> GaussianPosterior:
@@ -164,6 +179,10 @@ class Mixed:
         self.temperature = temperature
         self.dim = dim + sum(self.categories)
         self.num_params = dim + self.dim
+
+    @property
+    def width(self) -> int:
+        return self.dim
 
     def posterior(self, params: Tensor) -> MixedPosterior:
         """Encoder output (B, 2J + K_1 + K_2 + ...): means, log variances, logits."""
@@ -221,6 +240,12 @@ class Codes(Mixed):
         """Numbers in a code: continuous ones and those of the categories."""
         return self.dim - self.noise
 
+    @property
+    def entropies(self) -> tuple[float, float]:
+        """Of the prior, nats: of all continuous codes (a density's, which may be negative), of all categories."""
+        one = math.log(2) if self.prior == "uniform" else 0.5 * math.log(2 * math.pi * math.e)
+        return self.continuous * one, sum(math.log(values) for values in self.categories)
+
     def posterior(self, params: Tensor) -> MixedPosterior:
         q = super().posterior(params)
         if self.scale == "softplus":
@@ -259,7 +284,7 @@ class Point:
         self.continuous = dim
         self.categories = tuple(categories)
         self.prior = prior
-        self.dim = dim + sum(self.categories)
+        self.dim = self.width = dim + sum(self.categories)
         self.num_params = self.dim
 
     def posterior(self, params: Tensor) -> PointPosterior:

@@ -67,6 +67,10 @@ class Gaussian:
         self.mean = torch.sigmoid(output) if link == "sigmoid" else output
         self.variance = variance
 
+    def sample(self) -> Tensor:
+        """An image with the noise of its pixels, reparameterised: (B, C, H, W), beyond [0, 1] too."""
+        return self.mean + self.variance**0.5 * torch.randn_like(self.mean)
+
     def rec(self, x: Tensor) -> Tensor:
         return sum_pixels((x - self.mean).square()) / (2 * self.variance)
 

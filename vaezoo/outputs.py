@@ -1,6 +1,7 @@
 """What a trained model says about a data set, each piece computed once and only when it is asked for."""
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -157,7 +158,7 @@ def image_errors(model: Any, mean: Tensor, z: Tensor, x: Tensor, labels: Tensor 
     nothing = torch.full_like(x[:, 0, 0, 0], torch.nan)
     if not model.reconstructs:
         return torch.stack([nothing] * 5).double().cpu().numpy()
-    p = model.decode(model.latent.mode(mean), labels)
+    p = model.reconstruct(model.latent.mode(mean), labels)
     difference = (x - p.mean).flatten(1)
     rows = [
         nothing if model.likelihood_free else model.decode(z, labels).log_prob(x),
@@ -228,15 +229,18 @@ class Outputs:
 
     # What figures ask for: pictures, decoded from codes that are already there.
 
-    def decode(self, z: np.ndarray, labels: np.ndarray | None = None) -> np.ndarray:
+    def decode(
+        self, z: np.ndarray, labels: np.ndarray | None = None, decoder: Callable[..., Any] | None = None
+    ) -> np.ndarray:
         """Decoder means for latents (B, D) and, for conditional models, labels (B,): float32 (B, C, H, W)."""
+        decoder = decoder or self.model.decode
         device = next(self.model.parameters()).device
         was_training = self.model.training
         self.model.eval()
         with torch.inference_mode():
             parts = torch.from_numpy(np.asarray(z, np.float32)).to(device).split(1024)
             known = [None] * len(parts) if labels is None else torch.from_numpy(labels).to(device).split(1024)
-            images = [self.model.decode(part, u).mean.cpu().numpy() for part, u in zip(parts, known, strict=True)]
+            images = [decoder(part, u).mean.cpu().numpy() for part, u in zip(parts, known, strict=True)]
         self.model.train(was_training)
         return np.concatenate(images)
 
@@ -246,7 +250,7 @@ class Outputs:
 
     def reconstruct(self, positions: np.ndarray) -> np.ndarray:
         """Decoder means at the codes of rows of the table."""
-        return self.decode(self.modes(positions), self.labels_at(positions))
+        return self.decode(self.modes(positions), self.labels_at(positions), self.model.reconstruct)
 
     def modes(self, positions: np.ndarray) -> np.ndarray:
         """What is decoded for the codes of rows of the table; the same noise every time, where there is any."""
@@ -278,10 +282,10 @@ class Outputs:
 
     def samples(self, count: int) -> np.ndarray:
         """Decoder means of `count` draws from the prior; of conditional models the classes take turns."""
+        classes = len(self.data.source.label_names)
         with own_noise(derive(self.seed, "prior samples")):
             z = self.model.sample_prior(count)
-        classes = len(self.data.source.label_names)
-        return self.decode(z.numpy(), np.arange(count) % classes if classes else None)
+            return self.decode(z.numpy(), np.arange(count) % classes if classes else None)
 
     def traversal(self, position: int, dims: np.ndarray, values: np.ndarray) -> np.ndarray:
         """The code of one row of the table with one latent at a time set to each value: images (R, V, C, H, W).

@@ -72,7 +72,7 @@ def draw(module: Any, data: Any, seed: int) -> Tensor:
     was_training = module.training
     module.eval()
     with torch.no_grad(), own_noise(derive(seed, "samples over time")):
-        z = module.sample_prior(COUNT, device=module.device)
+        z = module.sample_prior(COUNT, device=module.device).to(module.dtype)
         classes = len(data.source.label_names)
         images = module.decode(z, torch.arange(COUNT, device=module.device) % classes if classes else None).mean
     module.train(was_training)

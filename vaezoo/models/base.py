@@ -129,7 +129,7 @@ class LatentModel(LightningModule):
     def on_fit_start(self) -> None:
         """Before the first batch, and not when a run goes on, a decoder may be told the mean training image."""
         data = getattr(self.trainer, "datamodule", None)
-        layers = [layer for layer in self.decoder.modules() if hasattr(layer, "begin_at")]
+        layers: list[Any] = [layer for layer in self.decoder.modules() if hasattr(layer, "begin_at")]
         if data is not None and layers and self.batches == 0:
             mean = data.mean_image()
             for layer in layers:
@@ -239,7 +239,7 @@ class AdversarialModel(LatentModel):
     def move(self, name: str, optimizer: Any, parts: Sequence[tuple[Tensor, Terms]], *, plays: bool = True) -> Terms:
         """One player's step: nobody else's networks get a gradient, and nobody's momentum moves without one."""
         found: list[Terms] = []
-        own = {module for network in self.owned()[name] for module in network.modules()}
+        own = {module for network in self.owned()[name] if plays for module in network.modules()}
         with (
             self.toggled_optimizer(optimizer),
             statistics_kept(module for module in self.modules() if module not in own),

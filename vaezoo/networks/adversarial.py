@@ -213,7 +213,7 @@ class RecognitionHead(nn.Sequential):
 
 
 class PixelBias(nn.Module):
-    """A bias for each number of an image (C, H, W). ALI starts it at the log-odds of the mean image of its data."""
+    """A bias for each number of an image (C, H, W), which training begins at the log-odds of the mean image (ALI)."""
 
     def __init__(self, image_shape: Sequence[int]) -> None:
         super().__init__()
@@ -221,6 +221,11 @@ class PixelBias(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         return images + self.bias
+
+    @torch.no_grad()
+    def begin_at(self, mean: Tensor) -> None:
+        """Pixels that are always 0 or always 1 count as half a grey level of 255 away from it."""
+        self.bias.copy_(mean.logit(eps=0.5 / 255))
 
 
 class Generator(nn.Sequential):

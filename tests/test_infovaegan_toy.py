@@ -1,0 +1,104 @@
+"""Whether InfoGAN and InfoVAEGAN find clusters that nobody names, and the ablation without its third player does not.
+
+Slow: `make test-all`. What these settings gave when they were written is beside each claim, seeds 0, 1 and 2.
+"""
+
+import math
+import os
+import subprocess
+import sys
+from functools import cache, partial
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from pytorch_lightning import Trainer
+from torch import Tensor
+
+from vaezoo.latents import Codes
+from vaezoo.likelihoods import Gaussian
+from vaezoo.losses.information import information_bounds
+from vaezoo.metrics.clustering import clustering
+from vaezoo.models.infogan import InfoGAN
+from vaezoo.models.infovaegan import InfoVAEGAN
+from vaezoo.networks.adversarial import Critic, DenseGenerator, Encoder
+
+pytestmark = pytest.mark.slow
+
+SEEDS = (0, 1, 2)
+
+# ---- four Gaussians in the plane ---------------------------------------------------------------------------------
+
+LAYERS = {"hidden": [64, 64], "slope": 0.2}
+
+
+def points(count: int) -> tuple[Tensor, Tensor]:
+    """Around four places on a circle of radius 2, and which of them, (count, 1, 1, 2) and (count,)."""
+    labels = torch.randint(4, (count,))
+    angles = labels * math.pi / 2
+    centres = 2 * torch.stack([angles.cos(), angles.sin()], dim=1)
+    return (centres + 0.3 * torch.randn(count, 2)).view(count, 1, 1, 2), labels
+
+
+class Points:
+    def __len__(self) -> int:
+        return 2500
+
+    def __iter__(self):
+        return (SimpleNamespace(images=points(256)[0], labels=None) for _ in range(len(self)))
+
+
+@cache
+def on_points(name: str, **options) -> tuple[np.ndarray, np.ndarray]:
+    """One-to-one accuracy on real points and MI_s of generated ones, for each seed."""
+    kind = {"infogan": InfoGAN, "infovaegan": InfoVAEGAN}[name]
+    found = []
+    for seed in SEEDS:
+        torch.manual_seed(seed)
+        model = kind(
+            image_shape=(1, 1, 2),
+            latent=Codes(1, [4], 0.1, noise=4, prior="uniform", noise_prior="uniform", scale="softplus"),
+            likelihood=partial(Gaussian, link="identity"),
+            encoder=partial(Encoder, **LAYERS),
+            decoder=partial(DenseGenerator, batch_norm=False, **LAYERS),
+            critic=partial(Critic, **LAYERS),
+            optimizer=partial(torch.optim.Adam, lr=1e-3, betas=(0.5, 0.999)),
+            optimizers={"critic": partial(torch.optim.Adam, lr=4e-4, betas=(0.5, 0.999))},
+            **options,
+        )
+        quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
+        trainer = Trainer(max_epochs=1, accelerator="cpu", enable_model_summary=False, **quiet)
+        trainer.fit(model, Points())
+        model.eval()
+        with torch.no_grad():
+            x, labels = points(4000)
+            accuracy = clustering(model.encode(x).clusters.numpy(), labels.numpy())["cluster_acc_hungarian"]
+            z = model.sample_prior(4000)
+            bounds = information_bounds(model.encode(model.decode(z).mean), z[:, : model.latent.width], model.latent)
+        found.append((accuracy, bounds["mi_s"].item()))
+    return tuple(np.array(found).T)
+
+
+def infovaegan(**options):
+    defaults = {"kappa": 0.001, "mutual_information": True, "hard_codes": True, "encoder_adversarial": False}
+    return on_points("infovaegan", **{**defaults, "c_loss": "squared", **options})
+
+
+def test_infogan_finds_four_clusters():
+    options = {"shared": False, "cont_likelihood": "mse", "lambda_s": 1.0, "lambda_c": 1.0}
+    accuracy, information = on_points("infogan", recognition=None, **options)
+    assert np.median(accuracy) >= 0.95
+    assert (information > 1.3).all()
+
+
+def test_infovaegan_finds_four_clusters():
+    accuracy, information = infovaegan()
+    assert np.median(accuracy) >= 0.95
+    assert (information > 1.3).all()
+
+
+def test_without_the_information_player_categories_are_not_the_generators():
+    accuracy, information = infovaegan(mutual_information=False)
+    assert (information < 0).all()
+    assert np.median(accuracy) < np.median(infovaegan()[0])

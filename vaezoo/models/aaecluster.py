@@ -1,0 +1,61 @@
+"""Adversarial autoencoder that clusters (Makhzani et al., 2016): a code is a category y beside continuous latents z.
+
+    autoencoder    minimises  rec = mean -log p(x|y, z), (y, z) = E(x), y a softmax      over encoder and decoder
+    critics        minimise   mean softplus(-l_y(y_p)) + mean softplus(l_y(y)), and the same of z, their sum
+    encoder        minimises  lambda [ mean softplus(-l_y(y)) + mean softplus(-l_z(z)) ]
+
+y_p are uniform one-hot draws and z_p ~ N(0, I); the cluster of an image is arg max y. Each part has a critic of its
+own, so nothing asks y and z to be independent. That of y drives the softmax to its vertices and all of them to be used
+alike; without noise on what it sees it would know real ones by being one-hot and learn no more.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from vaezoo.losses.adversarial import critic_accuracy, critic_loss, generator_loss
+from vaezoo.losses.schedules import scheduled
+from vaezoo.models.base import AdversarialModel, Terms, Weight
+
+
+class AAECluster(AdversarialModel):
+    def __init__(self, *, lambda_adv: Weight, critic: Callable[..., nn.Module], **parts: Any) -> None:
+        super().__init__(**parts)
+        self.lambda_adv = lambda_adv
+        self.critic_y = critic(sum(self.latent.categories))
+        self.critic_z = critic(self.latent.continuous)
+
+    def players(self) -> dict[str, Sequence[nn.Module]]:
+        return {
+            "autoencoder": [self.encoder, self.decoder],
+            "critics": [self.critic_y, self.critic_z],
+            "encoder": [self.encoder],
+        }
+
+    def autoencoder_objective(self, x: Tensor, drawn: Terms) -> Terms:
+        rec = self.decode(self.encode(x).sample()).rec(x).mean()
+        return {"loss": rec, "rec": rec}
+
+    def critics_objective(self, x: Tensor, drawn: Terms) -> Terms:
+        with torch.no_grad():
+            codes = self.encode(x).sample()
+        real, fake = self.logits(self.sample_prior(len(x), device=x.device).to(codes)), self.logits(codes)
+        loss = critic_loss(real["y"], fake["y"]) + critic_loss(real["z"], fake["z"])
+        accuracies = {
+            f"{key}_{part}": share for part in real for key, share in critic_accuracy(real[part], fake[part]).items()
+        }
+        return {"loss": loss, **accuracies}
+
+    def encoder_objective(self, x: Tensor, drawn: Terms) -> Terms:
+        fake = self.logits(self.encode(x).sample())
+        adv_y, adv_z = generator_loss(fake["y"]), generator_loss(fake["z"])
+        lambda_adv = self.now(self.lambda_adv)
+        loss = lambda_adv * (adv_y + adv_z)
+        return {"loss": loss, "adv_y": adv_y, "adv_z": adv_z, **scheduled(lambda_adv=lambda_adv)}
+
+    def logits(self, codes: Tensor) -> dict[str, Tensor]:
+        """What each critic says of its part of codes [z, y]."""
+        z, y = codes[:, : self.latent.continuous], codes[:, self.latent.continuous :]
+        return {"y": self.critic_y(y), "z": self.critic_z(z)}

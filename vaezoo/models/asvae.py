@@ -1,0 +1,110 @@
+"""Adversarial symmetric VAE (Pu et al., 2017): both joint distributions of image and code, each by its own critic.
+
+    critics   minimise   -mean ln D1(x, z^) - mean ln(1 - D1(x~, z')) - mean ln D2(x~, z) - mean ln(1 - D2(x, z^'))
+    pair      minimises  -lambda (mean ln p(x|z^) + mean ln q(z|x~)) + mean f1(x, z^) + mean f2(x~, z)
+
+f are the critics' logits. x are images and z^ their codes, z^' the same codes in random order; z and z' are independent
+draws from the prior, and x~ is generated from z. Each critic tells a joint distribution from the product of the *other*
+side's marginals, so that the best ones are, with q(x) the data,
+
+    f1* = ln q(x, z) - ln p(x) p(z),        L_x = mean[ln p(x|z^) - f1*] = mean ln p(x) - KL(q(x, z) || p(x, z))
+    f2* = ln p(x, z) - ln q(x) q(z),        L_z = mean[ln q(z|x~) - f2*] = mean ln q(z) - KL(p(x, z) || q(x, z))
+
+L_x is not the ELBO plus a constant, as is sometimes printed: ln p(x) enters twice. Nor does training maximise L_xz =
+L_x + L_z. The pair's gradient, at lambda = 1 and the best critics, is that of KL(q || p) + KL(p || q) alone: held
+fixed, the critics hide that p(x) and q(z) within them move, too. Both end at equal joint distributions, where there
+are such. Any other lambda has its end elsewhere: below 1 codes say less of their image than they should, above 1 more.
+
+ln p(x|z) is that of the likelihood, less its constant: by default a Gaussian of variance 1 on images in [0, 1].
+Variance 1 on images in [-1, 1] is likelihood.variance=0.25 here. Summed over pixels it outweighs f, which lambda and
+the variance have to balance.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrizations
+
+from vaezoo.losses.adversarial import critic_accuracy, critic_loss
+from vaezoo.losses.schedules import scheduled
+from vaezoo.models.base import AdversarialModel, Terms, Weight
+from vaezoo.precision import full_precision
+
+
+def normalise_spectra(network: nn.Module) -> nn.Module:
+    """Divide the weights of each layer by their largest singular value (Miyato et al., 2018)."""
+    for layer in list(network.modules()):
+        if isinstance(layer, nn.Linear | nn.Conv2d):
+            parametrizations.spectral_norm(layer)
+    return network
+
+
+class ASVAE(AdversarialModel):
+    """x~ is the mean of p(x|z), or with `sample_pixels` a draw, of which alone the statements above are exact.
+
+    Means tell their z exactly, so ln q(z|x~) has no bound, and codes grow ever more certain. Logits of images that do
+    not overlap have none either: `spectral_norm` limits the critics' slope, but so also the log ratio that they have to
+    hold against the pair's own terms; on small images samples then turn to noise. Of B codes in random order one is, on
+    average, still at its own image.
+    """
+
+    recalibrates = True
+
+    def __init__(
+        self,
+        *,
+        lambda_rec: Weight,
+        spectral_norm: bool,
+        sample_pixels: bool,
+        critic: Callable[..., nn.Module],
+        **parts: Any,
+    ) -> None:
+        super().__init__(**parts)
+        self.lambda_rec = lambda_rec
+        self.sample_pixels = sample_pixels
+        self.f1, self.f2 = (critic(self.image_shape, condition=self.latent.dim) for _ in range(2))
+        if spectral_norm:
+            normalise_spectra(self.f1)
+            normalise_spectra(self.f2)
+
+    def players(self) -> dict[str, Sequence[nn.Module]]:
+        return {"critics": [self.f1, self.f2], "pair": [self.encoder, self.decoder]}
+
+    def draw(self, x: Tensor) -> Terms:
+        return {"z": self.prior_like(x)}
+
+    def prior_like(self, x: Tensor) -> Tensor:
+        """A draw from the prior for each image."""
+        z: Tensor = self.latent.sample_prior(len(x), device=x.device).to(x)
+        return z
+
+    def infer_and_generate(self, x: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
+        """A code of each image, and an image of each code."""
+        p = self.decode(z)
+        return self.encode(x).sample(), p.sample() if self.sample_pixels else p.mean
+
+    def critics_objective(self, x: Tensor, drawn: Terms) -> Terms:
+        z = drawn["z"]
+        with torch.no_grad():
+            codes, fakes = self.infer_and_generate(x, z)
+        unrelated, shuffled = self.prior_like(x), codes[torch.randperm(len(codes), device=codes.device)]
+        first = self.f1(x, codes), self.f1(fakes, unrelated)
+        second = self.f2(fakes, z), self.f2(x, shuffled)
+        found = {
+            f"{name}_{key}": share
+            for name, logits in (("f1", first), ("f2", second))
+            for key, share in critic_accuracy(*logits).items()
+        }
+        return {"loss": critic_loss(*first) + critic_loss(*second), **found}
+
+    def pair_objective(self, x: Tensor, drawn: Terms) -> Terms:
+        z = drawn["z"]
+        codes, fakes = self.infer_and_generate(x, z)
+        rec = self.decode(codes).rec(x).mean()
+        rec_z = -self.encode(fakes).log_prob(z).sum(1).mean()
+        f1, f2 = full_precision(self.f1(x, codes)).mean(), full_precision(self.f2(fakes, z)).mean()
+        weight = self.now(self.lambda_rec)
+        loss = weight * (rec + rec_z) + f1 + f2
+        return {"loss": loss, "rec": rec, "rec_z": rec_z, "f1": f1, "f2": f2, **scheduled(lambda_rec=weight)}

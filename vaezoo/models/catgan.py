@@ -1,0 +1,74 @@
+"""CatGAN (Springenberg, 2016): a classifier without labels, sure of real images and unsure of generated ones.
+
+    critic       minimises  -H[mean p(x)] + mean H[p(x)] - mean H[p(G(z))]
+    generator    minimises  -H[mean p(G(z))] + mean H[p(G(z))]
+
+p is the critic's softmax over K categories, H the entropy in nats, means are over the batch: the critic uses all
+categories alike, but one of them for each image, and cannot say which for a generated one; the generator wants images
+that it is sure of, of all categories. Uniform p is a stationary point, worth -ln K and 0. The critic's entropy of the
+mean is that of real images alone: it is not asked how it spreads generated ones.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from vaezoo.models.base import AdversarialModel, Terms
+from vaezoo.precision import full_precision
+
+
+def entropies(logits: Tensor) -> tuple[Tensor, Tensor]:
+    """H of the mean of the batch, and the mean of H over the batch; logits (B, K), both in [0, ln K] nats."""
+    log_p = full_precision(logits).log_softmax(dim=1)
+    log_mean = log_p.logsumexp(dim=0) - math.log(len(log_p))
+    return entropy(log_mean), entropy(log_p).mean()
+
+
+def entropy(log_p: Tensor) -> Tensor:
+    return -(log_p.exp() * log_p).sum(dim=-1)
+
+
+class CatGAN(AdversarialModel):
+    """Its encoder is the critic: the code of an image is p(x). The generator is given the noise of a latent alone."""
+
+    likelihood_free = True
+    reconstructs = False  # a category does not say how its image looks
+    recalibrates = True
+
+    def __init__(
+        self, *, latent: Any, encoder: Callable[..., nn.Module], decoder: Callable[..., nn.Module], **parts: Any
+    ) -> None:
+        super().__init__(
+            latent=latent,
+            encoder=lambda image_shape, num_params: encoder(image_shape, outputs=num_params),
+            decoder=lambda _, image_shape: decoder(latent.noise, image_shape),
+            **parts,
+        )
+
+    def players(self) -> dict[str, Sequence[nn.Module]]:
+        return {"critic": [self.encoder], "generator": [self.decoder]}
+
+    def draw(self, x: Tensor) -> Terms:
+        return {"z": self.sample_prior(len(x), device=x.device).to(x)}
+
+    def decode(self, z: Tensor, labels: Tensor | None = None) -> Any:
+        """Latents [s, noise] (B, J); s leaves no trace."""
+        return super().decode(z[:, self.latent.width :])
+
+    def logits(self, x: Tensor) -> Tensor:
+        return self.encode(x).categorical[0].logits
+
+    def critic_objective(self, x: Tensor, drawn: Terms) -> Terms:
+        with torch.no_grad():
+            fake = self.decode(drawn["z"]).mean
+        spread, doubt = entropies(self.logits(x))
+        _, doubt_fake = entropies(self.logits(fake))
+        terms = {"entropy_mean": spread, "entropy": doubt, "entropy_fake": doubt_fake}
+        return {"loss": -spread + doubt - doubt_fake, **terms}
+
+    def generator_objective(self, x: Tensor, drawn: Terms) -> Terms:
+        spread, doubt = entropies(self.logits(self.decode(drawn["z"]).mean))
+        return {"loss": -spread + doubt, "entropy_mean_generated": spread, "entropy_generated": doubt}

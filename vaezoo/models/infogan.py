@@ -1,0 +1,149 @@
+"""InfoGAN (Chen et al., 2016): a generator whose codes can be read back from its images, by Q on the critic's trunk.
+
+    critic, Q    minimise  -mean log D(x) - mean log(1 - D(x_g)) - lambda_s MI_s - lambda_c MI_c
+    generator    minimises -mean log D(x_g) - lambda_s MI_s - lambda_c MI_c
+
+    x_g = G([c, s, noise]),    MI_s = ln K + mean log Q(s|x_g),    MI_c = H(c) + mean log Q(c|x_g)
+
+MI are lower bounds of what an image says of its codes, in nats, H(c) = ln 2 for each code of U(-1, 1): the authors'
+code logs MI_c with the entropy of N(0, 1), which is 1/6 at perfect recovery, never more. Each player draws its own
+codes. Q learns in the critic's step alone; with a network of its own (`shared=False`), as Ye & Bors have it for their
+comparison, it learns together with the generator in a third step, and the other two have no MI:
+
+    information  minimises -lambda_s MI_s - lambda_c MI_c,  over Q and the generator
+
+MI_s near ln K says that categories can be read, not that they are the classes: two of them may share one.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from vaezoo.latents import MixedPosterior
+from vaezoo.losses.adversarial import critic_accuracy, critic_loss, generator_loss
+from vaezoo.losses.information import information_bounds
+from vaezoo.losses.schedules import scheduled
+from vaezoo.models.base import AdversarialModel, Terms, Weight
+
+VARIANCES = {"fixed": 1.0, "mse": 0.5}  # of Q's Gaussians where they are not learned
+
+
+class CriticWithRecognition(nn.Module):
+    """A critic and, on its last hidden layer, Q: as an encoder it gives the numbers of q(u|x)."""
+
+    def __init__(
+        self,
+        image_shape: Sequence[int],
+        num_params: int,
+        *,
+        critic: Callable[..., nn.Module],
+        recognition: Callable[..., nn.Module],
+    ) -> None:
+        super().__init__()
+        self.critic: Any = critic(image_shape)
+        self.recognition = recognition(self.critic.num_hidden, num_params)
+
+    def both(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits of "real" (B, 1) and the numbers of q(u|x), in one pass."""
+        hidden = self.critic.hidden(x)
+        return self.critic.head(hidden), self.recognition(hidden)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.recognition(self.critic.hidden(x))
+
+
+class InfoGAN(AdversarialModel):
+    """`cont_likelihood` is that of continuous codes: Gaussian with variance 1 ("fixed", the authors on MNIST), with
+    variances of its own for each image ("learned"), or the squared error of Ye & Bors, variance 1/2 ("mse").
+    """
+
+    encoder: Any
+    likelihood_free = True
+    recalibrates = True
+
+    def __init__(
+        self,
+        *,
+        lambda_s: Weight,
+        lambda_c: Weight,
+        shared: bool,
+        cont_likelihood: Literal["fixed", "learned", "mse"],
+        critic: Callable[..., nn.Module],
+        recognition: Callable[..., nn.Module],
+        image_shape: Sequence[int],
+        latent: Any,
+        encoder: Callable[..., nn.Module],
+        **parts: Any,
+    ) -> None:
+        if shared:
+            encoder = partial(CriticWithRecognition, critic=critic, recognition=recognition)
+        variance = VARIANCES.get(cont_likelihood)
+        params = latent.num_params if variance is None else latent.width
+        super().__init__(
+            image_shape=image_shape, latent=latent, encoder=lambda shape, _: encoder(shape, params), **parts
+        )
+        self.lambda_s, self.lambda_c = lambda_s, lambda_c
+        self.shared, self.variance = shared, variance
+        if not shared:
+            self.critic = critic(self.image_shape)
+
+    def players(self) -> dict[str, Sequence[nn.Module]]:
+        if self.shared:
+            return {"critic": [self.encoder], "generator": [self.decoder]}
+        return {
+            "critic": [self.critic],
+            "generator": [self.decoder],
+            "information": [self.encoder, self.decoder],
+        }
+
+    def encode(self, x: Tensor, labels: Tensor | None = None) -> MixedPosterior:
+        return self.posterior(self.encoder(x))
+
+    def posterior(self, params: Tensor) -> MixedPosterior:
+        if self.variance is None:
+            return self.latent.posterior(params)
+        mean, logits = params.tensor_split([self.latent.continuous], dim=1)
+        q = self.latent.posterior(torch.cat([mean, torch.zeros_like(mean), logits], dim=1))
+        logvar = torch.full_like(q.continuous.mean, math.log(self.variance))
+        return q._replace(continuous=q.continuous._replace(logvar=logvar))
+
+    def generate(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """As many images from the prior as there are in `x`, and their codes [c, s]."""
+        z = self.latent.sample_prior(len(x), device=x.device).to(x)
+        return self.decode(z).mean, z[:, : self.latent.width]
+
+    def judge(self, x: Tensor, codes: Tensor) -> tuple[Tensor, Terms]:
+        """The critic's logits of generated images and, where Q shares its layers, the bounds on their codes."""
+        if not self.shared:
+            return self.critic(x), {}
+        logits, params = self.encoder.both(x)
+        return logits, information_bounds(self.posterior(params), codes, self.latent)
+
+    def weighted(self, bounds: Terms) -> Any:
+        """lambda_s MI_s + lambda_c MI_c, or 0 without bounds."""
+        weights = {"mi_s": self.now(self.lambda_s), "mi_c": self.now(self.lambda_c)}
+        return sum(weights[name] * bound for name, bound in bounds.items())
+
+    def critic_objective(self, x: Tensor, drawn: Terms) -> Terms:
+        with torch.no_grad():
+            generated, codes = self.generate(x)
+        real = self.encoder.critic(x) if self.shared else self.critic(x)
+        fake, bounds = self.judge(generated, codes)
+        adversarial = critic_loss(real, fake)
+        loss = adversarial - self.weighted(bounds)
+        return {"loss": loss, "critic_adversarial": adversarial, **critic_accuracy(real, fake), **bounds}
+
+    def generator_objective(self, x: Tensor, drawn: Terms) -> Terms:
+        fake, bounds = self.judge(*self.generate(x))
+        adversarial = generator_loss(fake)
+        weights = scheduled(lambda_s=self.now(self.lambda_s), lambda_c=self.now(self.lambda_c))
+        return {"loss": adversarial - self.weighted(bounds), "generator_adversarial": adversarial, **weights}
+
+    def information_objective(self, x: Tensor, drawn: Terms) -> Terms:
+        generated, codes = self.generate(x)
+        bounds = information_bounds(self.encode(generated), codes, self.latent)
+        return {"loss": -self.weighted(bounds), **bounds}

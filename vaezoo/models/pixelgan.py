@@ -1,0 +1,75 @@
+"""PixelGAN autoencoder (Makhzani & Frey, 2017), experimental: a category, and a PixelCNN that knows it.
+
+    autoencoder    minimises  nll = mean -log p(x|y),  p a PixelCNN,  y = E(x) a softmax       over encoder and PixelCNN
+    critic         minimises  mean softplus(-l(y_p)) + mean softplus(l(y))
+    encoder        minimises  lambda mean softplus(-l(y))
+
+y_p are uniform one-hot draws: the critic drives y to the vertices and to an equal use of them. The PixelCNN models all
+that is local, so what is left for y is what it cannot see. One that sees enough does without y, and the autoencoder
+gives no gradient to hold on to: a narrow one, `pixelcnn.blocks` few, leaves more to y.
+
+Images are rounded to 0 and 1, which the PixelCNN draws, too. Experimental: the paper's networks and schedule are not
+known to us, and its numbers are no target here.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from vaezoo.losses.adversarial import critic_accuracy, critic_loss, generator_loss
+from vaezoo.losses.schedules import scheduled
+from vaezoo.models.base import AdversarialModel, Terms, Weight
+
+
+class Drawn(NamedTuple):
+    """Images that were drawn, where others have a mean."""
+
+    mean: Tensor
+
+
+class PixelGAN(AdversarialModel):
+    """A draw from the prior becomes an image pixel by pixel: 784 passes of the network for 28x28."""
+
+    decoder: Any
+    reconstructs = False  # drawn images of one category are all different
+
+    def __init__(
+        self,
+        *,
+        lambda_adv: Weight,
+        pixelcnn: Callable[..., nn.Module],
+        critic: Callable[..., nn.Module],
+        decoder: Callable[..., nn.Module],
+        **parts: Any,
+    ) -> None:
+        super().__init__(decoder=pixelcnn, **parts)  # in place of that of the network group
+        self.lambda_adv = lambda_adv
+        self.critic = critic(self.latent.dim)
+
+    def players(self) -> dict[str, Sequence[nn.Module]]:
+        return {"autoencoder": [self.encoder, self.decoder], "critic": [self.critic], "encoder": [self.encoder]}
+
+    def encode(self, x: Tensor, labels: Tensor | None = None) -> Any:
+        return super().encode(x.round())
+
+    def decode(self, z: Tensor, labels: Tensor | None = None) -> Drawn:
+        """Images drawn for categories (B, K)."""
+        return Drawn(self.decoder.sample(z))
+
+    def autoencoder_objective(self, x: Tensor, drawn: Terms) -> Terms:
+        binary = x.round()
+        nll = self.likelihood(self.decoder(binary, self.encode(x).mean)).rec(binary).mean()
+        return {"loss": nll, "nll": nll}
+
+    def critic_objective(self, x: Tensor, drawn: Terms) -> Terms:
+        with torch.no_grad():
+            y = self.encode(x).mean
+        real, fake = self.critic(self.sample_prior(len(x), device=x.device).to(y)), self.critic(y)
+        return {"loss": critic_loss(real, fake), **critic_accuracy(real, fake)}
+
+    def encoder_objective(self, x: Tensor, drawn: Terms) -> Terms:
+        adv = generator_loss(self.critic(self.encode(x).mean))
+        lambda_adv = self.now(self.lambda_adv)
+        return {"loss": lambda_adv * adv, "adv": adv, **scheduled(lambda_adv=lambda_adv)}

@@ -1,0 +1,123 @@
+"""VAE/GAN (Larsen et al., 2016): an image is compared with its reconstruction by what a critic sees in both.
+
+With z = mu + sigma eps, x~ = Dec(z) and samples x_p = Dec(z_p), z_p ~ N(0, I); f a layer and l the logit of the critic:
+
+    dis    minimises  r c_real + (1 - r) c_fake        c_real = mean softplus(-l(x)), c_fake = mean softplus(l(fakes))
+    enc    minimises  KL + L_like                      L_like = mean 1/2 sum_f (f(x~) - f(x))^2
+    dec    minimises  w L_like + (1 - w) L_adv         L_adv on the same fakes, x~ and x_p, of z that are detached
+
+L_like is -log N(f(x); f(x~), I) without its constant. The critic has no part in it, or it would make its features
+small; the encoder has none in L_adv. The paper's gamma is w / (1 - w). r = 1/2 balances real and generated images; the
+paper adds both kinds of fakes, which is r = 1/3. A text that prints log(1 - Gen(Dis(x))) has the composition the wrong
+way round and lacks the samples of the prior, and one sum of all losses hides that each network minimises its own. Code
+that charges the decoder for all of the critic's loss, real images included, logs something else but trains the same.
+
+The critic wins early, so a gate at the costs lets whoever is ahead sit a step out.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from vaezoo.losses.adversarial import GeneratorLoss, critic_accuracy, fake_cost, generator_loss, real_cost
+from vaezoo.losses.schedules import scheduled
+from vaezoo.models.base import AdversarialModel, Terms, Weight
+from vaezoo.precision import full_precision
+
+
+def who_sits_out(c_real: float, c_fake: float, equilibrium: float, margin: float) -> set[str]:
+    """The critic when one of its costs is low, the decoder when one is high, and nobody when both would."""
+    out = set()
+    if min(c_real, c_fake) < equilibrium - margin:
+        out.add("dis")
+    if max(c_real, c_fake) > equilibrium + margin:
+        out.add("dec")
+    return out if len(out) < 2 else set()
+
+
+class VAEGAN(AdversarialModel):
+    """`margin=None` opens the gate for good.
+
+    Real images, reconstructions and samples pass the critic as one batch, in every move: batch normalisation could
+    tell them apart by their statistics otherwise.
+    """
+
+    gated = ("dis", "dec")
+    likelihood_free = True  # its likelihood is one of features
+
+    def __init__(
+        self,
+        *,
+        w: Weight,
+        r: float,
+        fake_sources: Literal["both", "recon", "prior"],
+        gen_loss: GeneratorLoss,
+        equilibrium: float,
+        margin: float | None,
+        critic: Callable[..., Any],
+        **parts: Any,
+    ) -> None:
+        super().__init__(**parts)
+        self.w, self.r = w, r
+        self.fake_sources = fake_sources
+        self.gen_loss: GeneratorLoss = gen_loss
+        self.equilibrium, self.margin = equilibrium, margin
+        self.critic = critic(self.image_shape)
+
+    def players(self) -> dict[str, Sequence[nn.Module]]:
+        return {"dis": [self.critic], "enc": [self.encoder], "dec": [self.decoder]}
+
+    def draw(self, x: Tensor) -> Terms:
+        eps, z_p = torch.randn(2, len(x), self.latent.dim, device=x.device).to(x)
+        return {"eps": eps, "z_p": z_p}
+
+    def sitting_out(self, parts: Sequence[tuple[Tensor, Terms]]) -> set[str]:
+        if self.margin is None:
+            return set()
+        with torch.no_grad():
+            costs = [self.dis_objective(x, drawn) for x, drawn in parts]
+        c_real, c_fake = (torch.stack([each[key] for each in costs]).mean() for key in ("cost_real", "cost_fake"))
+        real, fake = torch.stack([c_real, c_fake]).tolist()
+        return who_sits_out(real, fake, self.equilibrium, self.margin)
+
+    def dis_objective(self, x: Tensor, drawn: Terms) -> Terms:
+        if "images" not in drawn:  # the gate has made them, if there is one, and nobody has moved since
+            with torch.no_grad():
+                drawn["images"] = self.images(self.encode(x).at(drawn["eps"]), drawn)
+        real, fake = self.logits(x, drawn["images"])
+        c_real, c_fake = real_cost(real), fake_cost(fake)
+        loss = self.r * c_real + (1 - self.r) * c_fake
+        return {"loss": loss, "cost_real": c_real, "cost_fake": c_fake, **critic_accuracy(real, fake)}
+
+    def enc_objective(self, x: Tensor, drawn: Terms) -> Terms:
+        q = self.encode(x)
+        like = self.feature_distance(x, self.images(q.at(drawn["eps"]), drawn))
+        kl_per_dim = q.kl().mean(0)
+        kl = kl_per_dim.sum()
+        return {"loss": kl + like, "kl": kl, "kl_per_dim": kl_per_dim, "like": like}
+
+    def dec_objective(self, x: Tensor, drawn: Terms) -> Terms:
+        with torch.no_grad():
+            z = self.encode(x).at(drawn["eps"])
+        images = self.images(z, drawn)
+        like = self.feature_distance(x, images)
+        _, fake = self.logits(x, images)
+        adv = generator_loss(fake, self.gen_loss)
+        w = self.now(self.w)
+        return {"loss": w * like + (1 - w) * adv, "like_dec": like, "adv": adv, **scheduled(w=w)}
+
+    def images(self, z: Tensor, drawn: Terms) -> Tensor:
+        """Reconstructions, then samples of the prior, (2B, C, H, W)."""
+        return self.decode(torch.cat([z, drawn["z_p"]])).mean
+
+    def logits(self, x: Tensor, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Of real images, and of those generated ones that the critic is asked about."""
+        real, recon, prior = self.critic(torch.cat([x, images])).chunk(3)
+        return real, {"both": torch.cat([recon, prior]), "recon": recon, "prior": prior}[self.fake_sources]
+
+    def feature_distance(self, x: Tensor, images: Tensor) -> Tensor:
+        """L_like: half the summed squared difference of the features of images and reconstructions."""
+        real, recon, _ = full_precision(self.critic.features(torch.cat([x, images]))).chunk(3)
+        return 0.5 * (recon - real.detach()).square().sum(1).mean()
