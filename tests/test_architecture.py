@@ -20,7 +20,7 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "precision": (set(), {"torch"}),
     "latents": ({"precision"}, {"torch"}),
     "likelihoods": ({"precision"}, {"torch"}),
-    "models": ({"latents", "losses", "precision"}, {"torch", "pytorch_lightning"}),
+    "models": ({"latents", "losses", "precision"}, {"torch", "pytorch_lightning", "sklearn", "threadpoolctl"}),
     "data/arrays": (set(), {"numpy"}),
     "data/files": ({"errors"}, set()),
     "data/sources": ({"data/arrays", "data/files", "errors", "progress"}, {"numpy", "sklearn"}),

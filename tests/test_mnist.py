@@ -94,6 +94,7 @@ HTML = b"<!DOCTYPE html><html>not found</html>"
         (b"not gzip", False, "is damaged"),
         (payloads(1)["train-images-idx3-ubyte"], True, "holds data of the MD5 .*, expected"),
     ],
+    ids=["missing", "a web page", "cut short", "not compressed", "another file"],
 )
 def test_files_that_are_not_what_they_should_be(files, new, compress, complaint):
     change(files, "train-labels-idx1-ubyte", new, compress=compress)
@@ -109,6 +110,7 @@ def test_files_that_are_not_what_they_should_be(files, new, compress, complaint)
         (idx(np.zeros(29)), "30 images but 29 labels in the train files"),
         (b"", "is no IDX file of labels"),
     ],
+    ids=["images", "cut short", "fewer", "empty"],
 )
 def test_unverified_files_must_still_fit_together(files, new, complaint):
     change(files, "train-labels-idx1-ubyte", new)

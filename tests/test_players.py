@@ -152,6 +152,34 @@ def test_norms_are_those_before_clipping():
     assert norm.item() == pytest.approx(1e-3, rel=1e-3)
 
 
+class Twice(Duel):
+    """One network of two players, who say what they see of it."""
+
+    gated = ()
+
+    def players(self):
+        return {"first": [self.decoder], "second": [self.decoder]}
+
+    def first_objective(self, x, drawn):
+        return {"loss": self.decoder(torch.ones(1, 2)).square().sum()}
+
+    def second_objective(self, x, drawn):
+        seen = self.decoder(torch.ones(1, 2)).float().sum()
+        return {"loss": seen, "seen": seen}
+
+
+def test_mixed_precision_shows_the_second_player_what_the_first_has_done():
+    torch.manual_seed(0)
+    model = Twice()
+    for optimizer in (optimizers := model.configure_optimizers()):
+        optimizer.param_groups[0]["lr"] = 0.5
+    optimizers[1].param_groups[0]["lr"] = 0.0
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        terms, _ = step(model, torch.rand(4, 1, 2, 2), optimizers)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        torch.testing.assert_close(terms["seen"], model.decoder(torch.ones(1, 2)).float().sum())
+
+
 # ---- latents of generators -------------------------------------------------------------------------------------
 
 

@@ -30,6 +30,11 @@ def integer(low: int) -> Rule:
     return rule
 
 
+def count_of_latents(value: Any) -> str | None:
+    """0, too: only `check_latents` knows whether the model has a category instead."""
+    return None if integer(0)(value) is None else integer(1)(value)
+
+
 def odd(value: Any) -> str | None:
     good = integer(1)(value) is None and value % 2 == 1
     return None if good else "an odd whole number"
@@ -214,7 +219,7 @@ RULES: dict[str, Rule] = {
     "model.*.rise": share,
     "model.light": weight(number(0)),
     "model.orthogonality": weight(number(0)),
-    "latent.dim": integer(0),  # at least 1 but for the models of CATEGORY_ALONE
+    "latent.dim": count_of_latents,
     "latent.categories": category_sizes,
     "latent.temperature": number(0, above=True),
     "latent.noise": integer(1),

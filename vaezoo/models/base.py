@@ -239,6 +239,7 @@ class AdversarialModel(LatentModel):
     def move(self, name: str, optimizer: Any, parts: Sequence[tuple[Tensor, Terms]], *, plays: bool = True) -> Terms:
         """One player's step: nobody else's networks get a gradient, and nobody's momentum moves without one."""
         found: list[Terms] = []
+        torch.clear_autocast_cache()  # mixed precision would show a network of two players as it was before the first
         own = {module for network in self.owned()[name] if plays for module in network.modules()}
         with (
             self.toggled_optimizer(optimizer),

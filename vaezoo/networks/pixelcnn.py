@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 
 class MaskedConv2d(nn.Conv2d):
-    """A convolution that keeps the size of its map and sees nothing after its own place; of `own`, that place itself."""
+    """A convolution that sees the places before its own in reading order and, where `own`, that one too."""
 
     mask: Tensor
 
