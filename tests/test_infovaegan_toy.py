@@ -4,9 +4,6 @@ Slow: `make test-all`. What these settings gave when they were written is beside
 """
 
 import math
-import os
-import subprocess
-import sys
 from functools import cache, partial
 from types import SimpleNamespace
 
@@ -43,10 +40,10 @@ def points(count: int) -> tuple[Tensor, Tensor]:
 
 class Points:
     def __len__(self) -> int:
-        return 2500
+        return 6000
 
     def __iter__(self):
-        return (SimpleNamespace(images=points(256)[0], labels=None) for _ in range(len(self)))
+        return (SimpleNamespace(images=points(128)[0], labels=None) for _ in range(len(self)))
 
 
 @cache
@@ -58,7 +55,7 @@ def on_points(name: str, **options) -> tuple[np.ndarray, np.ndarray]:
         torch.manual_seed(seed)
         model = kind(
             image_shape=(1, 1, 2),
-            latent=Codes(1, [4], 0.1, noise=4, prior="uniform", noise_prior="uniform", scale="softplus"),
+            latent=Codes(1, [4], 0.1, noise=4, prior="uniform", noise_prior="normal", scale="softplus"),
             likelihood=partial(Gaussian, link="identity"),
             encoder=partial(Encoder, **LAYERS),
             decoder=partial(DenseGenerator, batch_norm=False, **LAYERS),
