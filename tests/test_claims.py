@@ -75,9 +75,9 @@ def test_dipvae_decorrelates_codes(trained):
 
 
 def test_factorvae_lowers_the_total_correlation_at_nearly_equal_reconstruction(trained):
-    """TC of q(z) 0.15 and 0.17 nats against the VAE's 0.26 and 0.30, at rec 21.5 and 21.8 against 21.1 nats.
+    """TC of q(z) 0.14 and 0.15 nats against the VAE's 0.26 and 0.30, at rec 21.5 and 21.8 against 21.1 nats.
 
-    That is no more than a beta-VAE does here: with beta 1.2 it has 0.14 and 0.19 at rec 21.8.
+    Hardly better than a beta-VAE at this budget: with beta 1.2 that has 0.15 and 0.18 at rec 21.8.
     """
     factor, vae = trained("model=factorvae", "model.gamma=10", SMALL_DISCRIMINATOR), trained("model=vae")
     assert values(factor, "kl_tc").mean() < 0.7 * values(vae, "kl_tc").mean()
@@ -85,13 +85,13 @@ def test_factorvae_lowers_the_total_correlation_at_nearly_equal_reconstruction(t
 
 
 def test_betatcvae_lowers_the_total_correlation_at_equal_reconstruction(trained):
-    """TC of q(z) 0.03 and 0.05 nats at rec 22.9 and 22.8; a beta-VAE has 0.06 and 0.08 at rec 22.9 and 23.1.
+    """TC of q(z) 0.03 and 0.04 nats at rec 22.9 and 22.8; a beta-VAE has 0.06 and 0.07 at rec 22.9 and 23.1.
 
-    The VAE has 0.26 and 0.30 at rec 21.1. A third seed had 0.04 against 0.09, the beta-VAE's rec better by 1.3 %.
+    The VAE has 0.26 and 0.30 at rec 21.1. A third seed had 0.04 against 0.08, the beta-VAE's rec better by 1.3 %.
     """
     tc, vae = trained("model=betatcvae", "model.beta=6"), trained("model=vae")
     beta = trained("model=betavae", "model.beta=1.6")
-    assert (values(tc, "kl_tc") < 0.8 * values(beta, "kl_tc")).all()
+    assert values(tc, "kl_tc").mean() < 0.8 * values(beta, "kl_tc").mean()
     assert (-values(tc, "rec") < -1.015 * values(beta, "rec")).all()
     assert (values(tc, "kl_tc") < 0.4 * values(vae, "kl_tc")).all()
 
@@ -123,7 +123,7 @@ def test_beta_trades_reconstruction_for_a_smaller_kl(trained):
 def test_the_category_of_jointvae_separates_digits(trained):
     """One-to-one accuracy of drawn categories: 0.64 and 0.77; without a capacity for them 0.21, by chance 0.20.
 
-    Chosen by the accuracy on training images of seed 0, among seven settings. There capacities of the category that
+    Chosen by the accuracy on training images of seed 0, among six settings. There capacities of the category that
     are reached sooner than those of the Gaussian latents did worst, 0.29 and 0.38 against 0.63: a category that is
     certain pays its capacity even where most values are never used.
     """

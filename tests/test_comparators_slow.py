@@ -68,10 +68,12 @@ def k_means_on_pixels(clusters: int) -> float:
 
 
 def test_catgan_finds_digits(accuracies):
+    """0.89, 0.73 and 0.80 on held-out images, where K-means gets 0.80: no better on the average, and it varies."""
     assert accuracies(*CATGAN).mean() > 0.65
 
 
 def test_dec_is_better_than_k_means_on_its_codes_and_on_pixels(accuracies):
+    """0.85, 0.83 and 0.83 on all images, against 0.81, 0.79 and 0.80 of K-means on its codes and 0.79 on pixels."""
     trained, begun = accuracies(*DEC, "max_batches=3200"), accuracies(*DEC, "max_batches=2001")
     assert trained.mean() > begun.mean() + 0.02
-    assert trained.mean() > k_means_on_pixels(10) + 0.01
+    assert trained.mean() > k_means_on_pixels(10) + 0.02
