@@ -74,14 +74,18 @@ def test_dipvae_decorrelates_codes(trained):
     np.testing.assert_allclose(values(neutral, "correlation"), values(vae, "correlation"), rtol=1e-5)
 
 
-def test_factorvae_lowers_the_total_correlation_at_nearly_equal_reconstruction(trained):
-    """TC of q(z) 0.14 and 0.15 nats against the VAE's 0.26 and 0.30, at rec 21.5 and 21.8 against 21.1 nats.
+def test_factorvae_lowers_the_total_correlation_at_equal_reconstruction(trained):
+    """TC of q(z) 0.12 and 0.10 nats at rec 21.6 and 22.1; a beta-VAE has 0.15 and 0.17 at rec 21.8 and 21.8.
 
-    Hardly better than a beta-VAE at this budget: with beta 1.2 that has 0.15 and 0.18 at rec 21.8.
+    The VAE has 0.26 and 0.30 at rec 21.1. The discriminator must keep up: at a tenth of its rate here, and gamma 10, the
+    TC is 0.14 and 0.15 at rec 21.5 and 21.8, hardly better than the beta-VAE's.
     """
-    factor, vae = trained("model=factorvae", "model.gamma=10", SMALL_DISCRIMINATOR), trained("model=vae")
-    assert values(factor, "kl_tc").mean() < 0.7 * values(vae, "kl_tc").mean()
-    assert (-values(factor, "rec") < -1.05 * values(vae, "rec")).all()
+    quick = "model.optimizers.discriminator.lr=1e-3"
+    factor, vae = trained("model=factorvae", "model.gamma=4", SMALL_DISCRIMINATOR, quick), trained("model=vae")
+    beta = trained("model=betavae", "model.beta=1.2")
+    assert values(factor, "kl_tc").mean() < 0.8 * values(beta, "kl_tc").mean()
+    assert -values(factor, "rec").mean() < -1.01 * values(beta, "rec").mean()
+    assert (values(factor, "kl_tc") < 0.6 * values(vae, "kl_tc")).all()
 
 
 def test_betatcvae_lowers_the_total_correlation_at_equal_reconstruction(trained):
