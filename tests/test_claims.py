@@ -77,8 +77,8 @@ def test_dipvae_decorrelates_codes(trained):
 def test_factorvae_lowers_the_total_correlation_at_equal_reconstruction(trained):
     """TC of q(z) 0.12 and 0.10 nats at rec 21.6 and 22.1; a beta-VAE has 0.15 and 0.17 at rec 21.8 and 21.8.
 
-    The VAE has 0.26 and 0.30 at rec 21.1. The discriminator must keep up: at a tenth of its rate here, and gamma 10, the
-    TC is 0.14 and 0.15 at rec 21.5 and 21.8, hardly better than the beta-VAE's.
+    The VAE has 0.26 and 0.30 at rec 21.1. The discriminator must keep up: at a tenth of its rate here, and gamma 10,
+    the TC is 0.14 and 0.15 at rec 21.5 and 21.8, hardly better than the beta-VAE's.
     """
     quick = "model.optimizers.discriminator.lr=1e-3"
     factor, vae = trained("model=factorvae", "model.gamma=4", SMALL_DISCRIMINATOR, quick), trained("model=vae")
