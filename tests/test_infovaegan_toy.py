@@ -3,6 +3,7 @@
 Slow: `make test-all`, about a minute a seed and model. What these settings gave when they were written is beside each
 claim. Single trainings of any of these models may end with two clusters in one category: each claim is about all seeds.
 """
+
 import math
 from functools import cache, partial
 from types import SimpleNamespace
