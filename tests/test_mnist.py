@@ -2,12 +2,14 @@
 
 import gzip
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.conftest import compose_train
+from vaezoo.data.files import DataFile
 from vaezoo.data.module import split_rows
 from vaezoo.data.sources import mnist as source
 from vaezoo.data.sources.mnist import fashionmnist, framed, mnist, rotatedmnist, training_part
@@ -40,8 +42,8 @@ def files(tmp_path, monkeypatch):
     folder.mkdir(parents=True)
     for name, payload in held.items():
         (folder / f"{name}.gz").write_bytes(gzip.compress(payload))
-    sums = {name: hashlib.md5(payload).hexdigest() for name, payload in held.items()}
-    monkeypatch.setattr(source, "MNIST_MD5", sums)
+    files = tuple(DataFile(f"{name}.gz", payload_md5=hashlib.md5(held[name]).hexdigest()) for name in held)
+    monkeypatch.setattr(source, "MNIST", replace(source.MNIST, files=files))
     monkeypatch.setenv("VAEZOO_DATA", str(tmp_path / "data"))
     return folder
 
@@ -88,7 +90,7 @@ HTML = b"<!DOCTYPE html><html>not found</html>"
 @pytest.mark.parametrize(
     ("new", "compress", "complaint"),
     [
-        (None, True, "train-labels-idx1-ubyte.gz not found. Looked in: .*Put the files into .*they come from https"),
+        (None, True, "not found: train-labels-idx1-ubyte.gz. Looked in: .*Put the files into .*they come from http"),
         (HTML, False, "is a web page or a pointer, not data"),
         (gzip.compress(b"a" * 10_000)[:30], False, "is damaged"),
         (b"not gzip", False, "is damaged"),

@@ -6,12 +6,11 @@ values are used as they are, 0 ... 255, not binarised.
 
 import logging
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 
 from vaezoo.data.arrays import ImageArrays
-from vaezoo.data.files import data_folder, identity, locate, read_payload
+from vaezoo.data.files import DataFile, DataFiles, identity, read_payload
 from vaezoo.data.sources.rotated import rotated
 from vaezoo.errors import UserError
 
@@ -21,36 +20,91 @@ SIDE = 28
 IMAGES, LABELS = 2051, 2049  # the first number of an IDX file says what it holds
 PARTS = ("train", "t10k")
 
-# MD5 of what each file holds, decompressed.
-MNIST_MD5 = {
-    "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
-    "train-labels-idx1-ubyte": "a25bea736e30d166cdddb491f175f624",
-    "t10k-images-idx3-ubyte": "2646ac647ad5339dbf082846283269ea",
-    "t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637",
-}
-FASHION_MD5 = {
-    "train-images-idx3-ubyte": "f4a8712d7a061bf5bd6d2ca38dc4d50a",
-    "train-labels-idx1-ubyte": "9018921c3c673c538a1fc5bad174d6f9",
-    "t10k-images-idx3-ubyte": "8181f5470baa50b63fa0f6fddb340f0a",
-    "t10k-labels-idx1-ubyte": "15d484375f8d13e6eb1aabb0c3f46965",
-}
+MNIST = DataFiles(
+    dataset="mnist",
+    files=(
+        DataFile(
+            "train-images-idx3-ubyte.gz",
+            9_912_422,
+            md5="f68b3c2dcbeaaa9fbdd348bbdeb94873",
+            sha256="440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
+            payload_md5="6bbc9ace898e44ae57da46a324031adb",
+        ),
+        DataFile(
+            "train-labels-idx1-ubyte.gz",
+            28_881,
+            md5="d53e105ee54ea40749a09fcbcd1e9432",
+            sha256="3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
+            payload_md5="a25bea736e30d166cdddb491f175f624",
+        ),
+        DataFile(
+            "t10k-images-idx3-ubyte.gz",
+            1_648_877,
+            md5="9fb629c4189551a2d022fa330f9573f3",
+            sha256="8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
+            payload_md5="2646ac647ad5339dbf082846283269ea",
+        ),
+        DataFile(
+            "t10k-labels-idx1-ubyte.gz",
+            4_542,
+            md5="ec29112dd5afa0611ce80d1b7f02629c",
+            sha256="f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
+            payload_md5="27ae3e4e09519cfbb04c329615203637",
+        ),
+    ),
+    homepage="http://yann.lecun.com/exdb/mnist/",
+    licence="usually given as CC BY-SA 3.0",
+    mirrors=(
+        "https://ossci-datasets.s3.amazonaws.com/mnist/",
+        "https://storage.googleapis.com/cvdf-datasets/mnist/",
+        "http://yann.lecun.com/exdb/mnist/",
+    ),
+    folders=("MNIST/raw",),
+)
+FASHION = DataFiles(
+    dataset="fashionmnist",
+    files=(
+        DataFile(
+            "train-images-idx3-ubyte.gz",
+            26_421_880,
+            md5="8d4fb7e6c68d591d4c3dfef9ec88bf0d",
+            payload_md5="f4a8712d7a061bf5bd6d2ca38dc4d50a",
+        ),
+        DataFile(
+            "train-labels-idx1-ubyte.gz",
+            29_515,
+            md5="25c81989df183df01b3e8a0aad5dffbe",
+            payload_md5="9018921c3c673c538a1fc5bad174d6f9",
+        ),
+        DataFile(
+            "t10k-images-idx3-ubyte.gz",
+            4_422_102,
+            md5="bef4ecab320f06d8554ea6380940ec79",
+            payload_md5="8181f5470baa50b63fa0f6fddb340f0a",
+        ),
+        DataFile(
+            "t10k-labels-idx1-ubyte.gz",
+            5_148,
+            md5="bb300cfdad3c16e7a12a480ee83cd310",
+            payload_md5="15d484375f8d13e6eb1aabb0c3f46965",
+        ),
+    ),
+    homepage="https://github.com/zalandoresearch/fashion-mnist, or Debian's package dataset-fashion-mnist",
+    licence="MIT",
+    mirrors=("http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",),
+    folders=("FashionMNIST/raw", "/usr/share/datasets/fashion-mnist"),
+)
 CLOTHES = "T-shirt/top, Trouser, Pullover, Dress, Coat, Sandal, Shirt, Sneaker, Bag, Ankle boot"
 
 
 def mnist(path: str | None = None, size: int = SIDE, verify: bool = True) -> ImageArrays:
     """The training images, then the 10,000 test images; `size=32` puts a black frame of two pixels around them."""
-    source = "https://ossci-datasets.s3.amazonaws.com/mnist/ or https://storage.googleapis.com/cvdf-datasets/mnist/"
-    folders = [data_folder() / "MNIST" / "raw"]
-    names = tuple(map(str, range(10)))
-    return framed(read("mnist", path, folders, MNIST_MD5 if verify else {}, names, source), size)
+    return framed(read(MNIST, tuple(map(str, range(10))), path, verify), size)
 
 
 def fashionmnist(path: str | None = None, size: int = SIDE, verify: bool = True) -> ImageArrays:
     """As `mnist`; the files of Debian's package dataset-fashion-mnist are found by themselves."""
-    source = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/ or Debian's package dataset-fashion-mnist"
-    folders = [data_folder() / "FashionMNIST" / "raw", Path("/usr/share/datasets/fashion-mnist")]
-    names = tuple(CLOTHES.split(", "))
-    return framed(read("fashionmnist", path, folders, FASHION_MD5 if verify else {}, names, source), size)
+    return framed(read(FASHION, tuple(CLOTHES.split(", ")), path, verify), size)
 
 
 def rotatedmnist(
@@ -78,12 +132,13 @@ def rotatedfashionmnist(
     return framed(turned, size)
 
 
-def read(
-    name: str, path: str | None, folders: list[Path], md5: dict[str, str], label_names: tuple[str, ...], source: str
-) -> ImageArrays:
-    files = [f"{part}-{kind}" for part in PARTS for kind in ("images-idx3-ubyte", "labels-idx1-ubyte")]
-    places = locate(name, files, path, folders, source)
-    payloads = {file: read_payload(name, places[file], md5.get(file)) for file in files}
+def read(expected: DataFiles, label_names: tuple[str, ...], path: str | None, verify: bool) -> ImageArrays:
+    name, places = expected.dataset, expected.locate(path)
+    payloads = {
+        file.name.removesuffix(".gz"): read_payload(name, places[file.name], file.payload_md5 if verify else None)
+        for file in expected.files
+    }
+    files = list(payloads)
     images = [parse(name, file, payloads[file], IMAGES) for file in files[::2]]
     labels = [parse(name, file, payloads[file], LABELS) for file in files[1::2]]
     for pictures, classes, part in zip(images, labels, PARTS, strict=True):
@@ -93,7 +148,7 @@ def read(
         name=name,
         images=np.concatenate(images)[:, None],
         shape=(1, *images[0].shape[1:]),
-        identity={"origin": "official" if md5 else "unverified files", "sha256": identity(payloads)},
+        identity={"origin": "official" if verify else "unverified files", "sha256": identity(payloads)},
         labels=np.concatenate(labels).astype(np.int64),
         label_names=label_names,
         test_images=len(images[1]),
