@@ -65,7 +65,8 @@ class DataFiles:
             fewest = min(fewest, tuple(file for file in self.files if file.name not in found), key=len)
         raise UserError(
             f"dataset={self.dataset}: not found: {', '.join(map(str, fewest))}. "
-            f"Looked in: {', '.join(map(str, places))}. Put the files into {places[0]}; they come from {self.homepage}. Without a network: {OFFLINE}"
+            f"Looked in: {', '.join(map(str, places))}. "
+            f"Put the files into {places[0]}; they come from {self.homepage}. Without a network: {OFFLINE}"
         )
 
 
