@@ -56,6 +56,12 @@ def squares(side: int = 16) -> ImageArrays:
     )
 
 
+@pytest.fixture(autouse=True)
+def data_folder(tmp_path_factory, monkeypatch):
+    """No test sees the user's data sets, or writes among them."""
+    monkeypatch.setenv("VAEZOO_DATA", str(tmp_path_factory.getbasetemp() / "data"))
+
+
 @pytest.fixture
 def in_tmp(tmp_path, monkeypatch):
     """Run the test inside an empty folder of its own."""
