@@ -433,12 +433,13 @@ def p_uniform(levels: np.ndarray, size: int) -> float:
     return float(stats.chisquare(np.bincount(levels.ravel(), minlength=size)).pvalue)
 
 
-@pytest.mark.parametrize("table", ["product", "lists"])
+@pytest.mark.parametrize("table", ["product", "copies", "lists"])
 def test_one_factor_is_fixed_and_the_others_are_uniform(table: str) -> None:
-    # Two copies of the same grid are not a product, but have its law: both samplers must draw from it.
-    factors = FACTORS if table == "product" else np.vstack([FACTORS, FACTORS])
+    # Two copies of a grid and one row more are not a product, but nearly have its law: both samplers must draw from it.
+    copies = np.vstack([FACTORS, FACTORS])
+    factors = {"product": FACTORS, "copies": copies, "lists": np.vstack([copies, FACTORS[:1]])}[table]
     groups = Groups(factors)
-    assert groups.full_product == (table == "product")
+    assert groups.full_product == (table != "lists")
     rng = np.random.default_rng(0)
     k = np.repeat(np.arange(K), 100)
     a, b = groups.pairs(rng, k, 100)
@@ -456,7 +457,7 @@ def test_one_factor_is_fixed_and_the_others_are_uniform(table: str) -> None:
                 assert p_uniform(in_batch[:, :, m], SIZES[m]) > 1e-4
                 joint = np.bincount((in_a[:, :, m] * SIZES[m] + in_b[:, :, m]).ravel(), minlength=SIZES[m] ** 2)
                 assert stats.chisquare(joint).pvalue > 1e-4  # and independent of one another
-    if table == "lists":
+    if table != "product":
         assert (batches >= len(FACTORS)).mean() == about(0.5, 0.03)  # every row, not the first of its kind
 
 
@@ -488,6 +489,19 @@ def test_a_subset_of_a_product_is_not_interventional() -> None:
     repeated = FACTORS.copy()
     repeated[0] = repeated[1]  # the right number of rows, but one combination twice and one missing
     assert not Groups(repeated).full_product
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_scores_of_incomplete_and_of_repeated_grids(name: str) -> None:
+    """Codes that are the factors are found in whatever rows there are; copies change nothing but the draws."""
+    whole = run(METRICS[name], LINEAR)["score"]
+    factors = thinned()
+    for levels, near in ((factors, 0.15), (np.repeat(FACTORS, 3, axis=0), 0.05)):
+        codes = (levels - FACTORS.mean(axis=0)) / FACTORS.std(axis=0)
+        result = run(METRICS[name], codes, factors=levels)
+        assert result["score"] == pytest.approx(whole, abs=near)
+        if "interventional" in result:
+            assert result["interventional"] == (levels is not factors)
 
 
 def test_huge_products_of_few_rows() -> None:

@@ -17,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from vaezoo.config import DIRECTORY, leaves, parse_overrides
+from vaezoo.data.shifts import condition_tree
 from vaezoo.errors import UserError, nearest
 
 Rule = Callable[[Any], str | None]  # None, or what the value has to be
@@ -89,6 +90,25 @@ def convolutions(value: Any) -> str | None:
 def category_sizes(value: Any) -> str | None:
     good = isinstance(value, list) and all(size is None or integer(2)(size) is None for size in value)
     return None if good else "a list of whole numbers of at least 2, such as [10]"
+
+
+def condition(value: Any) -> str | None:
+    try:
+        condition_tree(value)
+    except ValueError as error:
+        return f"a condition on factors: {error}".rstrip(".")
+    except TypeError:
+        return "a condition on factors, such as 'shape != 2 or scale < 3'"
+    return None
+
+
+def correlation(value: Any) -> str | None:
+    good = (
+        isinstance(value, dict) and set(value) == {"factors", "sigma"} and number(0, above=True)(value["sigma"]) is None
+    )
+    names = value["factors"] if good else None
+    good = isinstance(names, list) and len(names) == 2 and all(text(name) is None for name in names)
+    return None if good else "two factors and a number above 0, such as {factors: [scale, posX], sigma: 0.2}"
 
 
 def optional(rule: Rule) -> Rule:
@@ -271,6 +291,8 @@ RULES: dict[str, Rule] = {
     "dataset.batch_size": integer(1),
     "dataset.split": choice("random90", "all", "official"),
     "dataset.split_by": choice("image", "source"),
+    "dataset.where": optional(condition),
+    "dataset.correlate": optional(correlation),
     "dataset.val_images": integer(0),
     "dataset.split_seed": integer(0),
     "dataset.seed": integer(0),

@@ -40,7 +40,10 @@ def parse_overrides(arguments: Sequence[str]) -> list[Override]:
     try:
         return OverridesParser.create().parse_overrides(lines)
     except OverrideParseException as error:
-        raise UserError(f"'{error.override}' cannot be read as key=value ({str(error).splitlines()[0]}).") from None
+        raise UserError(
+            f"'{error.override}' cannot be read as key=value ({str(error).splitlines()[0]})."
+            " A text with spaces or signs needs quotes inside the shell's: \"key='a != 1'\"."
+        ) from None
 
 
 def flatten(config: DictConfig) -> dict[str, Any]:

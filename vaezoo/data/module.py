@@ -1,6 +1,6 @@
 """The data module: splits with a seed of their own, and batches made by index on the device that trains."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any, Literal, NamedTuple
 
@@ -10,6 +10,7 @@ from pytorch_lightning import LightningDataModule
 from torch import Tensor
 
 from vaezoo.data.arrays import ImageArrays
+from vaezoo.data.shifts import shifted
 from vaezoo.data.store import ImageStore
 from vaezoo.errors import UserError
 from vaezoo.seeds import derive
@@ -36,28 +37,43 @@ def split_rows(
     seed: int,
     groups: np.ndarray | None = None,
     test_images: int | None = None,
+    kept: np.ndarray | None = None,
 ) -> Split:
     """`all`: every row trains, validates and tests. `random90`: a random tenth tests, the rest trains. `official`: the
     last `test_images` test.
 
     `val_images` random rows are taken from the training part to watch training with. The split depends
     on `seed` alone, never on the seed of a run. Images of one of the `groups` (count,) come into the same part: test
-    and validation then end before the group that would not fit whole.
+    and validation then end before the group that would not fit whole. Of the training part, only the rows `kept`
+    (count,) remain; what tests does not depend on them.
     """
     order = np.random.default_rng(derive(seed, "split")).permutation(count)
+    left = np.ones(count, dtype=bool) if kept is None else kept[order]
+
+    def enough(training: int) -> None:
+        if val_images >= training:
+            of = f"{count}" if kept is None else f"the {training} that dataset.where and dataset.correlate leave"
+            raise UserError(f"dataset.val_images={val_images} leaves no training images of {of}.")
+
     if split == "official":
         assert test_images is not None
-        val, train = np.split(order[order < count - test_images], [val_images])
+        left &= order < count - test_images
+        enough(left.sum())
+        val, train = np.split(order[left], [val_images])
         return Split(np.sort(train), val, np.arange(count - test_images, count))
     if split == "all":
-        return Split(np.arange(count), order[:val_images], np.arange(count))
-    cuts = [count // 10, count // 10 + val_images]
+        enough(left.sum())
+        return Split(np.sort(order[left]), order[left][:val_images], np.arange(count))
     turn = np.arange(count)  # when the image, or the first of its group, comes in `order`
     if groups is not None:
         _, first, group = np.unique(groups[order], return_index=True, return_inverse=True)
         turn = first[group]
-    part = np.searchsorted(np.sort(turn)[cuts], turn, side="right")
-    test, val, train = (order[part == i] for i in range(3))
+    end_of_test = np.sort(turn)[count // 10]
+    left |= turn < end_of_test
+    turns = np.sort(turn[left])
+    enough(len(turns) - count // 10)
+    part = np.searchsorted([end_of_test, turns[count // 10 + val_images]], turn, side="right")
+    test, val, train = (order[left & (part == i)] for i in range(3))
     return Split(np.sort(train), val, np.sort(test))
 
 
@@ -121,8 +137,9 @@ class ImageDataModule(LightningDataModule):
 
     `shape` is what the configuration promised to the networks; a source that differs is refused. `seed` orders the
     training batches, `split_seed` alone draws the split; `split_by` "source" keeps images of one group, such as copies
-    of a drawing, on one side of it. `classes` is how many labels conditional models may expect. Further options, such
-    as `path`, go to the source.
+    of a drawing, on one side of it. `where` and `correlate` are factor shifts of the training part
+    (vaezoo.data.shifts). `classes` is how many labels conditional models may expect. Further options, such as `path`,
+    go to the source.
     """
 
     def __init__(
@@ -137,6 +154,8 @@ class ImageDataModule(LightningDataModule):
         split_seed: int,
         seed: int,
         split_by: Literal["image", "source"] = "image",
+        where: str | None = None,
+        correlate: Mapping[str, Any] | None = None,
         classes: int | None = None,
         residence: Literal["auto", "device", "host"] = "auto",
         **source_options: Any,
@@ -148,6 +167,7 @@ class ImageDataModule(LightningDataModule):
         self.batch_size = batch_size
         self.split = split
         self.split_by = split_by
+        self.where, self.correlate = where, correlate
         self.val_images = val_images
         self.split_seed = split_seed
         self.classes = classes
@@ -166,14 +186,13 @@ class ImageDataModule(LightningDataModule):
             raise UserError(f"dataset={self.name} has {found} classes, but dataset.classes={self.classes}.")
         if self.split == "official" and source.test_images is None:
             raise UserError(f"dataset.split=official: dataset={self.name} has no published test part; random90 or all.")
-        tested = {"official": source.test_images or 0, "random90": len(source) // 10, "all": 0}[self.split]
-        if self.val_images + tested >= len(source):
-            raise UserError(f"dataset.val_images={self.val_images} leaves no training images of {len(source)}.")
         if self.split_by == "source" and source.groups is None:
             raise UserError(f"dataset.split_by=source: dataset={self.name} does not say which images have one source.")
         groups = source.groups if self.split_by == "source" else None
+        kept = shifted(source.factors, source.factor_names, self.where, self.correlate, self.split_seed)
+        test_images = source.test_images
+        self.rows = split_rows(len(source), self.split, self.val_images, self.split_seed, groups, test_images, kept)
         self.source = source
-        self.rows = split_rows(len(source), self.split, self.val_images, self.split_seed, groups, source.test_images)
         if groups is not None and not len(self.rows.test):
             raise UserError(f"dataset.split_by=source: a tenth of dataset={self.name} is less than one source.")
 

@@ -1,9 +1,10 @@
 """Ground-truth factors as an index: rows that share a level of one factor, without encoding anything again.
 
-A *full product* holds every combination of levels exactly once (dSprites, any generated grid). Writing a combination
-as one number, the last factor fastest, cell = Σ_k v_k · stride_k, a factor is fixed by adding a multiple of its stride,
-and the other factors stay independent of it. That is an intervention in the sense of the Higgins and FactorVAE scores,
-and they report it as the fact `interventional`.
+A *full product* holds every combination of levels equally often: once (dSprites, any generated grid), or several times
+(SmallNORB, whose ten objects of a category are told apart by no factor). Writing a combination as one number, the last
+factor fastest and copies after it, cell = Σ_k v_k · stride_k + copy, a factor is fixed by adding a multiple of its
+stride, and the other factors stay independent of it. That is an intervention in the sense of the Higgins and FactorVAE
+scores, and they report it as the fact `interventional`.
 
 Any other table (CelebA attributes, chairs with missing views) is sampled from lists of the rows that have each level.
 The other factors then follow their joint distribution in the table, so what looks like the fixed factor may be
@@ -38,9 +39,9 @@ class Groups:
         self.levels, self.sizes, _ = varying(factors)  # (N, K), (K,)
         n, k = self.levels.shape
         self.full_product = False
-        if math.prod(self.sizes.tolist()) == n:
+        if n % math.prod(self.sizes.tolist()) == 0:
             cells = np.ravel_multi_index(tuple(self.levels.T), tuple(self.sizes))
-            self.full_product = bool(np.bincount(cells, minlength=n).max() == 1)
+            self.full_product = bool(np.ptp(np.bincount(cells, minlength=np.prod(self.sizes))) == 0)
         if self.full_product:
             self.strides = n // np.cumprod(self.sizes)
             self.row_of_cell = np.argsort(cells, kind="stable")
