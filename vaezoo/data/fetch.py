@@ -25,15 +25,15 @@ class Failed(Exception):
         self.final = final
 
 
-def fetch(to: Path, addresses: Sequence[str], size: int | None, reject: Callable[[Path], str | None]) -> None:
-    """Fill the file `to`; Failed, with the reason of each address, where none of them helps.
+def fetch(to: Path, addresses: Sequence[str], size: int | None, reject: Callable[[Path], str | None]) -> int:
+    """Fill the file `to`; returns which address helped. Failed, with the reason of each, where none did.
 
     What has arrived is kept in a .part file, which the next attempt goes on with, at this server, another one, or when
     the command is given again. `reject` says what is wrong with a complete file, which is then deleted.
     """
     part = to.with_name(f"{to.name}.part")
     reasons = []
-    for address in addresses:
+    for i, address in enumerate(addresses):
         for _ in range(ATTEMPTS):
             try:
                 download(address, part, size)
@@ -48,7 +48,7 @@ def fetch(to: Path, addresses: Sequence[str], size: int | None, reject: Callable
             else:
                 with writing_to(to.parent, f"fetching {to.name}"):
                     part.replace(to)
-                return
+                return i
         reasons.append(reason)
     raise Failed("; ".join(reasons))
 

@@ -91,21 +91,19 @@ class DataFiles:
 
     def fetch(self, folder: Path) -> dict[str, Path]:
         """Download what is not in the folder yet. Processes that want the same wait for the first of them."""
+        mirrors = list(self.mirrors)
         with sole_writer(folder, f"dataset={self.dataset}: fetching its files"):
             for file in self.files:
                 if file.name in (found := self.found_in(folder)):
                     continue
-                if not self.mirrors:
+                if not mirrors:
                     raise self.missing(found, "No address is known from which a program may fetch them", folder)
+                addresses = [mirror + file.name for mirror in mirrors]
                 try:
-                    fetch(
-                        folder / file.name,
-                        [mirror + file.name for mirror in self.mirrors],
-                        file.size,
-                        partial(fault_of_download, file),
-                    )
+                    helped = fetch(folder / file.name, addresses, file.size, partial(fault_of_download, file))
                 except Failed as failed:
                     raise self.missing(found, f"Could not fetch {file.name}: {failed}", folder) from failed
+                mirrors.insert(0, mirrors.pop(helped))  # the others may cost a time-out for each file
         return self.found_in(folder)
 
     def missing(self, found: Mapping[str, Path], why: str, folder: Path, advice: str = "") -> UserError:
