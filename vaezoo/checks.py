@@ -282,7 +282,7 @@ RULES: dict[str, Rule] = {
     "dataset.shape": sizes,
     "dataset.classes": optional(integer(2)),
     "dataset.path": optional(existing_path),
-    "dataset.md5": optional(text),
+    "dataset.download": boolean,
     "dataset.size": integer(1),
     "dataset.verify": boolean,
     "dataset.angles": integer(2),

@@ -18,23 +18,35 @@ from typing import IO
 import numpy as np
 
 from vaezoo.data.arrays import ImageArrays
+from vaezoo.data.files import DataFile, DataFiles, reads
+from vaezoo.data.files import verify as verify_file
 from vaezoo.data.sources.dsprites_render import FACTOR_SIZES, FACTOR_VALUES, SIDE, render
 from vaezoo.errors import UserError
 from vaezoo.progress import progress
 
 ARCHIVE = "dsprites_ndarray_co1sh3sc6or40x32y32_64x64.npz"
-ARCHIVE_MD5 = "7da33b31b13a06f4b04a70402ce90c2e"
-HOMEPAGE = "https://github.com/google-deepmind/dsprites-dataset"
+DSPRITES = DataFiles(
+    dataset="dsprites",
+    files=(DataFile(ARCHIVE, md5="7da33b31b13a06f4b04a70402ce90c2e"),),
+    homepage="https://github.com/google-deepmind/dsprites-dataset",
+    licence="Apache-2.0",
+    mirrors=("https://raw.githubusercontent.com/google-deepmind/dsprites-dataset/master/",),
+    folders=("$DISENTANGLEMENT_LIB_DATA/dsprites",),
+    optional=True,
+)
 BLOCK = FACTOR_SIZES[3] * FACTOR_SIZES[4]  # consecutive images that differ in position only
 SLICE = 2048  # images unpacked at a time; all of them would need 3 GB
 
 
-def dsprites(path: str | None = None, md5: str | None = ARCHIVE_MD5) -> ImageArrays:
-    """All images: rendered, or read from `path`, the official archive or the folder that holds it.
+@reads(DSPRITES)
+def dsprites(path: str | None = None, verify: bool = True, download: bool = False) -> ImageArrays:
+    """All images: rendered, or read from the official archive.
 
-    The archive must have the checksum `md5`; None takes any archive with the right content.
+    That is `path`, or in the folder `path`; `download` looks for it in the usual places and fetches it if need be.
     """
-    return rendered() if path is None else from_archive(path, md5)
+    if path is None and not download:
+        return rendered()
+    return from_archive(DSPRITES.locate(path, download)[ARCHIVE], verify)
 
 
 def rendered() -> ImageArrays:
@@ -47,23 +59,17 @@ def rendered() -> ImageArrays:
     return as_arrays(images, all_factors(), {"origin": "rendered", "sha256": hashlib.sha256(images.data).hexdigest()})
 
 
-def from_archive(path: str, md5: str | None = ARCHIVE_MD5, factors: np.ndarray | None = None) -> ImageArrays:
+def from_archive(file: Path, verify: bool = True, factors: np.ndarray | None = None) -> ImageArrays:
     """Reads the archive, which must hold one image for each row of `factors`, in this order (default: all)."""
-    file = find_archive(path)
-    check_is_zip(file)
-    found = file_md5(file)
-    if md5 is not None and found != md5.lower():
-        raise UserError(
-            f"dSprites: {file} has the MD5 {found}, expected {md5}. Fetch {ARCHIVE} again from {HOMEPAGE}, "
-            "or set dataset.md5=null to take the file as it is."
-        )
+    (official,) = DSPRITES.files
+    found = verify_file("dsprites", file, official if verify else DataFile(ARCHIVE))
     factors = all_factors() if factors is None else factors
     try:
         images = read_archive(file, factors)
     except (zipfile.BadZipFile, zlib.error, EOFError) as error:
-        raise UserError(f"dSprites: {file} is damaged ({error}). Fetch it again from {HOMEPAGE}.") from error
-    origin = "official" if found == ARCHIVE_MD5 else "unverified file"
-    return as_arrays(images, factors, {"origin": origin, "file": file.name, "md5": found})
+        raise UserError(f"dSprites: {file} is damaged ({error}). Fetch it again from {DSPRITES.homepage}.") from error
+    origin = "official" if found["md5"] == official.md5 else "unverified file"
+    return as_arrays(images, factors, {"origin": origin, "file": file.name, **found})
 
 
 def compare_with_rendered(arrays: ImageArrays, count: int = 10_000, seed: int = 0) -> int:
@@ -102,44 +108,6 @@ def as_arrays(images: np.ndarray, factors: np.ndarray, identity: dict[str, str |
         factor_names=tuple(FACTOR_VALUES),
         factor_sizes=FACTOR_SIZES,
     )
-
-
-def find_archive(path: str) -> Path:
-    given = Path(path).expanduser()
-    file = given / ARCHIVE if given.is_dir() else given
-    if not file.is_file():
-        raise UserError(
-            f"dSprites: no file {file} (path={path}). Put {ARCHIVE} there (MD5 {ARCHIVE_MD5}, from {HOMEPAGE}), "
-            "or set path=null, which renders the images and needs no file."
-        )
-    return file
-
-
-def check_is_zip(file: Path) -> None:
-    """Failed downloads leave other things under the archive's name; they are told apart by their first bytes."""
-    with file.open("rb") as stream:
-        head = stream.read(512)
-    size = f"{file.stat().st_size:,} bytes"
-    if head.startswith(b"version https://git-lfs"):
-        problem = "is a Git LFS pointer, not the archive itself"
-    elif head.removeprefix(b"\xef\xbb\xbf").lstrip().lower().startswith((b"<!doctype html", b"<html")):
-        problem = "is an HTML page, not the archive: the download went wrong"
-    elif not head.startswith(b"PK\x03\x04"):
-        problem = f"({size}) is not a zip archive"
-    elif not zipfile.is_zipfile(file):
-        problem = f"({size}) is a truncated zip archive: its end is missing"
-    else:
-        return
-    raise UserError(f"dSprites: {file} {problem}. Fetch {ARCHIVE} from {HOMEPAGE} (MD5 {ARCHIVE_MD5}).")
-
-
-def file_md5(file: Path) -> str:
-    digest = hashlib.md5(usedforsecurity=False)
-    with file.open("rb") as stream, progress("checking dSprites", file.stat().st_size, "B") as bar:
-        while chunk := stream.read(2**20):
-            digest.update(chunk)
-            bar.update(len(chunk))
-    return digest.hexdigest()
 
 
 def read_archive(file: Path, factors: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from vaezoo.data.arrays import ImageArrays
-from vaezoo.data.files import DataFile, DataFiles, identity, read_payload
+from vaezoo.data.files import DataFile, DataFiles, identity, read_payload, reads
 from vaezoo.data.sources.rotated import rotated
 from vaezoo.errors import UserError
 
@@ -97,43 +97,51 @@ FASHION = DataFiles(
 CLOTHES = "T-shirt/top, Trouser, Pullover, Dress, Coat, Sandal, Shirt, Sneaker, Bag, Ankle boot"
 
 
-def mnist(path: str | None = None, size: int = SIDE, verify: bool = True) -> ImageArrays:
+@reads(MNIST)
+def mnist(path: str | None = None, size: int = SIDE, verify: bool = True, download: bool = False) -> ImageArrays:
     """The training images, then the 10,000 test images; `size=32` puts a black frame of two pixels around them."""
-    return framed(read(MNIST, tuple(map(str, range(10))), path, verify), size)
+    return framed(read(MNIST, tuple(map(str, range(10))), path, verify, download), size)
 
 
-def fashionmnist(path: str | None = None, size: int = SIDE, verify: bool = True) -> ImageArrays:
+@reads(FASHION)
+def fashionmnist(path: str | None = None, size: int = SIDE, verify: bool = True, download: bool = False) -> ImageArrays:
     """As `mnist`; the files of Debian's package dataset-fashion-mnist are found by themselves."""
-    return framed(read(FASHION, tuple(CLOTHES.split(", ")), path, verify), size)
+    return framed(read(FASHION, tuple(CLOTHES.split(", ")), path, verify, download), size)
 
 
+@reads(MNIST)
 def rotatedmnist(
     path: str | None = None,
     size: int = SIDE,
     verify: bool = True,
+    download: bool = False,
     angles: int = 9,
     class_id: int | None = 3,
     count: int | None = 5000,
 ) -> ImageArrays:
     """The first 5,000 training images of one class, each at nine angles: 45,000 images."""
-    turned = rotated(training_part(mnist(path, verify=verify)), angles=angles, class_id=class_id, count=count)
-    return framed(turned, size)
+    upright = training_part(mnist(path, verify=verify, download=download))
+    return framed(rotated(upright, angles=angles, class_id=class_id, count=count), size)
 
 
+@reads(FASHION)
 def rotatedfashionmnist(
     path: str | None = None,
     size: int = SIDE,
     verify: bool = True,
+    download: bool = False,
     angles: int = 9,
     class_id: int | None = 0,
     count: int | None = 5000,
 ) -> ImageArrays:
-    turned = rotated(training_part(fashionmnist(path, verify=verify)), angles=angles, class_id=class_id, count=count)
-    return framed(turned, size)
+    upright = training_part(fashionmnist(path, verify=verify, download=download))
+    return framed(rotated(upright, angles=angles, class_id=class_id, count=count), size)
 
 
-def read(expected: DataFiles, label_names: tuple[str, ...], path: str | None, verify: bool) -> ImageArrays:
-    name, places = expected.dataset, expected.locate(path)
+def read(
+    expected: DataFiles, label_names: tuple[str, ...], path: str | None, verify: bool, download: bool
+) -> ImageArrays:
+    name, places = expected.dataset, expected.locate(path, download)
     payloads = {
         file.name.removesuffix(".gz"): read_payload(name, places[file.name], file.payload_md5 if verify else None)
         for file in expected.files
