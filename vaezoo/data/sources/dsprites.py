@@ -10,10 +10,7 @@ Orientations 0 and 39 are the same angle and give identical images, so images do
 import hashlib
 import itertools
 import zipfile
-import zlib
-from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 
@@ -21,6 +18,7 @@ from vaezoo.data.arrays import ImageArrays
 from vaezoo.data.files import DataFile, DataFiles, reads
 from vaezoo.data.files import verify as verify_file
 from vaezoo.data.sources.dsprites_render import FACTOR_SIZES, FACTOR_VALUES, SIDE, render
+from vaezoo.data.sources.npz import DAMAGED, Member
 from vaezoo.errors import UserError
 from vaezoo.progress import progress
 
@@ -66,7 +64,7 @@ def from_archive(file: Path, verify: bool = True, factors: np.ndarray | None = N
     factors = all_factors() if factors is None else factors
     try:
         images = read_archive(file, factors)
-    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+    except DAMAGED as error:
         raise UserError(f"dSprites: {file} is damaged ({error}). Fetch it again from {DSPRITES.homepage}.") from error
     origin = "official" if found["md5"] == official.md5 else "unverified file"
     return as_arrays(images, factors, {"origin": origin, "file": file.name, **found})
@@ -118,62 +116,24 @@ def read_archive(file: Path, factors: np.ndarray) -> np.ndarray:
     """
     count = len(factors)
     images = np.empty((count, SIDE * SIDE // 8), dtype=np.uint8)
-    with zipfile.ZipFile(file) as archive:
-        done = 0
-        for classes in read_member(archive, "latents_classes", (count, 1 + len(FACTOR_SIZES)), np.dtype(np.int64)):
-            colour, others = classes[:, 0], classes[:, 1:]
-            wrong = (colour != 0) | (others != factors[done : done + len(classes)]).any(axis=1)
-            if wrong.any():
-                i = int(wrong.argmax())
-                raise UserError(
-                    f"dSprites: latents_classes in {file} lists the images in another order: image {done + i} is "
-                    f"{classes[i].tolist()}, expected {[0, *factors[done + i].tolist()]}."
-                )
-            done += len(classes)
-        done = 0
-        with progress("reading dSprites", count, "image") as bar:
-            for pixels in read_member(archive, "imgs", (count, SIDE, SIDE), np.dtype(np.uint8)):
-                if pixels.max() > 1:
-                    raise UserError(f"dSprites: imgs in {file} hold values up to {pixels.max()}, expected 0 and 1.")
-                images[done : done + len(pixels)] = np.packbits(pixels.reshape(len(pixels), -1), axis=1)
-                done += len(pixels)
-                bar.update(len(pixels))
-    return images
-
-
-def read_member(archive: zipfile.ZipFile, name: str, shape: tuple[int, ...], dtype: np.dtype) -> Iterator[np.ndarray]:
-    """One array of an npz archive, `SLICE` rows at a time."""
-    try:
-        stream = archive.open(f"{name}.npy")
-    except KeyError:
-        found = ", ".join(member.removesuffix(".npy") for member in archive.namelist())
-        raise UserError(f"dSprites: {archive.filename} has no member {name}, only {found or 'nothing'}.") from None
-    with stream:
-        found_shape, found_dtype = read_header(stream, name)
-        if found_shape != shape or found_dtype != dtype:
+    done = 0
+    shape = (count, 1 + len(FACTOR_SIZES))
+    for classes in Member("dsprites", file, "latents_classes", shape, np.dtype(np.int64)).slices(SLICE):
+        colour, others = classes[:, 0], classes[:, 1:]
+        wrong = (colour != 0) | (others != factors[done : done + len(classes)]).any(axis=1)
+        if wrong.any():
+            i = int(wrong.argmax())
             raise UserError(
-                f"dSprites: {name} in {archive.filename} is {found_dtype} {found_shape}, expected {dtype} {shape}."
+                f"dSprites: latents_classes in {file} lists the images in another order: image {done + i} is "
+                f"{classes[i].tolist()}, expected {[0, *factors[done + i].tolist()]}."
             )
-        row_bytes = dtype.itemsize * int(np.prod(shape[1:]))
-        for start in range(0, shape[0], SLICE):
-            rows = min(SLICE, shape[0] - start)
-            data = stream.read(rows * row_bytes)
-            if len(data) < rows * row_bytes:
-                raise EOFError(f"{name} ends early")
-            yield np.frombuffer(data, dtype=dtype).reshape(rows, *shape[1:])
-        if stream.read(1):  # reading to the end also makes zipfile compare the member's checksum
-            raise EOFError(f"{name} is longer than its header says")
-
-
-def read_header(stream: IO[bytes], name: str) -> tuple[tuple[int, ...], np.dtype]:
-    try:
-        version = np.lib.format.read_magic(stream)
-        if version == (1, 0):
-            shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(stream)
-        else:
-            shape, fortran_order, dtype = np.lib.format.read_array_header_2_0(stream)
-    except ValueError as error:
-        raise zipfile.BadZipFile(f"{name} is no array: {error}") from error
-    if fortran_order and len(shape) > 1:
-        raise zipfile.BadZipFile(f"{name} is stored column by column")
-    return shape, dtype
+        done += len(classes)
+    done = 0
+    with progress("reading dSprites", count, "image") as bar:
+        for pixels in Member("dsprites", file, "imgs", (count, SIDE, SIDE), np.dtype(np.uint8)).slices(SLICE):
+            if pixels.max() > 1:
+                raise UserError(f"dSprites: imgs in {file} hold values up to {pixels.max()}, expected 0 and 1.")
+            images[done : done + len(pixels)] = np.packbits(pixels.reshape(len(pixels), -1), axis=1)
+            done += len(pixels)
+            bar.update(len(pixels))
+    return images
