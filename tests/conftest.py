@@ -34,6 +34,12 @@ def build_model(*overrides: str):
     return instantiate(compose_train(*overrides).model)
 
 
+def fix_noise(monkeypatch, noise) -> None:
+    """Where a model or a toy of the tests would draw N(0, 1) in the shape of a tensor, `noise` of it is used."""
+    for place in ("torch.randn_like", "vaezoo.latents.normal_like", "vaezoo.likelihoods.normal_like"):
+        monkeypatch.setattr(place, noise)
+
+
 def squares(side: int = 16) -> ImageArrays:
     """A tiny full product with known factors: a square of 3 sizes at 8 x 8 positions, binary, packed."""
     sizes, steps = (2, 4, 6), 8

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from tests.conftest import build_model
+from tests.conftest import build_model, fix_noise
 from tests.test_asvae import TOYS, Quadratic, ToyEncoder, densities, draws
 from tests.test_models import SMALL, double
 from tests.test_train import QUICK, SCORES, state, train
@@ -73,7 +73,7 @@ def test_the_game_has_these_values_at_the_best_critic(name, monkeypatch):
 
     def loss_of(player: str):
         def loss(u, w) -> float:
-            monkeypatch.setattr(torch, "randn_like", lambda like: w.view(like.shape))
+            fix_noise(monkeypatch, lambda like: w.view(like.shape))
             x = math.sqrt(TOYS[name][0]) * u[:, :, None, None]
             return model.terms_of(player, x, {"z": u})["loss"].item()
 

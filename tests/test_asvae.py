@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch import nn
 
-from tests.conftest import build_model
+from tests.conftest import build_model, fix_noise
 from tests.test_models import SMALL, double
 from tests.test_train import QUICK, SCORES, train
 from vaezoo.errors import UserError
@@ -124,7 +124,7 @@ def toy_model(s, a, t, b, v, *, critics=None, lambda_rec: float = 1.0) -> ASVAE:
 def pair_terms(model: ASVAE, s: float, monkeypatch) -> dict[str, torch.Tensor]:
     """The terms of the pair at four points with the moments of all of q and p; log p with its constant."""
     signs, noise = double([[1], [1], [-1], [-1]]), double([[1], [-1], [1], [-1]])
-    monkeypatch.setattr(torch, "randn_like", lambda like: noise.view(like.shape))
+    fix_noise(monkeypatch, lambda like: noise.view(like.shape))
     terms = model.pair_objective(math.sqrt(s) * signs[:, :, None, None], {"z": signs})
     constant = 0.5 * (2 * math.pi * model.variance).log()
     return {**terms, "loss": terms["loss"] + model.lambda_rec * constant, "rec": terms["rec"] + constant}

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vaezoo.precision import full_precision
+from vaezoo.processes import exponential_like, normal_like, rows
 
 Prior = Literal["normal", "uniform"]  # N(0, 1) | U(-1, 1)
 
@@ -29,8 +30,8 @@ class GaussianPosterior(NamedTuple):
     logvar: Tensor
 
     def sample(self, *, relaxed: bool = True) -> Tensor:
-        """mean + sigma * eps with eps ~ N(0, I) from torch's current generator; (B, J)."""
-        return self.at(torch.randn_like(self.mean))
+        """mean + sigma * eps with eps ~ N(0, I); (B, J)."""
+        return self.at(normal_like(self.mean))
 
     def at(self, eps: Tensor) -> Tensor:
         """The draw that this noise makes, mean + sigma * eps; (B, J)."""
@@ -64,7 +65,7 @@ class CategoricalPosterior(NamedTuple):
         The largest entry is the drawn category, distributed by q(s|x) at any temperature; the mean of the relaxed draw
         is that distribution only as the temperature goes to 0. Not `relaxed`, it is one-hot and has no gradient.
         """
-        gumbel = -torch.empty_like(self.logits).exponential_().log()
+        gumbel = -exponential_like(self.logits).log()
         if relaxed:
             return relaxation(self.logits.log_softmax(dim=1), gumbel, self.temperature)
         return one_hot_of_largest((self.logits + gumbel).detach())
@@ -159,7 +160,7 @@ class Gaussian:
 
     def sample_prior(self, count: int, *, device: torch.device | str = "cpu") -> Tensor:
         """`count` draws from the prior: (count, J)."""
-        return torch.randn(count, self.dim, device=device)
+        return draw("normal", count, self.dim, device)
 
     def mode(self, codes: Tensor) -> Tensor:
         """What is decoded for a code: the code itself."""
@@ -303,11 +304,15 @@ class Point:
 def draw(prior: Prior, count: int, dim: int, device: torch.device | str) -> Tensor:
     """(count, dim) numbers from N(0, 1) or U(-1, 1)."""
     if prior == "normal":
-        return torch.randn(count, dim, device=device)
-    return 2 * torch.rand(count, dim, device=device) - 1
+        return rows(lambda n: torch.randn(n, dim, device=device), count)
+    return 2 * rows(lambda n: torch.rand(n, dim, device=device), count) - 1
 
 
 def draw_one_hot(categories: Sequence[int], like: Tensor) -> list[Tensor]:
     """A uniform one-hot draw of each category for each row of `like`, each (B, values)."""
-    count, device = len(like), like.device
-    return [F.one_hot(torch.randint(values, (count,), device=device), values).to(like) for values in categories]
+    return [F.one_hot(draw_integers(values, len(like), like.device), values).to(like) for values in categories]
+
+
+def draw_integers(values: int, count: int, device: torch.device | str) -> Tensor:
+    """(count,) of 0 ... values - 1, each as likely."""
+    return rows(lambda n: torch.randint(values, (n,), device=device), count)

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vaezoo.precision import full_precision
+from vaezoo.processes import normal_like
 
 
 def sum_pixels(values: Tensor) -> Tensor:
@@ -69,7 +70,7 @@ class Gaussian:
 
     def sample(self) -> Tensor:
         """An image with the noise of its pixels, reparameterised: (B, C, H, W), beyond [0, 1] too."""
-        return self.mean + self.variance**0.5 * torch.randn_like(self.mean)
+        return self.mean + self.variance**0.5 * normal_like(self.mean)
 
     def rec(self, x: Tensor) -> Tensor:
         return sum_pixels((x - self.mean).square()) / (2 * self.variance)

@@ -27,10 +27,12 @@ are summed as logarithms: exponentiated first they underflow.
 """
 
 import math
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
+
+from vaezoo.processes import gather
 
 Estimator = Literal["mws", "mss", "mss_uniform"]
 
@@ -76,6 +78,13 @@ def kl_decomposition(z: Tensor, mean: Tensor, logvar: Tensor, log_w: Tensor) -> 
         log_qz_d = torch.logsumexp(log_w[:, :, None] + pairs, dim=1).sum(1)
         log_pz = log_normal(z, torch.zeros_like(z), torch.zeros_like(z)).sum(1)
         return Decomposition((log_qz_x - log_qz).mean(), (log_qz - log_qz_d).mean(), (log_qz_d - log_pz).mean())
+
+
+def batch_decomposition(z: Tensor, q: Any, estimator: Estimator, train_images: Tensor) -> Decomposition:
+    """That of a step's codes z (B, J) and their Gaussian posteriors, all of them where several processes share it."""
+    z, mean, logvar = map(gather, (z, q.mean, q.logvar))
+    images = train_images.clamp(min=len(z)).to(z.dtype)
+    return kl_decomposition(z, mean, logvar, log_weights(estimator, len(z), images))
 
 
 def log_normal(z: Tensor, mean: Tensor, logvar: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ from torch import Tensor
 from vaezoo.losses.elbo import elbo_terms
 from vaezoo.losses.schedules import scheduled
 from vaezoo.models.base import LatentModel, Terms, Weight
+from vaezoo.processes import average
 
 
 class AnnealedVAE(LatentModel):
@@ -30,5 +31,5 @@ class AnnealedVAE(LatentModel):
         q = self.encode(x)
         terms = elbo_terms(self.decode(q.sample()), q, x)
         gamma, capacity = self.now(self.gamma), self.now(self.capacity)
-        loss = terms["rec"] + gamma * (terms["kl"] - capacity).abs()
+        loss = terms["rec"] + gamma * (average(terms["kl"]) - capacity).abs()
         return {"loss": loss, **terms, "capacity": capacity + torch.zeros_like(terms["kl"]), **scheduled(gamma=gamma)}

@@ -31,6 +31,7 @@ from vaezoo.losses.adversarial import critic_accuracy, critic_loss
 from vaezoo.losses.schedules import scheduled
 from vaezoo.models.base import AdversarialModel, Terms, Weight
 from vaezoo.precision import full_precision
+from vaezoo.processes import shuffled
 
 
 def normalise_spectra(network: nn.Module) -> nn.Module:
@@ -89,9 +90,9 @@ class ASVAE(AdversarialModel):
         z = drawn["z"]
         with torch.no_grad():
             codes, fakes = self.infer_and_generate(x, z)
-        unrelated, shuffled = self.prior_like(x), codes[torch.randperm(len(codes), device=codes.device)]
+        unrelated, others = self.prior_like(x), shuffled(codes)
         first = self.f1(x, codes), self.f1(fakes, unrelated)
-        second = self.f2(fakes, z), self.f2(x, shuffled)
+        second = self.f2(fakes, z), self.f2(x, others)
         found = {
             f"{name}_{key}": share
             for name, logits in (("f1", first), ("f2", second))

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from vaezoo.losses.elbo import elbo_terms
 from vaezoo.losses.schedules import scheduled
-from vaezoo.losses.total_correlation import Estimator, kl_decomposition, log_weights
+from vaezoo.losses.total_correlation import Estimator, batch_decomposition
 from vaezoo.models.base import LatentModel, Terms, Weight
 
 
@@ -41,8 +41,7 @@ class BetaTCVAE(LatentModel):
         q = self.encode(x)
         z = q.sample()
         terms = elbo_terms(self.decode(z), q, x)
-        images = self.train_images.clamp(min=len(x)).to(z.dtype)
-        mi, tc, dwkl = kl_decomposition(z, q.mean, q.logvar, log_weights(self.estimator, len(x), images))
+        mi, tc, dwkl = batch_decomposition(z, q, self.estimator, self.train_images)
         alpha, beta, gamma = self.now(self.alpha), self.now(self.beta), self.now(self.gamma)
         if self.form == "terms":
             loss = terms["rec"] + alpha * mi + beta * tc + gamma * dwkl

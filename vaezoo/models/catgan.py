@@ -18,13 +18,14 @@ from torch import Tensor, nn
 
 from vaezoo.models.base import AdversarialModel, Terms
 from vaezoo.precision import full_precision
+from vaezoo.processes import gather
 
 
 def entropies(logits: Tensor) -> tuple[Tensor, Tensor]:
     """H of the mean of the batch, and the mean of H over the batch; logits (B, K), both in [0, ln K] nats."""
     log_p = full_precision(logits).log_softmax(dim=1)
-    log_mean = log_p.logsumexp(dim=0) - math.log(len(log_p))
-    return entropy(log_mean), entropy(log_p).mean()
+    everyone = gather(log_p)
+    return entropy(everyone.logsumexp(dim=0) - math.log(len(everyone))), entropy(log_p).mean()
 
 
 def entropy(log_p: Tensor) -> Tensor:

@@ -17,12 +17,12 @@ from copy import deepcopy
 from typing import Any, NamedTuple
 
 import torch
-import torch.nn.functional as F
 from sklearn.cluster import KMeans
 from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 
 from vaezoo.models.base import AdversarialModel, Terms
+from vaezoo.processes import dropout
 
 RESTARTS = 20  # of K-means
 IMAGES = 1024  # encoded at once where all training images are
@@ -127,7 +127,7 @@ class DEC(AdversarialModel):
         return ClusteredPoint(super().encode(x).mean, self.clusters.centres)
 
     def autoencoder_objective(self, x: Tensor, drawn: Terms) -> Terms:
-        z = self.encode(F.dropout(x, self.dropout, self.training)).mean
+        z = self.encode(dropout(x, self.dropout, self.training)).mean
         return {"loss": self.decode(z).rec(x).mean()}
 
     def clustering_objective(self, x: Tensor, drawn: Terms) -> Terms:

@@ -19,6 +19,7 @@ from torch import Tensor
 from vaezoo.losses.elbo import elbo_terms
 from vaezoo.losses.schedules import Scaled, scheduled
 from vaezoo.models.base import LatentModel, Terms, Weight
+from vaezoo.processes import gather
 
 
 class Moments(NamedTuple):
@@ -108,7 +109,7 @@ class DIPVAE(LatentModel):
 
     def moments(self, mean: Tensor, logvar: Tensor) -> Moments:
         """Those of the batch or, in training with `cov="running"`, of the average that it joins."""
-        batch = batch_moments(mean, logvar)
+        batch = batch_moments(gather(mean), gather(logvar))
         if self.cov == "minibatch" or not self.training:
             return batch
         past = Moments(self.running_mean, self.running_second, self.running_variance)

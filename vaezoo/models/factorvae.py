@@ -22,6 +22,7 @@ from vaezoo.losses.elbo import elbo_terms
 from vaezoo.losses.schedules import scheduled
 from vaezoo.models.base import AdversarialModel, Terms, Weight
 from vaezoo.precision import full_precision
+from vaezoo.processes import gather, own
 
 
 def permute_dims(z: Tensor) -> Tensor:
@@ -80,7 +81,7 @@ class FactorVAE(AdversarialModel):
     def discriminator_objective(self, x: Tensor, drawn: Terms) -> Terms:
         _, second = x.chunk(2)
         with torch.no_grad():
-            independent = permute_dims(self.encode(second).sample())
+            independent = own(permute_dims(gather(self.encode(second).sample())))
         joint, permuted = self.discriminator(drawn["z"]), self.discriminator(independent)
         right = [joint[:, 0] > joint[:, 1], permuted[:, 1] > permuted[:, 0]]
         return {"loss": discriminator_loss(joint, permuted), "accuracy": torch.cat(right).float().mean()}

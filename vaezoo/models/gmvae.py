@@ -16,12 +16,13 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from vaezoo.latents import GaussianPosterior
+from vaezoo.latents import GaussianPosterior, draw, draw_integers
 from vaezoo.losses.elbo import elbo_terms
 from vaezoo.losses.mixture import Form, mixture_kl, responsibilities
 from vaezoo.losses.schedules import scheduled
 from vaezoo.models.base import LatentModel, Terms, Weight
 from vaezoo.precision import full_precision
+from vaezoo.processes import average
 
 Components = Callable[[Tensor], tuple[Tensor, Tensor]]  # w (B, W) to means and log variances (B, K, H)
 
@@ -102,19 +103,19 @@ class GMVAE(LatentModel):
 
     def sample_prior(self, count: int, *, device: torch.device | str = "cpu") -> Tensor:
         own = next(self.parameters()).device
-        w = torch.randn(count, self.w_dim, device=device)
-        k = torch.randint(self.clusters, (count,), device=device)
-        noise = torch.randn(count, self.latent.dim, device=device)
+        w = draw("normal", count, self.w_dim, device)
+        k = draw_integers(self.clusters, count, device)
+        noise = draw("normal", count, self.latent.dim, device)
         with torch.no_grad():
             means, logvars = (part.to(device)[torch.arange(count), k] for part in self.components(w.to(own)))
         return means + torch.exp(0.5 * logvars) * noise
 
     def objective(self, x: Tensor, labels: Tensor | None = None) -> Terms:
         q = self.encode(x)
-        h, w = (GaussianPosterior(*(part.repeat(self.samples, 1) for part in each)) for each in (q.h, q.w))
+        h, w = (GaussianPosterior(*(part.repeat_interleave(self.samples, 0) for part in each)) for each in (q.h, q.w))
         drawn = GMPosterior(h, w, self.components, self.cond).draw()
-        terms = elbo_terms(self.decode(drawn.h), drawn, x.repeat(self.samples, 1, 1, 1))
+        terms = elbo_terms(self.decode(drawn.h), drawn, x.repeat_interleave(self.samples, 0))
         kl_w, cond, kl_k = terms.pop("kl_per_dim")
         free_kl = self.now(self.free_kl)
-        loss = terms["rec"] + kl_w + cond + torch.clamp(kl_k, min=free_kl)
+        loss = terms["rec"] + kl_w + cond + torch.clamp(average(kl_k), min=free_kl)
         return {"loss": loss, **terms, "kl_w": kl_w, "cond": cond, "kl_k": kl_k, **scheduled(free_kl=free_kl)}

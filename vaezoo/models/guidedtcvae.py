@@ -5,7 +5,7 @@ from typing import Any
 from torch import Tensor
 
 from vaezoo.losses.schedules import scheduled
-from vaezoo.losses.total_correlation import Estimator, kl_decomposition, log_weights
+from vaezoo.losses.total_correlation import Estimator, batch_decomposition
 from vaezoo.models.base import Terms, Weight
 from vaezoo.models.guidedvae import GuidedVAE
 
@@ -17,8 +17,7 @@ class GuidedTCVAE(GuidedVAE):
         self.estimator: Estimator = estimator
 
     def regularizer(self, z: Tensor, q: Any, terms: Terms) -> tuple[Tensor, Terms]:
-        images = self.train_images.clamp(min=len(z)).to(z.dtype)
-        mi, tc, dwkl = kl_decomposition(z, q.mean, q.logvar, log_weights(self.estimator, len(z), images))
+        mi, tc, dwkl = batch_decomposition(z, q, self.estimator, self.train_images)
         alpha, beta, gamma = self.now(self.alpha), self.now(self.beta), self.now(self.gamma)
         weights = scheduled(alpha=alpha, beta=beta, gamma=gamma)
         return alpha * mi + beta * tc + gamma * dwkl, {"mi": mi, "tc": tc, "dwkl": dwkl, **weights}

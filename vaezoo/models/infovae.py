@@ -15,6 +15,7 @@ from vaezoo.losses.elbo import elbo_terms
 from vaezoo.losses.mmd import Kernel, mmd2
 from vaezoo.losses.schedules import scheduled
 from vaezoo.models.base import LatentModel, Terms, Weight
+from vaezoo.processes import gather
 
 
 class InfoVAE(LatentModel):
@@ -45,7 +46,7 @@ class InfoVAE(LatentModel):
         z = q.sample()
         terms = elbo_terms(self.decode(z), q, x)
         prior = self.latent.sample_prior(len(z), device=z.device).to(z)
-        mmd = mmd2(z, prior, self.kernel, self.bandwidth)
+        mmd = mmd2(gather(z), gather(prior), self.kernel, self.bandwidth)
         alpha, lambda_mmd = self.now(self.alpha), self.now(self.lambda_mmd)
         loss = terms["rec"] + (1 - alpha) * terms["kl"] + (alpha + lambda_mmd - 1) * mmd
         return {"loss": loss, **terms, "mmd": mmd, **scheduled(alpha=alpha, lambda_mmd=lambda_mmd)}

@@ -16,6 +16,7 @@ from torch import Tensor
 from vaezoo.losses.elbo import elbo_terms
 from vaezoo.losses.schedules import scheduled
 from vaezoo.models.base import LatentModel, Terms, Weight
+from vaezoo.processes import average
 
 
 class JointVAE(LatentModel):
@@ -38,7 +39,7 @@ class JointVAE(LatentModel):
     def objective(self, x: Tensor, labels: Tensor | None = None) -> Terms:
         q = self.encode(x)
         terms = elbo_terms(self.decode(q.sample()), q, x)
-        kl_z, kl_c = (part.sum() for part in terms["kl_per_dim"].tensor_split([self.latent.continuous]))
+        kl_z, kl_c = (part.sum() for part in average(terms["kl_per_dim"]).tensor_split([self.latent.continuous]))
         capacity_z = self.now(self.capacity_z) + torch.zeros_like(kl_z)
         capacity_c = (self.now(self.capacity_c) + torch.zeros_like(kl_c)).clamp(max=self.most_c)
         gamma_z, gamma_c = self.now(self.gamma_z), self.now(self.gamma_c)

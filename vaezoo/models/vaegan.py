@@ -25,6 +25,7 @@ from vaezoo.losses.adversarial import GeneratorLoss, critic_accuracy, fake_cost,
 from vaezoo.losses.schedules import scheduled
 from vaezoo.models.base import AdversarialModel, Terms, Weight
 from vaezoo.precision import full_precision
+from vaezoo.processes import average
 
 
 def who_sits_out(c_real: float, c_fake: float, equilibrium: float, margin: float) -> set[str]:
@@ -70,8 +71,7 @@ class VAEGAN(AdversarialModel):
         return {"dis": [self.critic], "enc": [self.encoder], "dec": [self.decoder]}
 
     def draw(self, x: Tensor) -> Terms:
-        eps, z_p = torch.randn(2, len(x), self.latent.dim, device=x.device).to(x)
-        return {"eps": eps, "z_p": z_p}
+        return {name: self.sample_prior(len(x), device=x.device).to(x) for name in ("eps", "z_p")}
 
     def sitting_out(self, parts: Sequence[tuple[Tensor, Terms]]) -> set[str]:
         if self.margin is None:
@@ -79,7 +79,7 @@ class VAEGAN(AdversarialModel):
         with torch.no_grad():
             costs = [self.dis_objective(x, drawn) for x, drawn in parts]
         c_real, c_fake = (torch.stack([each[key] for each in costs]).mean() for key in ("cost_real", "cost_fake"))
-        real, fake = torch.stack([c_real, c_fake]).tolist()
+        real, fake = average(torch.stack([c_real, c_fake])).tolist()
         return who_sits_out(real, fake, self.equilibrium, self.margin)
 
     def dis_objective(self, x: Tensor, drawn: Terms) -> Terms:

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from vaezoo.networks.mlp import with_condition
+from vaezoo.networks.whole_batch import Dropout
 
 Convolutions = Sequence[Sequence[int]]  # [filters, kernel, stride] each
 
@@ -83,7 +84,7 @@ class Layer(nn.Module):
         self.activation = nn.Sequential(
             norm(outputs, affine=affine) if normed else nn.Identity(), Maxout() if maxout else nn.LeakyReLU(slope)
         )
-        self.dropout = nn.Dropout(dropout) if dropout else nn.Identity()
+        self.dropout = Dropout(dropout) if dropout else nn.Identity()
 
     def raw(self, h: Tensor, u: Tensor | None = None) -> Tensor:
         """What the linear map gives, before normalisation."""
@@ -127,7 +128,7 @@ class Critic(nn.Module):
     ) -> None:
         super().__init__()
         self.condition, self.compared, self.centred = condition, features, centred
-        self.input_dropout = nn.Dropout(input_dropout) if input_dropout else nn.Identity()
+        self.input_dropout = Dropout(input_dropout) if input_dropout else nn.Identity()
         code_layers: list[Layer] = []
         for units in code_hidden if condition else ():
             code_layers.append(Layer(nn.Linear(condition, units), normed=False, **style))

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
 
 from vaezoo.networks.adversarial import initialise
+from vaezoo.processes import normal_like
 
 
 class CodeCritic(nn.Module):
@@ -37,5 +37,5 @@ class CodeCritic(nn.Module):
 
     def forward(self, z: Tensor) -> Tensor:
         if self.training and self.noise:
-            z = z + self.noise * torch.randn_like(z)
+            z = z + self.noise * normal_like(z)
         return self.layers(z)
