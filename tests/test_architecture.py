@@ -27,6 +27,12 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "data/files": ({"data/fetch", "data/folder", "errors", "progress"}, set()),
     "data/prepared": ({"data/folder", "errors", "progress"}, {"numpy"}),
     "data/sources": ({"data/arrays", "data/files", "data/prepared", "errors", "progress"}, {"numpy", "sklearn"}),
+    "data/sheet": ({"data/arrays", "figures"}, {"numpy"}),
+    "data/command": (
+        {"checks", "config", "data/arrays", "data/files", "data/folder", "data/sheet", "errors", "figures"},
+        {"hydra", "omegaconf"},
+    ),
+    "data/__main__": ({"data/command"}, set()),
     "data/store": (set(), {"numpy", "torch"}),
     "data/shifts": ({"errors", "seeds"}, {"numpy"}),
     "data/module": (

@@ -42,3 +42,9 @@ class ImageArrays:
 
     def __len__(self) -> int:
         return len(self.images)
+
+    def pixels(self, rows: np.ndarray) -> np.ndarray:
+        """The chosen images as float32 in [0, 1], (len(rows), C, H, W)."""
+        stored = self.images[rows]
+        values = np.unpackbits(stored, axis=1) if self.packed else stored
+        return values.reshape(-1, *self.shape).astype(np.float32) / self.scale

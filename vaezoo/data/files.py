@@ -53,7 +53,7 @@ class DataFiles:
     """The files of one data set, all in one folder."""
 
     dataset: str  # "mnist": its folder in the data folder, and its name in messages
-    files: tuple[DataFile, ...]
+    files: tuple[DataFile, ...]  # none: it comes with a library
     homepage: str  # where a person finds them
     licence: str
     mirrors: tuple[str, ...] = ()  # beginnings of addresses, the best first; without one they are fetched by hand

@@ -9,11 +9,14 @@ import hashlib
 import numpy as np
 
 from vaezoo.data.arrays import ImageArrays
+from vaezoo.data.files import DataFiles, reads
 from vaezoo.errors import UserError
 
 SIZES = (8, 16, 32, 64)
+DIGITS = DataFiles("digits", (), homepage="https://archive.ics.uci.edu/dataset/80", licence="CC BY 4.0")
 
 
+@reads(DIGITS)
 def digits(size: int = 8) -> ImageArrays:
     """All digits, `size` pixels wide and high: each pixel is repeated, so no grey value is invented."""
     if size not in SIZES:

@@ -12,7 +12,8 @@ from dataclasses import replace
 import numpy as np
 
 from vaezoo.data.arrays import ImageArrays
-from vaezoo.data.sources.digits import SIZES, digits
+from vaezoo.data.files import reads
+from vaezoo.data.sources.digits import DIGITS, SIZES, digits
 from vaezoo.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -20,6 +21,7 @@ log = logging.getLogger(__name__)
 STEP = 10  # degrees
 
 
+@reads(DIGITS)
 def rotateddigits(
     size: int = 16, angles: int = 9, class_id: int | None = None, count: int | None = None
 ) -> ImageArrays:
