@@ -1,5 +1,8 @@
 """The data module: splits, order, decoding, residence, and what it refuses."""
 
+import warnings
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -78,6 +81,40 @@ def test_bytes_are_scaled_to_the_unit_interval():
     got = store[torch.tensor([3, 0])]
     assert torch.equal(got, torch.from_numpy(images[[3, 0]]).float() / 47)
     assert got.max() == 1
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_mapped_images_give_the_batches_of_those_in_memory(tmp_path, packed):
+    source = squares() if packed else replace(squares(), images=unpacked(squares()), packed=False)
+    np.save(tmp_path / "images.npy", source.images)
+    mapped = replace(source, images=np.load(tmp_path / "images.npy", mmap_mode="r"))
+    torch.set_warn_always(True)  # torch says only once in a process that an array is not writable
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            stores = [module(lambda arrays=arrays: arrays) for arrays in (source, mapped)]
+            for one, other in zip(*(take(stream(data), 30) for data in stores), strict=True):
+                assert torch.equal(one.rows, other.rows)
+                assert torch.equal(one.images, other.images)
+    finally:
+        torch.set_warn_always(False)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("residence", ["device", "host"])
+@pytest.mark.parametrize("mapped", [True, False])
+def test_batches_on_a_gpu_are_those_on_the_cpu(tmp_path, residence, mapped):
+    source = squares()
+    np.save(tmp_path / "images.npy", source.images)
+    if mapped:
+        source = replace(source, images=np.load(tmp_path / "images.npy", mmap_mode="r"))
+    index = torch.randperm(192)
+    store = ImageStore(source, torch.device("cuda"), residence)
+    assert torch.equal(store[index].cpu(), ImageStore(squares(), torch.device("cpu"))[index])
+
+
+def unpacked(source: ImageArrays) -> np.ndarray:
+    return np.unpackbits(source.images, axis=1).reshape(-1, *source.shape)
 
 
 def test_every_epoch_is_another_permutation_without_its_short_batch():

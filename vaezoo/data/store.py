@@ -1,5 +1,6 @@
 """Images held where they are used, decoded to float in the batch."""
 
+import warnings
 from typing import Protocol
 
 import numpy as np
@@ -24,7 +25,7 @@ class ImageStore:
     """Compact images on one device; `store[index]` are the chosen ones as float32 in [0, 1], (B, C, H, W).
 
     The values do not depend on where the store resides. With `residence` "host" and an accelerator as `device`, the
-    compact bytes stay in pinned host memory and only those of a batch travel.
+    compact bytes stay in pinned host memory, or on the disk where they are mapped, and only those of a batch travel.
     """
 
     def __init__(self, source: Images, device: torch.device, residence: str = "auto") -> None:
@@ -32,9 +33,13 @@ class ImageStore:
         self.shape = source.shape
         self.scale = source.scale
         self.packed = source.packed
-        images = torch.from_numpy(source.images)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="The given NumPy array is not writable")  # nothing is written
+            images = torch.from_numpy(source.images)
+        mapped = isinstance(source.images, np.memmap)
         self.resident = device.type == "cpu" or residence == "device" or (residence == "auto" and _fits(images, device))
-        self.images = images.to(device) if self.resident else images.pin_memory()
+        # Pinning copies: what is mapped because it is large would fill the memory all the same.
+        self.images = images.to(device) if self.resident else images if mapped else images.pin_memory()
         self.index_device = self.images.device  # where indices are looked up; elsewhere each costs a transfer
         # One row of eight pixels for each byte: a gather of rows unpacks faster than shifts and masks.
         bits = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1)
