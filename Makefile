@@ -11,7 +11,7 @@ export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train test test-all check format bench clean
+.PHONY: help setup train test test-all check format bench bench-data clean
 
 help:            ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 16
@@ -45,6 +45,9 @@ format: setup    ## let ruff write
 
 bench: setup     ## what a training step costs beside the model's own work
 	$(BIN)/python benchmarks/step_overhead.py $(ARGS)
+
+bench-data: setup ## images a second from the store against a torch DataLoader with workers
+	$(BIN)/python benchmarks/data_delivery.py $(ARGS)
 
 clean:           ## remove what setup made; runs stay
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache
