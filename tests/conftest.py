@@ -8,6 +8,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
+from tests.slow import trainings
 from vaezoo.config import DIRECTORY
 from vaezoo.data.arrays import ImageArrays
 
@@ -73,3 +74,9 @@ def in_tmp(tmp_path, monkeypatch):
     """Run the test inside an empty folder of its own."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture(scope="session")
+def train(tmp_path_factory):
+    """train(*words, seeds=...) -> runs of the command line (tests/slow.py), each trained once for all tests."""
+    return trainings(tmp_path_factory.mktemp("trainings"))

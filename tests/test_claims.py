@@ -3,65 +3,34 @@
 Slow: `make test-all`. What these settings gave when they were written is beside each claim, over seeds 0 and 1.
 """
 
-import json
-import os
-import subprocess
-import sys
-from functools import cache
-from pathlib import Path
-from typing import NamedTuple
-
 import numpy as np
 import pytest
 import torch
-from hydra.utils import instantiate
 from sklearn.linear_model import LogisticRegression
 from sklearn.neural_network import MLPClassifier
 from sklearn.svm import SVC
 
-from vaezoo import runs as run_folders
+from tests.slow import Run, values
 from vaezoo.metrics.clustering import clustering
 from vaezoo.outputs import LatentTable, Outputs
 
 pytestmark = pytest.mark.slow
 
 SEEDS = (0, 1)
-LINE = ["max_batches=3000", "val_every=1000", "callbacks.progress=false", "logger=csv", "figure=none"]
 DIGITS = ["dataset=digits", "metric.scores.kl_decomposition.samples=40000"]  # TC to 0.01 nats
 TURNED = ["dataset=rotateddigits", "dataset.split_by=source"]  # held-out drawings are new at every angle
 SMALL_DISCRIMINATOR = "model.discriminator.hidden=[200,200,200]"
 
 
-class Run(NamedTuple):
-    scores: dict[str, float]
-    table: dict[str, np.ndarray]  # of latents.npz
-    folder: Path
+@pytest.fixture
+def trained(train):
+    """A run for each seed: trained("model=vae")."""
 
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    """Runs of a model, trained once for all claims: trained("model=vae") -> one for each seed."""
-    root = tmp_path_factory.mktemp("claims")
-
-    @cache
-    def train(*line: str) -> list[Run]:
-        results = []
+    def runs(*line: str) -> list[Run]:
         data = [] if any(word.startswith("dataset=") for word in line) else DIGITS
-        for seed in SEEDS:
-            folder = root / f"{'_'.join(line)}_{seed}".replace("=", "-")
-            words = [*LINE, *data, *line, f"seed={seed}", f"hydra.run.dir='{folder}'"]
-            environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-            command = [sys.executable, "-m", "vaezoo.train", *words]
-            subprocess.run(command, check=True, capture_output=True, env=environment, cwd=root)
-            scores = json.loads((folder / "metrics.json").read_text())["scores"]
-            results.append(Run(scores, dict(np.load(folder / "latents.npz")), folder))
-        return results
+        return train("max_batches=3000", *data, *line, seeds=SEEDS)
 
-    return train
-
-
-def values(runs, name: str) -> np.ndarray:
-    return np.array([run.scores[f"eval/{name}"] for run in runs])
+    return runs
 
 
 def test_dipvae_decorrelates_codes(trained):
@@ -177,9 +146,7 @@ def swaps(runs, count: int = 1000) -> np.ndarray:
     """
     found = []
     for run in runs:
-        config = run_folders.load_config(run.folder)
-        model, data = instantiate(config.model), instantiate(config.dataset)
-        run_folders.restore(model, run_folders.load_checkpoint(run.folder), run.folder)
+        model, data = run.restored()
         data.place(torch.device("cpu"))
         table = LatentTable.load(run.folder / "latents.npz")
         assert table is not None

@@ -4,23 +4,17 @@ Slow: `make test-all`. What these settings gave when they were written is beside
 chance, ten clusters get about 0.18 one-to-one on the 179 held-out images, and 0.11 on all of them.
 """
 
-import json
-import os
-import subprocess
-import sys
-from functools import cache
-
 import numpy as np
 import pytest
 from sklearn.cluster import KMeans
 
+from tests.slow import values
 from vaezoo.data.sources.digits import digits
 from vaezoo.metrics.clustering import clustering
 
 pytestmark = pytest.mark.slow
 
 SEEDS = (0, 1, 2)
-LINE = ["dataset=digits", "val_every=1000", "callbacks.progress=false", "logger=csv", "figure=none"]
 CATGAN = [
     "model=catgan",
     "latent.categories=[10]",
@@ -40,23 +34,10 @@ DEC = [
 ]
 
 
-@pytest.fixture(scope="module")
-def accuracies(tmp_path_factory):
-    """One-to-one accuracy of each seed, trained once for all claims."""
-    root = tmp_path_factory.mktemp("comparators")
-
-    @cache
-    def train(*line: str) -> np.ndarray:
-        found = []
-        for seed in SEEDS:
-            folder = root / f"{abs(hash(line))}_{seed}"
-            command = [sys.executable, "-m", "vaezoo.train", *LINE, *line, f"seed={seed}", f"hydra.run.dir='{folder}'"]
-            environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-            subprocess.run(command, check=True, capture_output=True, env=environment, cwd=root)
-            found.append(json.loads((folder / "metrics.json").read_text())["scores"]["eval/cluster_acc_hungarian"])
-        return np.array(found)
-
-    return train
+@pytest.fixture
+def accuracies(train):
+    """One-to-one accuracy of each seed."""
+    return lambda *line: values(train("dataset=digits", *line, seeds=SEEDS), "cluster_acc_hungarian")
 
 
 def k_means_on_pixels(clusters: int) -> float:
