@@ -201,6 +201,14 @@ def test_scores_carry_their_protocol():
     assert scores.arrays["drawing"]["matrix"] is codes
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("value", [np.inf, np.nan])
+def test_a_score_without_a_finite_value_has_no_deviation(value):
+    metrics = {"limit": lambda codes, rng: {"score": value}}
+    scores = evaluate_metrics(metrics, {"codes": lambda: np.ones((7, 2))}, seed=4, repeats=3)
+    np.testing.assert_equal(scores.values, {"eval/limit": value})
+
+
 def test_the_closing_table_shows_each_protocol_once(capsys):
     metrics = {"drawing": partial(drawing, times=5), "plain": plain}
     show(evaluate_metrics(metrics, {"codes": lambda: np.ones((7, 2))}, seed=4, repeats=3), "a run")

@@ -144,7 +144,7 @@ def record(scores: Scores, name: str, results: list[Result]) -> dict[str, bool]:
             values = np.array([result[key] for result in results], np.float64)
             scores.values[full] = float(values.mean())
             scores.metrics[full] = name
-            if np.ptp(values) > 0:
+            if (values != values[0]).any() and np.isfinite(values).all():
                 scores.values[f"{full}/sd"] = float(values.std(ddof=1))
     return facts
 
