@@ -136,6 +136,7 @@ def test_optional_files(folder, tmp_path, capsys):
         ("show digits sise=32", "'dataset.sise' is not a key of this configuration. Did you mean 'dataset.size'?"),
         ("show digits size=31", "dataset.size=31: must be one of 8, 16, 32, 64"),
         ("show digits nothing=", "'dataset.nothing' is not a key"),
+        ("show digits dsprites", "digits dsprites: only 1 data set at a time"),
         ("verify digits mnits", "mnits: there is no such data set"),
     ],
 )

@@ -99,17 +99,19 @@ def refusal(wanted: DataFiles) -> str:
     return str(caught.value)
 
 
-def test_files_that_are_nowhere_are_fetched_once(server, folder):
+def test_files_that_are_nowhere_are_fetched_once(server, folder, caplog):
+    caplog.set_level(logging.INFO)
     found = toy(server.address).locate(download=True)
     assert found == {"toy.bin": folder / "toy.bin"}
     assert found["toy.bin"].read_bytes() == DATA
     assert toy(server.address).locate(download=True) == found
     assert server.asked == [("/toy.bin", None)]
     assert not list(folder.glob("*.part"))
+    assert f"Fetching {server.address}toy.bin" in caplog.text  # where no bar is shown, such as in a cluster's log
 
 
 def test_nothing_is_fetched_unasked(server, folder):
-    with pytest.raises(UserError, match=r"not found: toy.bin .*Looked in: .*dataset.download=true fetches them"):
+    with pytest.raises(UserError, match=r"(?s)not found: toy.bin .*Looked in: .*dataset.download=true fetches them"):
         toy(server.address).locate()
     assert not server.asked
 
@@ -228,10 +230,13 @@ def test_the_mirror_that_helped_is_asked_first_for_the_next_file(server, folder)
 def test_one_message_says_everything(server, folder):
     server.behaviours = deque([404, 503])
     message = refusal(toy(server.address + "a/", server.address + "b/", files=(FILE, DataFile("second.bin", 7, "abc"))))
-    assert f"dataset=toy: not found: toy.bin (262,144 bytes, MD5 {FILE.md5}), second.bin (7 bytes, MD5 abc)." in message
-    assert f"{server.address}a/toy.bin: HTTP 404 Not Found; {server.address}b/toy.bin: HTTP 503" in message
+    assert (
+        f"dataset=toy: not found: toy.bin (262,144 bytes, MD5 {FILE.md5}),\n  second.bin (7 bytes, MD5 abc).\n"
+        in message
+    )
+    assert f"{server.address}a/toy.bin: HTTP 404 Not Found;\n  {server.address}b/toy.bin: HTTP 503" in message
     assert f"Put the files into {folder}; they come from https://toy.example/." in message
-    assert "Without a network: dataset=dsprites (rendered) and dataset=digits need no files." in message
+    assert "Without a network: dataset=dsprites (rendered) and dataset=digits need no files" in message
     assert len(server.asked) == 3  # the second file is not asked for
 
 
@@ -241,7 +246,7 @@ def test_no_network(folder):
 
 def test_sets_that_people_fetch_by_hand(folder):
     message = refusal(toy())
-    assert "No address is known from which a program may fetch them. Put the files into" in message
+    assert "No address is known from which a program may fetch them.\nPut the files into" in message
     assert "they come from https://toy.example/" in message
 
 

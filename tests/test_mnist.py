@@ -90,7 +90,11 @@ HTML = b"<!DOCTYPE html><html>not found</html>"
 @pytest.mark.parametrize(
     ("new", "compress", "complaint"),
     [
-        (None, True, "not found: train-labels-idx1-ubyte.gz. Looked in: .*Put the files into .*they come from http"),
+        (
+            None,
+            True,
+            r"(?s)not found: train-labels-idx1-ubyte.gz.\nLooked in: .*Put the files into .*they come from http",
+        ),
         (HTML, False, "is a web page or a pointer, not data"),
         (gzip.compress(b"a" * 10_000)[:30], False, "is damaged"),
         (b"not gzip", False, "is damaged"),

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from functools import partial
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -28,12 +29,21 @@ def images(start: int, stop: int) -> np.ndarray:
     return seeds[start:stop]
 
 
-def logged(log: Path, start: int, stop: int, *, seconds: float = 0) -> np.ndarray:
+def logged(log: Path, start: int, stop: int) -> np.ndarray:
     """Writes down what was asked for, in one line an image."""
     with log.open("a") as stream:
         stream.write("".join(f"{i}\n" for i in range(start, stop)))
-    time.sleep(seconds)
     return images(start, stop)
+
+
+HELD = 21
+
+
+def held(log: Path, start: int, stop: int) -> np.ndarray:
+    """Gives 21 images; the others have to wait until a file "go" lies beside the log."""
+    while start >= HELD and not log.with_name("go").exists():
+        time.sleep(0.01)
+    return logged(log, start, stop)
 
 
 def never(start: int, stop: int) -> np.ndarray:
@@ -104,22 +114,23 @@ def test_damaged_files_are_made_again(folder, damage, caplog):
 SCRIPT = """
 import sys
 from functools import partial
+from math import prod
 from pathlib import Path
 import logging
 logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(message)s")
-from tests.test_prepared import logged, make
+from tests.test_prepared import held, make
 if __name__ == "__main__":
-    make(partial(logged, Path(sys.argv[1]), seconds=float(sys.argv[2])), workers=int(sys.argv[3]))
+    make(partial(held, Path(sys.argv[1])), workers=int(sys.argv[2]))
     print("made", flush=True)
 """
 
 
-def start(tmp_path: Path, log: Path, seconds: float, workers: int = 1) -> subprocess.Popen:
+def start(tmp_path: Path, log: Path, workers: int = 1) -> subprocess.Popen:
     """A process of its own that prepares the toy set."""
     script = tmp_path / "script.py"
     script.write_text(SCRIPT)
     return subprocess.Popen(
-        [sys.executable, str(script), str(log), str(seconds), str(workers)],
+        [sys.executable, str(script), str(log), str(workers)],
         env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])},
         stdout=subprocess.PIPE,
         text=True,
@@ -150,9 +161,9 @@ def children(pid: int) -> list[int]:
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_killed_preparation_goes_on(folder, tmp_path, caplog, workers):
-    log = tmp_path / "log"
-    process = start(tmp_path, log, 0.3, workers)
-    wait_for(lambda: len(list(folder.glob("*.part"))) == 1 and only(folder, "*.part").stat().st_size > 14 * 48 + 128)
+    process = start(tmp_path, tmp_path / "log", workers)
+    written = HELD * prod(SHAPE)
+    wait_for(lambda: any(part.stat().st_size > written for part in folder.glob("*.part")))  # besides a header
     spawned = children(process.pid) if Path("/proc").is_dir() else []
     process.send_signal(signal.SIGKILL)
     process.communicate()
@@ -163,20 +174,21 @@ def test_a_killed_preparation_goes_on(folder, tmp_path, caplog, workers):
     caplog.set_level(logging.INFO)
     rest = tmp_path / "rest"
     np.testing.assert_array_equal(make(partial(logged, rest)), images(0, COUNT))
-    assert lines(rest)[0] >= 14
-    assert lines(rest) == list(range(lines(rest)[0], COUNT))
-    assert f"{lines(rest)[0]} of {COUNT} are there already" in caplog.text
+    assert lines(rest) == list(range(HELD, COUNT))
+    assert f"{HELD} of {COUNT} are there already" in caplog.text
 
 
 def test_two_processes_at_once_prepare_once(folder, tmp_path):
     log = tmp_path / "log"
-    first = start(tmp_path, log, 0.3)
+    first = start(tmp_path, log)
     wait_for(lambda: lines(log))
-    second = start(tmp_path, log, 0.3)
+    second = start(tmp_path, log)
+    assert second.stdout is not None
+    assert "another process is at it, waiting" in second.stdout.readline()
+    (tmp_path / "go").touch()
     said = [process.communicate(timeout=60)[0] for process in (first, second)]
     assert [process.returncode for process in (first, second)] == [0, 0]
     assert lines(log) == list(range(COUNT))
-    assert "another process is at it, waiting" in said[1]
     assert "waiting" not in said[0]
 
 

@@ -412,7 +412,7 @@ def test_missing_archive(tmp_path):
     with pytest.raises(UserError) as caught:
         dsprites(str(tmp_path))
     message = str(caught.value)
-    assert f"dataset=dsprites: not found: {ARCHIVE} (MD5 {DSPRITES.files[0].md5}). Looked in: {tmp_path}." in message
+    assert f"dataset=dsprites: not found: {ARCHIVE} (MD5 {DSPRITES.files[0].md5}).\nLooked in: {tmp_path}." in message
     assert "github.com/google-deepmind/dsprites-dataset" in message
     assert "dataset=dsprites (rendered)" in message
 

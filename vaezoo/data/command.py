@@ -3,6 +3,7 @@
 import argparse
 import inspect
 import logging
+import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -158,10 +159,12 @@ def draw(one: Dataset, out: Path) -> None:
     print(f"contact sheet: {out}")
 
 
-def each(words: Sequence[str], act: Callable[[Dataset], None]) -> int:
+def each(words: Sequence[str], act: Callable[[Dataset], None], most: int | None = None) -> int:
     """Act on every data set, also after one that fails; the names are looked at before anything is done."""
-    status = 0
-    for one in list(chosen(words)):
+    sets, status = list(chosen(words)), 0
+    if most is not None and len(sets) > most:
+        raise UserError(f"{' '.join(words)}: only {most} data set at a time.")
+    for one in sets:
         try:
             act(one)
         except UserError as error:
@@ -195,8 +198,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if given.command == "list":
             return show_list()
         if given.command == "show":
-            return each(given.words, lambda one: draw(one, given.out or Path(f"{one.name}.png")))
+            return each(given.words, lambda one: draw(one, given.out or Path(f"{one.name}.png")), most=1)
         return each(given.words, fetch if given.command == "fetch" else verify_afresh)
     except UserError as error:
         print(f"vaezoo: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("\ninterrupted; the same command goes on with what has arrived", file=sys.stderr)
+        return 128 + signal.SIGINT

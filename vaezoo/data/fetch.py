@@ -34,6 +34,7 @@ def fetch(to: Path, addresses: Sequence[str], size: int | None, reject: Callable
     part = to.with_name(f"{to.name}.part")
     reasons = []
     for i, address in enumerate(addresses):
+        log.info("Fetching %s", address)
         for _ in range(ATTEMPTS):
             try:
                 download(address, part, size)
@@ -42,7 +43,6 @@ def fetch(to: Path, addresses: Sequence[str], size: int | None, reject: Callable
                     raise Failed(why)
             except Failed as failed:
                 reason = f"{address}: {failed}"
-                log.debug("%s", reason)
                 if failed.final:
                     break
             else:
@@ -50,7 +50,7 @@ def fetch(to: Path, addresses: Sequence[str], size: int | None, reject: Callable
                     part.replace(to)
                 return i
         reasons.append(reason)
-    raise Failed("; ".join(reasons))
+    raise Failed(";\n  ".join(reasons))
 
 
 def download(address: str, part: Path, size: int | None) -> None:

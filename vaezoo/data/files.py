@@ -16,7 +16,10 @@ from vaezoo.data.folder import data_folder, sole_writer
 from vaezoo.errors import UserError
 from vaezoo.progress import progress
 
-OFFLINE = "dataset=dsprites (rendered) and dataset=digits need no files."
+OFFLINE = (
+    "dataset=dsprites (rendered) and dataset=digits need no files, and Debian's package dataset-fashion-mnist brings "
+    "those of dataset=fashionmnist."
+)
 
 
 @dataclass(frozen=True)
@@ -107,10 +110,11 @@ class DataFiles:
         return self.found_in(folder)
 
     def missing(self, found: Mapping[str, Path], why: str, folder: Path, advice: str = "") -> UserError:
-        lacking = ", ".join(str(file) for file in self.files if file.name not in found)
+        lacking = ",\n  ".join(str(file) for file in self.files if file.name not in found)
         return UserError(
-            f"dataset={self.dataset}: not found: {lacking}. {why}. Put the files into {folder}; they come from "
-            f"{self.homepage}.{advice} Without a network: {OFFLINE}"
+            f"dataset={self.dataset}: not found: {lacking}.\n{why}.\n"
+            f"Put the files into {folder}; they come from {self.homepage}.{advice}\n"
+            f"Without a network: {OFFLINE}"
         )
 
 
