@@ -98,6 +98,18 @@ def test_verify_reads_afresh(filled, capsys, monkeypatch):
     assert run("verify", "mnist") == 0
 
 
+def test_unpacked_files_are_checked_by_reading(filled, monkeypatch, capsys):
+    first, *others = source.MNIST.files
+    unpacked = replace(source.MNIST, files=(replace(first, name="images.tar", unpacked=("images",)), *others))
+    (filled / "mnist" / "images").mkdir()
+    monkeypatch.setattr(source.mnist, "files", unpacked)
+    for line, read in (["fetch", 0], ["verify", 1]):
+        assert run(line, "mnist") == 0
+        said = capsys.readouterr().out
+        assert f"{filled / 'mnist' / 'images'}: unpacked images.tar, which is checked where it is read" in said
+        assert said.count("mnist: origin official, sha256 ") == read
+
+
 def test_verify_names_the_damaged_file_and_goes_on(filled, capsys):
     (filled / "mnist" / "train-labels-idx1-ubyte.gz").write_bytes(gzip.compress(b"other"))
     assert run("verify", "mnist", "digits") == 1

@@ -366,6 +366,19 @@ def test_folders_of_other_software(folder, tmp_path, monkeypatch):
     assert toy().locate(str(place / "toy.bin")) == {"toy.bin": place / "toy.bin"}
 
 
+def test_an_unpacked_folder_stands_in_for_its_archive(folder):
+    packed = replace(FILE, unpacked=("toys-batches", "deep/toys"))
+    wanted = toy(files=(packed, DataFile("list.txt")))
+    (folder / "deep" / "toys").mkdir(parents=True)
+    (folder / "list.txt").touch()
+    assert wanted.locate() == {"toy.bin": folder / "deep" / "toys", "list.txt": folder / "list.txt"}
+    assert toy(files=(packed,)).locate(str(folder / "deep" / "toys")) == {"toy.bin": folder / "deep" / "toys"}
+    (folder / "toy.bin").write_bytes(DATA)
+    assert wanted.locate()["toy.bin"] == folder / "toy.bin"
+    with pytest.raises(UserError, match="not found"):
+        toy(files=(packed,)).locate(str(folder / "deep"))
+
+
 def test_waiting_is_said(folder, caplog):
     caplog.set_level(logging.INFO)
     with folders.sole_writer(folder, "toy"):

@@ -117,29 +117,34 @@ def fetch(one: Dataset) -> None:
     if one.files is None or not one.files.files:
         print(f"{one.name}: needs no files")
         return
-    found = one.files.locate(one.options.get("path"), download=True)
-    check(one, one.files, found, fresh=False)
+    check(one, one.files, one.files.locate(one.options.get("path"), download=True), fresh=False)
+
+
+def verify_afresh(one: Dataset) -> None:
+    """The files, or the images themselves of a set that needs none."""
+    files, path = one.files, one.options.get("path")
+    if files is None or not files.files or (files.optional and not any(map(files.found_in, files.places(path)))):
+        tell_identity(one)
+    else:
+        check(one, files, files.locate(path), fresh=True)
 
 
 def check(one: Dataset, files: DataFiles, found: Mapping[str, Path], fresh: bool) -> None:
     for file in files.files:
-        (algorithm, value), *_ = verify(files.dataset, found[file.name], file, fresh).items()
+        if (place := found[file.name]).is_dir():
+            print(f"{one.name}: {place}: unpacked {file.name}, which is checked where it is read")
+            continue
+        (algorithm, value), *_ = verify(files.dataset, place, file, fresh).items()
         known = "as published" if algorithm in file.checksums else "no published checksum is known"
         label = algorithm.upper().replace("PAYLOAD_MD5", "MD5 of what it holds")
-        print(f"{one.name}: {found[file.name]}: {label} {value}, {known}")
+        print(f"{one.name}: {place}: {label} {value}, {known}")
+    if fresh and any(place.is_dir() for place in found.values()):
+        tell_identity(one)
 
 
-def verify_afresh(one: Dataset) -> None:
-    path = one.options.get("path")
-    if one.files is not None and one.files.files and not (one.files.optional and is_missing(one.files, path)):
-        check(one, one.files, one.files.locate(path), fresh=True)
-        return
-    identity = one.load().identity
-    print(f"{one.name}: {', '.join(f'{key} {value}' for key, value in identity.items())}")
-
-
-def is_missing(files: DataFiles, path: str | None) -> bool:
-    return all(len(files.found_in(place)) < len(files.files) for place in files.places(path))
+def tell_identity(one: Dataset) -> None:
+    """Which bytes the images are; reading them is what checks them."""
+    print(f"{one.name}: {', '.join(f'{key} {value}' for key, value in one.load().identity.items())}")
 
 
 def draw(one: Dataset, out: Path) -> None:

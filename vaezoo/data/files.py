@@ -33,11 +33,19 @@ class DataFile:
     sha256: str | None = None
     payload_md5: str | None = None
     other_names: tuple[str, ...] = ()  # of the same file in other places
+    unpacked: tuple[str, ...] = ()  # folders that stand in its place, where the source reads them as well
 
     @property
     def names(self) -> tuple[str, ...]:
         """All names that it may have in a folder."""
         return (self.name, *self.other_names, *([self.name.removesuffix(".gz")] if self.payload_md5 else []))
+
+    def found_in(self, place: Path) -> Path | None:
+        """The file in a folder, or what it was unpacked to, which `place` itself may be."""
+        if file := next((place / name for name in self.names if (place / name).is_file()), None):
+            return file
+        folders = [at for name in self.unpacked for at in (place / name, place) if at.name == Path(name).name]
+        return next((folder for folder in folders if folder.is_dir()), None)
 
     @property
     def checksums(self) -> dict[str, str]:
@@ -76,7 +84,7 @@ class DataFiles:
         """Those of the files that lie in a folder; `place` may also be the only file itself, whatever its name."""
         if place.is_file() and len(self.files) == 1:
             return {self.files[0].name: place}
-        return {file.name: at for file in self.files if (at := first_existing(place, file.names))}
+        return {file.name: at for file in self.files if (at := file.found_in(place))}
 
     def locate(self, path: str | None = None, download: bool = False) -> dict[str, Path]:
         """Where each file lies, in the first folder that has all of them.
@@ -129,10 +137,6 @@ def reads(files: DataFiles | Callable[..., DataFiles]) -> Callable[[Any], Any]:
         return source
 
     return mark
-
-
-def first_existing(folder: Path, names: tuple[str, ...]) -> Path | None:
-    return next((folder / name for name in names if (folder / name).is_file()), None)
 
 
 def refuse_pages(dataset: str, file: Path) -> None:
