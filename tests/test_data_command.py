@@ -147,6 +147,7 @@ def test_optional_files(folder, tmp_path, capsys):
         ("show size=32", "'size=32': the name of a data set comes first"),
         ("show digits sise=32", "'dataset.sise' is not a key of this configuration. Did you mean 'dataset.size'?"),
         ("show digits size=31", "dataset.size=31: must be one of 8, 16, 32, 64"),
+        ("show digits batch_size=8", "batch_size=8: the images do not depend on it. Options of digits: size."),
         ("show digits nothing=", "'dataset.nothing' is not a key"),
         ("show digits dsprites", "digits dsprites: only 1 data set at a time"),
         ("verify digits mnits", "mnits: there is no such data set"),

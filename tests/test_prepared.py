@@ -98,8 +98,18 @@ def test_large_arrays_stay_on_the_disk(folder, monkeypatch):
 
 @pytest.mark.parametrize(
     "damage",
-    [lambda whole: whole[:-1], lambda whole: whole + b"\0", lambda whole: b"", lambda whole: whole[:60], bytes.upper],
-    ids=["cut short", "too long", "empty", "half a header", "no header"],
+    [
+        lambda whole: whole[:-1],
+        lambda whole: whole + b"\0",
+        lambda whole: b"",
+        lambda whole: whole[:60],
+        lambda whole: b"PK\x03\x04" + whole[4:],
+        lambda whole: whole[:10] + b"(" * 60 + whole[70:],
+        lambda whole: whole[:10] + b"\xff" * 60 + whole[70:],
+        lambda whole: whole.replace(b"(50, 3, 4, 4)", b"(50, 3, 2, 8)"),
+        lambda whole: whole.replace(b"|u1", b"|i1"),
+    ],
+    ids=["cut short", "too long", "empty", "half", "a zip", "brackets", "bytes", "shape", "type"],
 )
 def test_damaged_files_are_made_again(folder, damage, caplog):
     make()

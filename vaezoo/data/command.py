@@ -70,6 +70,9 @@ def dataset(name: str, settings: Sequence[str] = ()) -> Dataset:
         config: Any = OmegaConf.to_container(compose_or_refuse("train", line).dataset, resolve=True)
     source = get_method(config["source"]["_target_"])
     options = {key: config[key] for key in inspect.signature(source).parameters if key in config}
+    for setting in settings:
+        if setting.partition("=")[0] not in options:
+            raise UserError(f"{setting}: the images do not depend on it. Options of {name}: {', '.join(options)}.")
     return Dataset(name, about(name), tuple(config["shape"]), config["classes"], source, options)
 
 

@@ -64,4 +64,4 @@ def require_space(folder: Path, what: str, size: int) -> None:
 
 def refusal(folder: Path, what: str, size: int, why: str) -> str:
     needed = f" needs {size:,} bytes in {folder}, which" if size else f": {folder}"
-    return f"{what}{needed} {why}. Make room there, or set $VAEZOO_DATA to another folder for all data sets."
+    return f"{what}{needed} {why}. Mend that, or set $VAEZOO_DATA to another folder for all data sets."

@@ -9,11 +9,13 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing
 from math import prod
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -71,9 +73,9 @@ def load(file: Path, shape: tuple[int, ...]) -> np.ndarray | None:
     if not file.is_file():
         return None
     try:
-        array = np.load(file, mmap_mode="r")
+        array = np.lib.format.open_memmap(file, mode="r")
         whole = file.stat().st_size == array.offset + array.nbytes
-    except (ValueError, EOFError):  # no header, or fewer bytes than it says
+    except (ValueError, SyntaxError, TokenError):  # no header, a damaged one, or fewer bytes than it says
         whole = False
     if not whole or array.dtype != np.uint8 or array.shape != shape:
         log.warning("%s is damaged and will be made again.", file)
@@ -104,9 +106,13 @@ def fill(part: Path, count: int, shape: tuple[int, ...], make: Make, chunk: int,
     missing = (count - done) * row
     require_space(part.parent, what, missing)
     jobs = [(start, min(start + chunk, count)) for start in range(done, count, chunk)]
-    with part.open("ab") as stream, progress(f"preparing {part.stem}", count, "image") as bar:
+    with (
+        part.open("ab") as stream,
+        progress(f"preparing {part.stem}", count, "image") as bar,
+        closing(pieces(make, jobs, workers)) as made,
+    ):
         bar.update(done)
-        for (start, stop), images in zip(jobs, pieces(make, jobs, workers), strict=True):
+        for (start, stop), images in zip(jobs, made, strict=True):
             if images.dtype != np.uint8 or images.shape != (stop - start, *shape):
                 raise ValueError(f"{what}: make({start}, {stop}) gave {images.dtype} {images.shape}")
             with writing_to(part.parent, what, missing):
@@ -124,7 +130,7 @@ def header(shape: tuple[int, ...]) -> bytes:
     return stream.getvalue()
 
 
-def pieces(make: Make, jobs: list[tuple[int, int]], workers: int) -> Iterator[np.ndarray]:
+def pieces(make: Make, jobs: list[tuple[int, int]], workers: int) -> Generator[np.ndarray]:
     """What `make` gives for each job, in order."""
     if workers <= 1:
         for job in jobs:
