@@ -16,6 +16,7 @@ from matplotlib.text import Text
 from tests.conftest import squares
 from tests.test_mnist import payloads
 from vaezoo.config import DIRECTORY
+from vaezoo.data import command
 from vaezoo.data.arrays import ImageArrays
 from vaezoo.data.command import about, dataset, main, names
 from vaezoo.data.files import DataFile
@@ -82,6 +83,16 @@ def test_sets_that_can_be_downloaded_say_what(name):
         assert one.files.licence
 
 
+def own(path: str | None = None) -> ImageArrays:
+    return squares()
+
+
+def test_a_source_of_the_users_own_files():
+    one = command.Dataset("arrays", "", (), None, own, {"path": None})
+    assert command.state(one) == "your own files: path=..."
+    assert command.state(one._replace(options={"path": "x.npz"})) == "your own files: path=x.npz"
+
+
 def test_verify(filled, capsys):
     assert run("verify", "mnist", "digits") == 0
     said = capsys.readouterr().out
@@ -125,7 +136,7 @@ def test_missing_files(folder, capsys):
     assert run("fetch", "mnist", "digits") == 1
     said = capsys.readouterr()
     assert "http://127.0.0.1:9/train-images-idx3-ubyte.gz: no connection" in said.err
-    assert "digits: needs no files" in said.out
+    assert "digits: no files needed, nothing to fetch" in said.out
     assert not list(Path().glob("*.png"))
 
 

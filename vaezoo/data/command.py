@@ -91,8 +91,11 @@ def chosen(words: Sequence[str]) -> Iterator[Dataset]:
         yield dataset(words[start], words[start + 1 : end])
 
 
-def state(files: DataFiles | None, path: str | None = None) -> str:
+def state(one: Dataset) -> str:
     """Where the files are, in a few words."""
+    files, path = one.files, one.options.get("path")
+    if files is None and "path" in one.options:
+        return f"your own files: path={path or '...'}"
     if files is None or not files.files:
         return "no files needed"
     found = {place: files.found_in(place) for place in files.places(path)}
@@ -109,16 +112,16 @@ def show_list() -> int:
     print(f"data folder: {data_folder()}\n")
     for name in names():
         one = dataset(name)
-        shape = "x".join(map(str, one.shape))
+        shape = "x".join(map(str, one.shape)) or "any size"
         classes = f"{one.classes} classes" if one.classes else "no classes"
-        licence = f"licence: {one.files.licence}" if one.files else "licence: not known"
-        print(f"{name}\n    {one.about}\n    {shape} · {classes} · {state(one.files)} · {licence}")
+        licence = f"licence: {one.files.licence}" if one.files else "no licence stated"
+        print(f"{name}\n    {one.about}\n    {shape} · {classes} · {state(one)} · {licence}")
     return 0
 
 
 def fetch(one: Dataset) -> None:
     if one.files is None or not one.files.files:
-        print(f"{one.name}: needs no files")
+        print(f"{one.name}: {state(one)}, nothing to fetch")
         return
     check(one, one.files, one.files.locate(one.options.get("path"), download=True), fresh=False)
 
