@@ -19,6 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 from vaezoo.config import DIRECTORY, leaves, parse_overrides
 from vaezoo.data.shifts import condition_tree
 from vaezoo.errors import UserError, nearest
+from vaezoo.workers import count
 
 Rule = Callable[[Any], str | None]  # None, or what the value has to be
 
@@ -482,8 +483,24 @@ def check_together(config: DictConfig) -> None:
             raise UserError(f"dataset.{size}=1: {BATCH_STATISTICS[name]} needs at least 2 images in a batch.")
     if name == "InfoVAE" and (highest := max(values_of(config.model.alpha))) > 1:
         raise UserError(f"model.alpha={highest}: InfoVAE needs at most 1; beyond it, it would reward the KL.")
-    if config.trainer.devices not in (1, "1", "auto", [0]):
-        raise UserError(f"trainer.devices={config.trainer.devices}: training runs on one device so far.")
+    check_devices(config)
+
+
+def check_devices(config: DictConfig) -> None:
+    """Several processes share each batch evenly, and only where a strategy says how they average gradients."""
+    devices = config.trainer.devices
+    if "strategy" not in config.trainer:
+        if devices not in (1, "1", "auto", [0]):
+            raise UserError(f"trainer.devices={devices}: this trainer uses one device; several: trainer=ddp.")
+        return
+    listed = OmegaConf.is_list(devices) and len(devices) > 0
+    if not listed and integer(1)(devices):
+        raise UserError(f"trainer.devices={devices}: trainer=ddp needs a number of processes, or a list of GPUs.")
+    if config.dataset.batch_size % (processes := count(devices)):
+        raise UserError(
+            f"dataset.batch_size={config.dataset.batch_size} is that of all {processes} processes together: it must be"
+            f" divisible by {processes}."
+        )
 
 
 def check_latents(name: str, config: DictConfig) -> None:

@@ -38,6 +38,16 @@ def alone() -> Iterator[None]:
         _alone = before
 
 
+def agreed(value: float) -> float:
+    """What the first process says: decisions that depend on a clock or a signal must be the same everywhere."""
+    if size() == 1:
+        return value
+    device = "cuda" if distributed.get_backend() == "nccl" else "cpu"
+    said = torch.tensor(float(value), device=device)
+    distributed.broadcast(said, 0)
+    return said.item()
+
+
 def leave() -> None:
     """The common part is over."""
     if size() > 1:

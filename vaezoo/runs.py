@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from vaezoo.errors import UserError
 
 CONFIG = Path(".hydra") / "config.yaml"
+LAST = Path("checkpoints") / "last.ckpt"
 
 
 def write_whole(path: Path, write: Callable[[Path], Any]) -> None:

@@ -4,6 +4,7 @@ Composes the configuration, builds what it names, fits, evaluates. `run=DIR` goe
 own folder and with its own configuration; further overrides change it, such as a larger `max_batches`.
 """
 
+import json
 import logging
 import math
 import os
@@ -19,7 +20,7 @@ from hydra.errors import CompactHydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from vaezoo import runs
+from vaezoo import runs, workers
 from vaezoo.checks import check, check_command_line
 from vaezoo.config import DIRECTORY, SWEPT, flatten, job_name, swept_keys
 from vaezoo.errors import UserError, report
@@ -36,10 +37,45 @@ def train(config: DictConfig) -> dict[str, float]:
 
     The folder is complete also when the run fails: error.txt says why, and what was logged and saved stays.
     """
+    folder = Path(config.folder)
+    processes = workers.count(config.trainer.devices) if "strategy" in config.trainer else 1
+    rank = workers.worker_rank()
+    if processes > 1 and rank is None:
+        return train_together(config, folder, processes)
+    if rank:
+        return follow(config, folder)
+    return lead(config, folder)
+
+
+def train_together(config: DictConfig, folder: Path, processes: int) -> dict[str, float]:
+    """Have the workers train that share the run; the first of them leaves everything in the folder."""
+    check(config)
+    runs.write_whole(folder / runs.CONFIG, lambda beside: OmegaConf.save(config, beside, resolve=True))
+    try:
+        workers.supervise(folder, processes, max(1, (os.cpu_count() or 1) // processes))
+    except UserError as error:
+        runs.write_text(folder / "error.txt", f"{error}\n")
+        raise
+    scores = folder / "metrics.json"
+    return json.loads(scores.read_text())["scores"] if scores.is_file() else {}
+
+
+def follow(config: DictConfig, folder: Path) -> dict[str, float]:
+    """What the workers besides the first do: the common steps, and nothing that can be seen."""
     from vaezoo.callbacks.clock import Interrupted, Interrupts
 
-    folder = Path(config.folder)
-    resuming = (folder / "checkpoints" / "last.ckpt").is_file()
+    with Interrupts() as interrupts:
+        try:
+            return fit_and_evaluate(config, folder, (folder / runs.LAST).is_file(), interrupts)
+        except Interrupted as interrupted:
+            sys.exit(128 + interrupted.signum)
+
+
+def lead(config: DictConfig, folder: Path) -> dict[str, float]:
+    """A run on one process, or the first worker's part of a common one."""
+    from vaezoo.callbacks.clock import Interrupted, Interrupts
+
+    resuming = (folder / runs.LAST).is_file()
     runs.write_whole(folder / runs.CONFIG, lambda beside: OmegaConf.save(config, beside, resolve=True))
     (folder / "error.txt").unlink(missing_ok=True)
     try:
@@ -63,6 +99,7 @@ def fit_and_evaluate(config: DictConfig, folder: Path, resuming: bool, interrupt
     from hydra.utils import instantiate
     from pytorch_lightning import seed_everything
 
+    from vaezoo import processes
     from vaezoo.callbacks.checkpoints import Checkpoints
     from vaezoo.callbacks.clock import Clock
     from vaezoo.callbacks.progress import BudgetBar
@@ -74,10 +111,13 @@ def fit_and_evaluate(config: DictConfig, folder: Path, resuming: bool, interrupt
     quiet_lightning()
     seed_everything(config.seed, verbose=False)
     data = instantiate(config.dataset)
+    interrupts.now = True  # nothing is lost: fetching and preparing go on where they stopped
     data.setup()
+    interrupts.now = False
     model = instantiate(config.model)
     max_batches = budget(config, len(data.rows.train), getattr(model, "batches_a_step", 1))
-    loggers = {name: instantiate(logger) for name, logger in config.logger.items()}
+    first = not workers.worker_rank()  # the others leave no trace
+    loggers = {name: instantiate(logger) for name, logger in config.logger.items() if first}
 
     clock = Clock(max_batches, config.seed, interrupts)
     terms = TermLogger(clock, config.log_every)
@@ -89,10 +129,12 @@ def fit_and_evaluate(config: DictConfig, folder: Path, resuming: bool, interrupt
     if config.callbacks.samples:
         drawn = bool(config.figure.figures)
         callbacks.append(SampleWatch(clock, folder, config.val_every, title_of(config), pictures=drawn))
-    if config.callbacks.progress:
+    if config.callbacks.progress and first:
         callbacks.append(BudgetBar(clock, terms, f"{config.model['_target_'].rpartition('.')[2]} {data.name}"))
     trainer = make_trainer(config, callbacks, list(loggers.values()))
     device = trainer.strategy.root_device
+    # Before Lightning does it, which would first round what a checkpoint of double precision holds.
+    model = trainer.precision_plugin.convert_module(model)
 
     start = 0
     if resuming:
@@ -101,7 +143,9 @@ def fit_and_evaluate(config: DictConfig, folder: Path, resuming: bool, interrupt
         start = int(model.batches)
         if "csv" in loggers:
             loggers["csv"].rewind(start)
-    runs.write_json(folder / "environment.json", environment(config.seed, device_name(device), data.source.identity))
+    if first:
+        where = environment(config.seed, device_name(device), data.source.identity)
+        runs.write_json(folder / "environment.json", where)
     code = 1
     try:
         if "wandb" in loggers:
@@ -109,6 +153,9 @@ def fit_and_evaluate(config: DictConfig, folder: Path, resuming: bool, interrupt
         if start < max_batches:
             checkpoint = folder / "checkpoints" / "last.ckpt" if resuming else None
             trainer.fit(model, datamodule=data, ckpt_path=checkpoint, weights_only=True)
+        processes.leave()
+        if not first:
+            return {}
         data.place(device)
         interrupts.now = True  # the weights are safe: what follows can simply be done again
         scores, pictures = evaluate(

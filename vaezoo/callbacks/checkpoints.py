@@ -9,6 +9,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 
 from vaezoo.callbacks.clock import Clock, Interrupted
 from vaezoo.callbacks.terms import TermLogger
+from vaezoo.processes import agreed
 
 
 class Checkpoints(Callback):
@@ -32,15 +33,19 @@ class Checkpoints(Callback):
     def save(self, trainer: Trainer, name: str) -> None:
         path = self.folder / name
         beside = path.with_suffix(".partial")
-        trainer.save_checkpoint(beside)
-        beside.replace(path)
+        trainer.save_checkpoint(beside)  # written by the first process, with what all of them know
+        if trainer.is_global_zero:
+            beside.replace(path)
         self.saved = time.monotonic()
 
-    def on_train_batch_end(
-        self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
+    def on_train_batch_start(self, trainer: Trainer, module: LightningModule, batch: Any, batch_idx: int) -> None:
+        # Here the validation after the batch before is over, so that a run that goes on needs not repeat it.
+        if batch_idx == 0:
+            return
         due = self.batches is not None and self.clock.batches % self.batches == 0
-        if due or time.monotonic() - self.saved > self.seconds:
+        if not due and self.clock.meeting():
+            due = agreed(time.monotonic() - self.saved > self.seconds) > 0
+        if due:
             self.save(trainer, "last.ckpt")
 
     def on_validation_end(self, trainer: Trainer, module: LightningModule) -> None:

@@ -8,7 +8,11 @@ from typing import Any
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 
+from vaezoo.processes import agreed, size
 from vaezoo.seeds import derive
+from vaezoo.workers import orphaned
+
+MEETING = 10  # batches
 
 
 class Interrupted(Exception):
@@ -53,8 +57,10 @@ class Interrupts:
         self.received = signum
 
     def check(self) -> None:
-        if self.received is not None:
-            raise Interrupted(self.received)
+        """Of several processes, the first decides for all."""
+        received = signal.SIGTERM if self.received is None and orphaned() else self.received
+        if received := int(agreed(received or 0)):
+            raise Interrupted(received)
 
 
 class Clock(Callback):
@@ -78,6 +84,9 @@ class Clock(Callback):
         trainer.fit_loop.epoch_loop.batch_progress.total.ready = self.batches
 
     def on_train_batch_start(self, trainer: Trainer, module: LightningModule, batch: Any, batch_idx: int) -> None:
+        # Not at the end of the batch before: its validation would be lost to the run that goes on.
+        if self.meeting():
+            self.interrupts.check()
         torch.manual_seed(derive(self.seed, "noise", self.batches))
 
     def on_train_batch_end(
@@ -86,8 +95,10 @@ class Clock(Callback):
         self.batches += 1
         if self.batches >= self.max_batches:
             trainer.should_stop = True
-        else:
-            self.interrupts.check()
+
+    def meeting(self) -> bool:
+        """Whether processes ask each other before the next batch: they wait for one another then."""
+        return size() == 1 or self.batches % MEETING == 0
 
     def on_validation_batch_start(
         self, trainer: Trainer, module: LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0

@@ -12,6 +12,7 @@ from torch import Tensor
 from vaezoo.callbacks.clock import Clock
 from vaezoo.figures.samples import samples
 from vaezoo.figures.style import save, to_uint8
+from vaezoo.processes import alone
 from vaezoo.seeds import derive, own_noise
 
 log = logging.getLogger(__name__)
@@ -43,7 +44,7 @@ class SampleWatch(Callback):
         return before <= 0 or math.floor(math.log(now, GROWTH)) > math.floor(math.log(before, GROWTH))
 
     def on_validation_end(self, trainer: Trainer, module: LightningModule) -> None:
-        if trainer.state.fn != "fit" or not self.due():
+        if trainer.state.fn != "fit" or not trainer.is_global_zero or not self.due():
             return
         data: Any = getattr(trainer, "datamodule", None)
         if data is None or len(data.rows.val) < 2:
@@ -71,7 +72,7 @@ def draw(module: Any, data: Any, seed: int) -> Tensor:
     """Decoder means of the same 64 draws of the prior each time; of conditional models the classes take turns."""
     was_training = module.training
     module.eval()
-    with torch.no_grad(), own_noise(derive(seed, "samples over time")):
+    with torch.no_grad(), alone(), own_noise(derive(seed, "samples over time")):
         z = module.sample_prior(COUNT, device=module.device).to(module.dtype)
         classes = len(data.source.label_names)
         images = module.decode(z, torch.arange(COUNT, device=module.device) % classes if classes else None).mean

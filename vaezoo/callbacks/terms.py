@@ -10,6 +10,7 @@ from torch import Tensor
 
 from vaezoo.callbacks.clock import Clock
 from vaezoo.errors import UserError
+from vaezoo.processes import average, gather, size
 
 
 class TermSums:
@@ -36,6 +37,15 @@ class TermSums:
         if self.sums is not None and self.first_bad is not None:
             self.sums, self.first_bad = self.sums.to(device), self.first_bad.to(device)
 
+    def share(self) -> None:
+        """Processes come to the same sums: means over the images of all, and the first batch that was bad for any."""
+        if size() > 1 and self.sums is not None and self.first_bad is not None:
+            self.sums = average(self.sums)
+            bad = gather(self.first_bad[None])
+            never = torch.iinfo(bad.dtype).max
+            first = torch.where(bad < 0, never, bad).amin(0)
+            self.first_bad = torch.where(first == never, -1, first)
+
     def check(self) -> None:
         """Refuse to go on after a value that was not finite. Waits for the device."""
         if self.first_bad is None:
@@ -55,6 +65,7 @@ class TermSums:
         """The weighted means since the last call. Waits for the device."""
         if self.sums is None:
             return {}
+        self.share()
         self.check()
         means = dict(zip(self.names, (self.sums / self.weight).tolist(), strict=True))
         self.sums, self.first_bad, self.weight = None, None, 0.0
@@ -91,7 +102,7 @@ class TermLogger(Callback):
         self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         self.train.add(outputs, 1.0, self.clock.batches)
-        self.images += len(batch.images)
+        self.images += len(batch.images) * size()
         done = self.clock.batches + 1
         if done % self.log_every == 0 or done == self.clock.max_batches:
             self.latest = self.train.means()
@@ -128,6 +139,7 @@ class TermLogger(Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """A half-full interval goes into the checkpoint, so that a resumed run logs what an unbroken one would."""
+        self.train.share()
         if self.train.sums is None:
             return {}
         return {"names": self.train.names, "sums": self.train.sums, "weight": self.train.weight}

@@ -9,6 +9,7 @@ import torch
 from pytorch_lightning import LightningDataModule
 from torch import Tensor
 
+from vaezoo import processes
 from vaezoo.data.arrays import ImageArrays
 from vaezoo.data.shifts import shifted
 from vaezoo.data.store import ImageStore
@@ -220,10 +221,14 @@ class ImageDataModule(LightningDataModule):
         sums = [batch.images.sum(0) for batch in self.batches(self.rows.train, 1024)]
         return torch.stack(sums).sum(0) / len(self.rows.train)
 
-    def step_size(self) -> int:
-        """Images that one training step takes: some models judge themselves on a second, independent batch."""
+    def batches_a_step(self) -> int:
+        """Some models judge themselves on a second, independent batch."""
         assert self.trainer is not None
-        return self.batch_size * getattr(self.trainer.lightning_module, "batches_a_step", 1)
+        return getattr(self.trainer.lightning_module, "batches_a_step", 1)
+
+    def share(self, rows: Tensor) -> Batch:
+        """What this process sees of a step: an equal part of each of its batches."""
+        return self.batch(torch.cat([processes.own(batch) for batch in rows.chunk(self.batches_a_step())]))
 
     def train_dataloader(self) -> TrainingStream:
         assert self.trainer is not None
@@ -231,9 +236,9 @@ class ImageDataModule(LightningDataModule):
         assert self.store is not None
         model: Any = self.trainer.lightning_module
         return TrainingStream(
-            self.batch,
+            self.share,
             self.rows.train,
-            self.step_size(),
+            self.batch_size * self.batches_a_step(),
             self.seed,
             start=lambda: int(model.batches),
             device=self.store.index_device,
@@ -242,10 +247,11 @@ class ImageDataModule(LightningDataModule):
     def val_dataloader(self) -> RowBatches | list[RowBatches]:
         assert self.trainer is not None
         self.place(self.trainer.strategy.root_device)
-        size = self.step_size()
+        batches = self.batches_a_step()
+        size, least = self.batch_size * batches, processes.size() * batches
         # Whole batches only, where there is one: batch statistics of a short batch are those of another loss.
-        count = len(self.rows.val) // size * size or len(self.rows.val)
-        return self.batches(self.rows.val[:count], size) if count else []
+        count = len(self.rows.val) // size * size or len(self.rows.val) // least * least
+        return RowBatches(self.share, self.rows.val[:count], size) if count else []
 
     def test_dataloader(self) -> RowBatches:
         assert self.trainer is not None

@@ -9,7 +9,6 @@ Orientations 0 and 39 are the same angle and give identical images, so images do
 
 import hashlib
 import itertools
-import zipfile
 from pathlib import Path
 
 import numpy as np

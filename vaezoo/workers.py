@@ -1,0 +1,148 @@
+"""The processes of a run that trains on several devices: started together, watched, and ended together.
+
+The process that the user started does not train: it outlives whatever happens to the others and can say so. Each worker
+reads the configuration of the run folder, so neither Hydra nor the command line is run again, also not in a sweep.
+"""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+from vaezoo.errors import UserError, report
+
+GRACE = 15.0  # seconds in which the others may end by themselves once one has failed
+SUPERVISOR = "VAEZOO_SUPERVISOR"  # its process number
+
+
+def count(devices: Any) -> int:
+    """Processes that `trainer.devices` asks for."""
+    return len(devices) if isinstance(devices, Sequence) and not isinstance(devices, str) else int(devices)
+
+
+def worker_rank() -> int | None:
+    """The number of this process among the workers of a run; None if it is no worker."""
+    return int(os.environ["LOCAL_RANK"]) if SUPERVISOR in os.environ else None
+
+
+def orphaned() -> bool:
+    """Whether this is a worker whose supervisor is gone."""
+    return SUPERVISOR in os.environ and os.getppid() != int(os.environ[SUPERVISOR])
+
+
+def supervise(folder: Path, processes: int, threads: int | None) -> None:
+    """Train the run in `folder` on so many processes; returns when all have ended well.
+
+    Raises UserError with the message of the one that failed first; ends with its status where that was a signal.
+    """
+    with ExitStack() as stack:
+        workers = [stack.enter_context(running(command)) for command in commands(folder, processes, threads)]
+        with forwarded(workers[0]):
+            failed = first_failure(workers)
+    logs = [log_of(folder, rank) for rank in range(1, processes)]
+    if failed is None:
+        for log in logs:
+            log.unlink(missing_ok=True)
+        return
+    status = workers[failed].returncode
+    said = folder / "error.txt"
+    if failed == 0 and status > 128:  # it was asked to stop, has saved and said so
+        sys.exit(status)
+    if failed == 0 and status == 2 and said.is_file():
+        raise UserError(said.read_text().strip())
+    name = signal.Signals(-status).name if status < 0 else f"status {status}"
+    source = said if failed == 0 else log_of(folder, failed)
+    lines = source.read_text().split("\n") if source.is_file() else []
+    last = next((line for line in reversed(lines) if line.strip()), "it said nothing")
+    raise UserError(f"Process {failed} of {processes} ended with {name}: {last} (see {source})")
+
+
+def log_of(folder: Path, rank: int) -> Path:
+    return folder / f"process_{rank}.log"
+
+
+def commands(folder: Path, processes: int, threads: int | None) -> list[dict[str, Any]]:
+    """How each worker is started. The first one speaks to the user, the others to files."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port = found.getsockname()[1]
+    common = {**os.environ, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "NODE_RANK": "0"}
+    common |= {"WORLD_SIZE": str(processes), SUPERVISOR: str(os.getpid())}
+    # find_unused_parameters is right for adversarial models and told off for all others.
+    common.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+    if threads is not None:
+        common.setdefault("OMP_NUM_THREADS", str(threads))
+    return [
+        {
+            "args": [sys.executable, "-m", "vaezoo.workers", str(folder)],
+            "env": {**common, "LOCAL_RANK": str(rank)},
+            "log": None if rank == 0 else log_of(folder, rank),
+        }
+        for rank in range(processes)
+    ]
+
+
+@contextmanager
+def running(command: dict[str, Any]) -> Iterator[subprocess.Popen]:
+    """A started process, which has ended when the context does."""
+    with ExitStack() as stack:
+        log = command["log"] and stack.enter_context(command["log"].open("w"))
+        # In a session of its own: Ctrl-C reaches the supervisor alone, which passes it on once.
+        streams: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": log}
+        process = subprocess.Popen(command["args"], env=command["env"], start_new_session=True, **streams)
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.wait()
+
+
+@contextmanager
+def forwarded(process: subprocess.Popen) -> Iterator[None]:
+    """SIGINT and SIGTERM go to that process, which decides for all."""
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    try:
+        before = {number: signal.signal(number, lambda number, _: process.send_signal(number)) for number in numbers}
+    except ValueError:  # Python allows handlers in the main thread alone
+        before = {}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def first_failure(workers: Sequence[subprocess.Popen]) -> int | None:
+    """Waits until all have ended, or a while after one has failed; who that was, None if all went well.
+
+    One that was killed is the cause where others fail at the same moment, since they lose their connection to it.
+    """
+    failed: list[int] = []
+    deadline = float("inf")
+    while any(worker.poll() is None for worker in workers) and time.monotonic() < deadline:
+        time.sleep(0.1)
+        if not failed and (failed := [rank for rank, worker in enumerate(workers) if worker.returncode]):
+            deadline = time.monotonic() + GRACE
+    failed = failed or [rank for rank, worker in enumerate(workers) if worker.returncode]
+    return min(failed, key=lambda rank: workers[rank].returncode >= 0) if failed else None
+
+
+def work(folder: Path) -> None:
+    """What each worker does."""
+    from vaezoo import runs
+    from vaezoo.train import train
+
+    try:
+        train(runs.load_config(folder))
+    except UserError as error:
+        report(error)
+
+
+if __name__ == "__main__":
+    work(Path(sys.argv[1]))
