@@ -31,7 +31,10 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "data/fetch": ({"data/folder", "progress"}, {"requests"}),
     "data/files": ({"data/fetch", "data/folder", "errors", "progress"}, set()),
     "data/prepared": ({"data/folder", "errors", "progress"}, {"numpy"}),
-    "data/sources": ({"data/arrays", "data/files", "data/prepared", "errors", "progress"}, {"numpy", "sklearn"}),
+    "data/sources": (
+        {"data/arrays", "data/files", "data/prepared", "errors", "progress"},
+        {"numpy", "scipy", "sklearn", "PIL", "h5py"},
+    ),
     "data/sheet": ({"data/arrays", "figures"}, {"numpy"}),
     "data/command": (
         {"checks", "config", "data/arrays", "data/files", "data/folder", "data/sheet", "errors", "figures"},

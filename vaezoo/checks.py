@@ -289,6 +289,8 @@ RULES: dict[str, Rule] = {
     "dataset.angles": integer(2),
     "dataset.class_id": optional(integer(0)),
     "dataset.count": optional(integer(1)),
+    "dataset.variant": choice("toy", "realistic", "real"),
+    "dataset.instances": choice("keep", "drop"),
     "dataset.batch_size": integer(1),
     "dataset.split": choice("random90", "all", "official"),
     "dataset.split_by": choice("image", "source"),

@@ -17,6 +17,7 @@ from vaezoo.data.arrays import ImageArrays
 from vaezoo.data.files import DataFile, DataFiles, reads
 from vaezoo.data.files import verify as verify_file
 from vaezoo.data.sources.dsprites_render import FACTOR_SIZES, FACTOR_VALUES, SIDE, render
+from vaezoo.data.sources.grids import grid
 from vaezoo.data.sources.npz import DAMAGED, Member
 from vaezoo.errors import UserError
 from vaezoo.progress import progress
@@ -89,8 +90,7 @@ def compare_with_rendered(arrays: ImageArrays, count: int = 10_000, seed: int = 
 
 def all_factors() -> np.ndarray:
     """The classes of every image, (737280, 5) uint8: all combinations, the last factor changing fastest."""
-    grid = np.indices(FACTOR_SIZES, dtype=np.uint8)
-    return np.ascontiguousarray(grid.reshape(len(FACTOR_SIZES), -1).T)
+    return grid(FACTOR_SIZES)
 
 
 def as_arrays(images: np.ndarray, factors: np.ndarray, identity: dict[str, str | int]) -> ImageArrays:

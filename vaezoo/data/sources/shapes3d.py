@@ -1,0 +1,77 @@
+"""Shapes3D (Burgess & Kim, 2018): 480,000 pictures of one shape in a room, all combinations of six factors.
+
+https://github.com/google-deepmind/3d-shapes. Read from the official file, whose images are kept decompressed in the
+data folder, 5.9 GB.
+"""
+
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from vaezoo.data.arrays import ImageArrays
+from vaezoo.data.files import DataFile, DataFiles, reads
+from vaezoo.data.files import verify as verify_file
+from vaezoo.data.prepared import prepared
+from vaezoo.data.sources.grids import channels_first, grid
+from vaezoo.data.sources.hdf5 import opened
+from vaezoo.errors import UserError
+
+SHAPES3D = DataFiles(
+    dataset="shapes3d",
+    files=(
+        DataFile(
+            "3dshapes.h5",
+            267_573_662,
+            md5="099a2078d58cec4daad0702c55d06868",
+            sha256="0a0f6ed98baff276a50f3a081a7434d788da63cb135a98189b2a5b5769be1785",
+        ),
+    ),
+    homepage="https://github.com/google-deepmind/3d-shapes",
+    licence="Apache-2.0",
+    mirrors=("https://storage.googleapis.com/3d-shapes/",),
+    folders=("3dshapes",),
+)
+FACTORS = ("floor_hue", "wall_hue", "object_hue", "scale", "shape", "orientation")
+SIDE = 64
+
+
+@reads(SHAPES3D)
+def shapes3d(path: str | None = None, verify: bool = True, download: bool = False) -> ImageArrays:
+    (official,) = SHAPES3D.files
+    file = SHAPES3D.locate(path, download)[official.name]
+    found = verify_file("shapes3d", file, official if verify else DataFile(official.name))
+    sizes, piece = look(file)
+    count, shape = int(np.prod(sizes)), (3, SIDE, SIDE)
+    return ImageArrays(
+        name="shapes3d",
+        images=prepared("shapes3d", found, count, shape, partial(read, file), chunk=piece),
+        shape=shape,
+        identity={"origin": "official" if verify else "unverified file", "file": file.name, **found},
+        factors=grid(sizes),
+        factor_names=FACTORS,
+        factor_sizes=sizes,
+    )
+
+
+def look(file: Path) -> tuple[tuple[int, ...], int]:
+    """The sizes of the factors, whose values must be a full grid in order, and how many images to read at a time."""
+    with opened("shapes3d", file) as held:
+        labels, images = held["labels"][:], held["images"]
+        expected = (len(labels), SIDE, SIDE, 3)
+        if labels.ndim != 2 or labels.shape[1] != len(FACTORS) or images.shape != expected or images.dtype != np.uint8:
+            raise UserError(
+                f"dataset=shapes3d: {file} holds images {images.dtype} {images.shape} and labels {labels.shape},"
+                f" expected uint8 (N, {SIDE}, {SIDE}, 3) and (N, {len(FACTORS)})."
+            )
+        together = images.chunks[0] if images.chunks else 1  # images that are compressed together
+    values, classes = zip(*(np.unique(column, return_inverse=True) for column in labels.T), strict=True)
+    sizes = tuple(map(len, values))
+    if np.prod(sizes) != len(labels) or not np.array_equal(np.stack(classes, axis=1), grid(sizes)):
+        raise UserError(f"dataset=shapes3d: the labels in {file} are no full grid in order.")
+    return sizes, -(-1024 // together) * together
+
+
+def read(file: Path, start: int, stop: int) -> np.ndarray:
+    with opened("shapes3d", file) as held:
+        return channels_first(held["images"][start:stop])
