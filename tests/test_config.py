@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from omegaconf import OmegaConf
+from PIL import Image
 
 from tests.conftest import MODELS, compose_train
 from vaezoo.checks import check, check_command_line, rule_for
@@ -19,7 +20,7 @@ CHOICES = [
 
 
 @pytest.mark.parametrize("choice", CHOICES)
-def test_every_file_composes_and_every_value_has_a_rule(choice):
+def test_every_file_composes_and_every_value_has_a_rule(choice, tmp_path):
     """A new hyper-parameter needs one line in RULES, with its type and range."""
     extra = {
         "latent=point": ["model=ae"],
@@ -30,9 +31,11 @@ def test_every_file_composes_and_every_value_has_a_rule(choice):
         "latent=categorynoise": ["model=catgan"],
         "latent=mixed": ["model=vae"],
         "latent=classes": ["model=vae", "dataset=digits"],
+        "dataset=arrays": [f"dataset.path={tmp_path}"],
         "model=cvae": ["dataset=digits"],
         "model=mivae": ["dataset=digits"],
     }.get(choice, [])
+    Image.new("L", (8, 8)).save(tmp_path / "picture.png")
     config = compose_train(choice, *extra)
     if config.network.image_side and choice.startswith("network="):
         config.dataset.shape = [1, config.network.image_side, config.network.image_side]

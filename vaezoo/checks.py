@@ -284,7 +284,7 @@ RULES: dict[str, Rule] = {
     "dataset.classes": optional(integer(2)),
     "dataset.path": optional(existing_path),
     "dataset.download": boolean,
-    "dataset.size": integer(1),
+    "dataset.size": optional(integer(1)),
     "dataset.verify": boolean,
     "dataset.angles": integer(2),
     "dataset.class_id": optional(integer(0)),
@@ -372,6 +372,9 @@ CATEGORY_ALONE = {"CatGAN": ["categorynoise"], "PixelGAN": ["category"]}
 # Networks that normalise numbers of which each image has only one.
 BATCH_NORMALISED = (".Conv001Decoder", ".ConvGMDecoder", ".Generator", ".DenseGenerator")
 
+# The source that has no data of its own.
+OWN_DATA = "vaezoo.data.sources.arrays.arrays"
+
 # Sides of the images of data sets that come in several.
 SIZES = {
     ("digits", "rotateddigits"): (8, 16, 32, 64),
@@ -400,6 +403,8 @@ def rule_for(key: str) -> Rule | None:
 def check(config: DictConfig) -> None:
     """Raise UserError for the first value of the wrong type or range, and for parts that cannot work together."""
     container = OmegaConf.to_container(config, resolve=False)
+    if OmegaConf.select(config, "dataset.source._target_") == OWN_DATA and config.dataset.path is None:
+        raise UserError("dataset.path=null: must be your .npz, .npy or .h5 file, or a folder of pictures.")
     for key, node in branches(container):
         rule = rule_for(key)
         if rule and (wanted := rule(node)):
@@ -412,7 +417,9 @@ def check(config: DictConfig) -> None:
             continue
         try:
             value = OmegaConf.select(config, key)
-        except OmegaConfBaseException:
+        except OmegaConfBaseException as error:
+            if isinstance(error.__cause__, UserError):
+                raise error.__cause__ from None  # of a function that the configuration calls
             continue  # known only once Hydra runs the job, such as its folder
         if OmegaConf.is_config(value):
             value = OmegaConf.to_container(value, resolve=True)

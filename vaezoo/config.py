@@ -85,6 +85,14 @@ def sweep_name() -> str | None:
     return "/".join(Path(hydra.sweep.dir).parts[-2:]) if hydra.mode == RunMode.MULTIRUN else None
 
 
+def call(function: str, *arguments: Any) -> Any:
+    """What a function of ours says, such as the shape of the images in a user's file."""
+    from hydra.utils import get_method
+
+    return get_method(function)(*arguments)
+
+
+OmegaConf.register_new_resolver("call", call, replace=True)
 OmegaConf.register_new_resolver("folder_name", folder_name, replace=True)
 OmegaConf.register_new_resolver("job_name", lambda *_: job_name(), replace=True)
 OmegaConf.register_new_resolver("sweep_name", lambda *_: sweep_name(), replace=True)

@@ -14,16 +14,19 @@ DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError)  # what reading a damaged a
 
 
 class Member(Rows):
-    """The array `name` of an archive, which must have that type and shape; None stands for any length."""
+    """The array `name` of an archive, which must have that shape and type; None allows any."""
 
-    def __init__(self, dataset: str, file: Path, name: str, shape: tuple[int | None, ...], dtype: np.dtype) -> None:
+    def __init__(
+        self, dataset: str, file: Path, name: str, shape: tuple[int | None, ...] | None, dtype: np.dtype | None
+    ) -> None:
         self.dataset, self.file, self.name = dataset, file, name
         self.open()
-        fits = len(self.shape) == len(shape) and all(b in (None, a) for a, b in zip(self.shape, shape, strict=True))
-        if self.dtype != dtype or not fits:
-            wanted = str(shape).replace("None", "any")
+        wanted = self.shape if shape is None else shape
+        fits = len(self.shape) == len(wanted) and all(b in (None, a) for a, b in zip(self.shape, wanted, strict=True))
+        if dtype not in (None, self.dtype) or not fits:
+            told = str(wanted).replace("None", "any")
             raise UserError(
-                f"dataset={dataset}: {name} in {file} is {self.dtype} {self.shape}, expected {dtype} {wanted}."
+                f"dataset={dataset}: {name} in {file} is {self.dtype} {self.shape}, expected {dtype} {told}."
             )
 
     def open(self) -> None:
