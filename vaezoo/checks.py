@@ -418,14 +418,21 @@ def check(config: DictConfig) -> None:
         try:
             value = OmegaConf.select(config, key)
         except OmegaConfBaseException as error:
-            if isinstance(error.__cause__, UserError):
-                raise error.__cause__ from None  # of a function that the configuration calls
+            if mistake := mistake_behind(error):
+                raise mistake from None
             continue  # known only once Hydra runs the job, such as its folder
         if OmegaConf.is_config(value):
             value = OmegaConf.to_container(value, resolve=True)
         if wanted := rule(value):
             raise UserError(f"{key}={written}: must be {wanted}.")
     check_together(config)
+
+
+def mistake_behind(error: BaseException | None) -> UserError | None:
+    """What a function that the configuration calls had to say; OmegaConf wraps it more than once."""
+    while error is not None and not isinstance(error, UserError):
+        error = error.__cause__ or error.__context__
+    return error
 
 
 def takes_schedule(key: str) -> bool:

@@ -30,9 +30,9 @@ Layout = Literal["grey", "first", "last"]  # where the channels are
 
 def arrays(path: str | None = None, size: int | None = None) -> ImageArrays:
     held = holding(path, size)
+    order, shape = layout(held, size)
     if held.count < FEWEST_IMAGES:
         raise UserError(f"dataset=arrays: {path} holds {held.count} images; at least {FEWEST_IMAGES} are needed.")
-    order, shape = layout(held, size)
     labels, label_names = labels_of(held)
     factors, sizes = factors_of(held)
     gain = gain_of(held)

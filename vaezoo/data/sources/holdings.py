@@ -114,9 +114,8 @@ def as_text(array: np.ndarray) -> np.ndarray:
     """HDF5 stores texts as bytes."""
     if array.dtype.kind not in "OS":
         return array
-    return np.array([one.decode() if isinstance(one, bytes) else str(one) for one in array.ravel()]).reshape(
-        array.shape
-    )
+    texts = [one.decode() if isinstance(one, bytes) else str(one) for one in array.ravel()]
+    return np.array(texts).reshape(array.shape)
 
 
 def counted(file: Path, images: Any) -> tuple[int, tuple[int, ...], np.dtype]:
