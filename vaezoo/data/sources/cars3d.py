@@ -23,7 +23,13 @@ from vaezoo.progress import progress
 
 CARS3D = DataFiles(
     dataset="cars3d",
-    files=(DataFile("nips2015-analogy-data.tar.gz", md5="4e866a7919c1beedf53964e6f7a23686"),),
+    files=(
+        DataFile(
+            "nips2015-analogy-data.tar.gz",
+            md5="4e866a7919c1beedf53964e6f7a23686",
+            unpacked=("cars", "data/cars"),
+        ),
+    ),
     homepage="http://www.scottreed.info (Deep Visual Analogy-Making)",
     licence="not stated",
     mirrors=("http://www.scottreed.info/files/",),
@@ -38,16 +44,15 @@ Cars = Iterator[tuple[str, IO[bytes]]]
 @reads(CARS3D)
 def cars3d(path: str | None = None, verify: bool = True, download: bool = False) -> ImageArrays:
     (official,) = CARS3D.files
-    place = unpacked(path)
-    if place is None:
-        place = CARS3D.locate(path, download)[official.name]
+    place = CARS3D.locate(path, download)[official.name]
+    if place.is_file():
         found = verify_file("cars3d", place, official if verify else DataFile(official.name))
         origin, models = "official" if verify else "unverified file", MODELS
     else:
         files = sorted(place.glob(PATTERN))
         found = {file.name: "{size} bytes, {mtime_ns}".format(**identity_on_disk(file)) for file in files}
         origin, models = "unpacked files", len(files)
-        if verify and models != MODELS:
+        if models != MODELS and (verify or not models):
             raise UserError(f"dataset=cars3d: {place} holds {models} files {PATTERN}, expected {MODELS}.")
     # A model is one row, and its file is where it is: an archive is read from one end to the other.
     views = (ELEVATIONS, AZIMUTHS, 3, SIDE, SIDE)
@@ -62,12 +67,6 @@ def cars3d(path: str | None = None, verify: bool = True, download: bool = False)
         factor_names=("elevation", "azimuth", "object"),
         factor_sizes=sizes,
     )
-
-
-def unpacked(path: str | None) -> Path | None:
-    """The folder of the MATLAB files, where there is one."""
-    folders = [place / below for place in CARS3D.places(path) for below in ("", "cars", "data/cars")]
-    return next((folder for folder in folders if any(folder.glob(PATTERN))), None)
 
 
 def read(place: Path, models: int, start: int, stop: int) -> np.ndarray:
