@@ -66,7 +66,7 @@ def test_layouts(tmp_path, shape, order, expected, form):
 def test_arrays_that_need_no_change_are_mapped(tmp_path, monkeypatch):
     monkeypatch.setenv("VAEZOO_DATA", str(tmp_path / "data"))
     np.save(tmp_path / "own.npy", pixels(N, 8, 8))
-    assert isinstance(arrays(str(tmp_path / "own.npy")).images.base, np.memmap)
+    assert isinstance(arrays(str(tmp_path / "own.npy")).images, np.memmap)
     assert not (tmp_path / "data" / "arrays").exists()
     arrays(str(tmp_path / "own.npy"), size=4)
     assert (tmp_path / "data" / "arrays").is_dir()

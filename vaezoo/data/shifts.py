@@ -43,7 +43,7 @@ def shifted(
         return None
     if factors is None:
         raise UserError("dataset.where and dataset.correlate need ground-truth factors; this data set has none.")
-    columns = {re.sub(r"\W", "_", name): column for name, column in zip(names, factors.T, strict=True)}
+    columns = {re.sub(r"\W|^(?=\d)", "_", name): column for name, column in zip(names, factors.T, strict=True)}
     rows = np.ones(len(factors), dtype=bool)
     if where is not None:
         rows &= satisfied(where, columns)
