@@ -125,6 +125,11 @@ def share(value: Any) -> str | None:
     return None if good else "a number above 0 and at most 1"
 
 
+def fraction(value: Any) -> str | None:
+    good = number(0)(value) is None and value <= 1
+    return None if good else "a number from 0 to 1"
+
+
 def weight(rule: Rule) -> Rule:
     """What `rule` allows, or a schedule of such values: a file of conf/schedule, or a class of the user's."""
 
@@ -286,6 +291,12 @@ RULES: dict[str, Rule] = {
     "dataset.download": boolean,
     "dataset.size": optional(integer(1)),
     "dataset.verify": boolean,
+    "dataset.crop": text,
+    "dataset.resample": optional(choice("bilinear", "nearest")),
+    "dataset.class_attribute": optional(text),
+    "dataset.models": choice("subset809", "all"),
+    "dataset.mode": choice("mask", "gray", "rgb"),
+    "dataset.mask_threshold": fraction,
     "dataset.angles": integer(2),
     "dataset.class_id": optional(integer(0)),
     "dataset.count": optional(integer(1)),
@@ -375,10 +386,17 @@ BATCH_NORMALISED = (".Conv001Decoder", ".ConvGMDecoder", ".Generator", ".DenseGe
 # The source that has no data of its own.
 OWN_DATA = "vaezoo.data.sources.arrays.arrays"
 
-# Sides of the images of data sets that come in several.
-SIZES = {
-    ("digits", "rotateddigits"): (8, 16, 32, 64),
-    ("mnist", "fashionmnist", "rotatedmnist", "rotatedfashionmnist"): (28, 32),
+# Options with the few values that data sets have for them.
+OPTIONS: dict[str, dict[tuple[str, ...], tuple[str | int, ...]]] = {
+    "size": {
+        ("digits", "rotateddigits"): (8, 16, 32, 64),
+        ("mnist", "fashionmnist", "rotatedmnist", "rotatedfashionmnist"): (28, 32),
+        ("celeba",): (32, 64, 128),
+    },
+    "crop": {
+        ("celeba",): ("center148", "schik118", "center128", "center108", "none"),
+        ("chairs3d",): ("center400", "center300", "per_model"),
+    },
 }
 
 # Groups whose keys are ours: a key that is not in their yaml is a slip of the pen, even when added with `+`.
@@ -454,7 +472,7 @@ def check_together(config: DictConfig) -> None:
     """Pairs that cannot work."""
     if "dataset" not in config or "network" not in config:
         return
-    check_size(config.dataset)
+    check_options(config.dataset)
     multiple, side = config.network.image_multiple, config.network.get("image_side")
     _, height, width = config.dataset.shape
     if any(length % multiple or side not in (None, length) for length in (height, width)):
@@ -534,11 +552,12 @@ def check_latents(name: str, config: DictConfig) -> None:
         raise UserError(f"{name} has one category and no other code; latent={CATEGORY_ALONE[name][0]} does that.")
 
 
-def check_size(dataset: DictConfig) -> None:
-    """Image sizes that a data set can be had in."""
-    sizes = next((able for names, able in SIZES.items() if dataset.name in names), None)
-    if sizes and dataset.size not in sizes:
-        raise UserError(f"dataset.size={dataset.size}: must be one of {', '.join(map(str, sizes))}.")
+def check_options(dataset: DictConfig) -> None:
+    """What a data set can be had in."""
+    for option, sets in OPTIONS.items():
+        able = next((values for names, values in sets.items() if dataset.name in names), None)
+        if able and dataset[option] not in able:
+            raise UserError(f"dataset.{option}={dataset[option]}: must be one of {', '.join(map(str, able))}.")
 
 
 def values_of(weight: Any) -> list[float]:

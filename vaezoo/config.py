@@ -6,7 +6,7 @@ Nothing here imports torch: `--cfg job` and a slip on the command line are answe
 import hashlib
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +92,13 @@ def call(function: str, *arguments: Any) -> Any:
     return get_method(function)(*arguments)
 
 
+def choose(key: Any, table: Mapping[Any, Any], default: Any = None) -> Any:
+    """What follows from another value: ${choose:${dataset.mode},{rgb:3},1}."""
+    return table.get(key, default)
+
+
 OmegaConf.register_new_resolver("call", call, replace=True)
+OmegaConf.register_new_resolver("choose", choose, replace=True)
 OmegaConf.register_new_resolver("folder_name", folder_name, replace=True)
 OmegaConf.register_new_resolver("job_name", lambda *_: job_name(), replace=True)
 OmegaConf.register_new_resolver("sweep_name", lambda *_: sweep_name(), replace=True)
