@@ -99,6 +99,7 @@ def test_every_file_begins_with_what_it_is(path):
         ("trainer.precision=bf16-true", r"must be one of 32-true, 64-true, bf16-mixed, 16-mixed"),
         ("trainer.devices=2", "trainer.devices=2: training runs on one device so far"),
         ("network.encoder.hidden=[0]", "must be a list of whole numbers of at least 1"),
+        ("network=bigan network.critic.normed=[0]", r"of at least 1, such as \[2, 3\], or \[\] for none"),
     ],
 )
 def test_mistakes_are_refused_with_a_message_that_helps(line, message):
@@ -112,6 +113,7 @@ def test_mistakes_are_refused_with_a_message_that_helps(line, message):
         "",
         "--cfg job",
         "model=dipvae dataset=dsprites model.kind=ii model.lambda_d=null",
+        "model=ali network=bigan network.critic.normed=[]",
         "-m model=betavae model.beta=1,4,16 dataset=digits seed=range(3)",
         "trainer.precision=bf16-mixed +trainer.limit_val_batches=3",
         "dataset=digits dataset.size=64 network=convh",

@@ -83,6 +83,11 @@ def sizes(value: Any) -> str | None:
     return None if good else "a list of whole numbers of at least 1, such as [32, 64]"
 
 
+def some_or_none(value: Any) -> str | None:
+    good = value == [] or sizes(value) is None
+    return None if good else "a list of whole numbers of at least 1, such as [2, 3], or [] for none"
+
+
 def convolutions(value: Any) -> str | None:
     good = isinstance(value, list) and value and all(sizes(layer) is None and len(layer) == 3 for layer in value)
     return None if good else "a list of [filters, kernel, stride], such as [[64, 4, 2]]"
@@ -263,8 +268,8 @@ RULES: dict[str, Rule] = {
     "network.*.convolutions": convolutions,
     "network.*.last": sizes,
     "network.*.bottom": integer(1),
-    "network.*.code_hidden": sizes,
-    "network.*.normed": sizes,
+    "network.*.code_hidden": some_or_none,
+    "network.*.normed": some_or_none,
     "network.*.joins": sizes,
     "network.*.features": integer(1),
     "network.*.slope": number(0),
