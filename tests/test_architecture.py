@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from vaezoo import metrics
+
 PACKAGE = Path(__file__).parents[1] / "vaezoo"
 
 # part of vaezoo: (parts of ours that it may import, besides itself; the outside world it may import)
@@ -121,6 +123,14 @@ def test_wandb_is_named_in_one_module_only():
     assert [path.name for path in FILES if "wandb" in {m.split(".")[0] for m in imports(path)}] == ["wandb.py"]
 
 
-def test_initial_files_of_packages_import_nothing():
+def test_initial_files_of_packages_import_nothing_but_the_standard_library():
     for path in PACKAGE.rglob("__init__.py"):
-        assert imports(path) == set(), path
+        assert imports(path) <= sys.stdlib_module_names, path
+
+
+def test_no_metric_is_called_as_its_file():
+    """Else `from vaezoo.metrics import NAME` would be a module or a function, depending on what was imported before."""
+    files = {path.stem for path in (PACKAGE / "metrics").glob("*.py")}
+    assert set(metrics.FILES) <= files
+    assert not files & set(metrics.FUNCTIONS)
+    assert all(callable(getattr(metrics, name)) for name in metrics.FUNCTIONS)

@@ -11,7 +11,7 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.svm import SVC
 
 from tests.slow import Run, values
-from vaezoo.metrics.clustering import clustering
+from vaezoo.metrics.clusters import clustering
 from vaezoo.outputs import LatentTable, Outputs
 
 pytestmark = pytest.mark.slow

@@ -6,7 +6,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from vaezoo.metrics.clustering import clustering
+from vaezoo.metrics.clusters import clustering
 from vaezoo.scores import evaluate_metrics
 
 ACCURACIES = ("cluster_acc_hungarian", "cluster_acc_majority", "cluster_acc_exemplar")

@@ -10,7 +10,7 @@ from sklearn.cluster import KMeans
 
 from tests.slow import values
 from vaezoo.data.sources.digits import digits
-from vaezoo.metrics.clustering import clustering
+from vaezoo.metrics.clusters import clustering
 
 pytestmark = pytest.mark.slow
 

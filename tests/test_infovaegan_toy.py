@@ -17,7 +17,7 @@ from torch import Tensor
 from vaezoo.latents import Codes
 from vaezoo.likelihoods import Gaussian
 from vaezoo.losses.information import information_bounds
-from vaezoo.metrics.clustering import clustering
+from vaezoo.metrics.clusters import clustering
 from vaezoo.models.infogan import InfoGAN
 from vaezoo.models.infovaegan import InfoVAEGAN
 from vaezoo.networks.adversarial import Critic, DenseGenerator, Encoder

@@ -14,9 +14,9 @@ from vaezoo.data.sources.digits import digits
 from vaezoo.errors import UserError
 from vaezoo.evaluate import evaluate
 from vaezoo.latents import CategoricalPosterior, Gaussian, Mixed, relaxation
+from vaezoo.metrics.decomposition import kl_decomposition
 from vaezoo.metrics.elbo import elbo
-from vaezoo.metrics.factor_vae import factor_vae, gini, one_hot
-from vaezoo.metrics.kl_decomposition import kl_decomposition
+from vaezoo.metrics.votes import factor_vae, gini, one_hot
 
 PI, GUMBEL = double([[0.5, 0.3, 0.2]]), double([[0.1, 0.7, -0.3]])
 

@@ -14,10 +14,8 @@ from omegaconf import OmegaConf
 from scipy import integrate, linalg, stats
 
 from vaezoo.metrics import aggregate
-from vaezoo.metrics.active_units import active_units
-from vaezoo.metrics.correlation import correlation, covariance, pearson
+from vaezoo.metrics.correlations import correlation, covariance, pearson
 from vaezoo.metrics.elbo import elbo, gaussian_kl
-from vaezoo.metrics.factor_vae import factor_vae, factor_vae_paper
 from vaezoo.metrics.groups import Groups, varying
 from vaezoo.metrics.higgins import higgins_logistic, higgins_svm, mean_differences
 from vaezoo.metrics.information import discretise, factor_entropies, gap, mutual_information
@@ -27,6 +25,8 @@ from vaezoo.metrics.protocol import Skip
 from vaezoo.metrics.reconstruction import reconstruction
 from vaezoo.metrics.sap import sap_continuous, sap_discrete
 from vaezoo.metrics.total_correlation import gtc, gwc
+from vaezoo.metrics.units import active_units
+from vaezoo.metrics.votes import factor_vae, factor_vae_paper
 
 CONF = Path(__file__).parents[1] / "conf"
 SIZES = (3, 4, 5, 8)

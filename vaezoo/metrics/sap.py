@@ -16,7 +16,7 @@ codes does not matter, but the numbering of the levels does.
 import numpy as np
 from sklearn.svm import LinearSVC
 
-from vaezoo.metrics.correlation import pearson
+from vaezoo.metrics.correlations import pearson
 from vaezoo.metrics.groups import varying
 from vaezoo.metrics.information import gap
 from vaezoo.metrics.protocol import Result, Skip

@@ -13,7 +13,7 @@ has the unit of the codes' variance; `normalised` is divided by tr Σ.
 
 import numpy as np
 
-from vaezoo.metrics.correlation import covariance, pearson
+from vaezoo.metrics.correlations import covariance, pearson
 from vaezoo.metrics.protocol import Result
 
 
