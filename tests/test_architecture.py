@@ -51,7 +51,10 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     ),
     "metrics": (set(), {"numpy", "scipy", "sklearn"}),
     "figures": ({"errors"}, {"numpy", "scipy", "matplotlib"}),
-    "callbacks": ({"errors", "figures", "processes", "seeds", "workers"}, {"torch", "pytorch_lightning", "tqdm"}),
+    "callbacks": (
+        {"errors", "figures", "processes", "runs", "seeds", "workers"},
+        {"torch", "pytorch_lightning", "tqdm"},
+    ),
     "loggers": (set(), {"numpy", "pytorch_lightning", "wandb"}),
     "config": ({"errors"}, {"hydra", "omegaconf"}),
     "checks": ({"config", "data/shifts", "errors", "workers"}, {"hydra", "omegaconf"}),

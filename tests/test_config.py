@@ -97,7 +97,7 @@ def test_every_file_begins_with_what_it_is(path):
         ("model=dipvae dataset.batch_size=1", "needs at least 2 images in a batch"),
         ("network=conv001 dataset.batch_size=1", "batch normalisation needs at least 2 images in a batch"),
         ("trainer.precision=bf16-true", r"must be one of 32-true, 64-true, bf16-mixed, 16-mixed"),
-        ("trainer.devices=2", "trainer.devices=2: training runs on one device so far"),
+        ("trainer.devices=2", "trainer.devices=2: this trainer uses one device; several: trainer=ddp"),
         ("network.encoder.hidden=[0]", "must be a list of whole numbers of at least 1"),
         ("network=bigan network.critic.normed=[0]", r"of at least 1, such as \[2, 3\], or \[\] for none"),
     ],

@@ -277,7 +277,7 @@ def test_a_finished_run_is_not_trained_again(in_tmp, monkeypatch):
         ("train", ["run=a", "max_batches=many"], "max_batches=many: must be a whole number"),
         ("train", ["model=dipva"], "there is no such model. Did you mean 'dipvae'?"),
         ("evaluate", ["run=nowhere"], "run=nowhere: must be a file or folder that exists"),
-        ("evaluate", ["run=a", "checkpoint=first"], "checkpoint=first: must be one of last, best"),
+        ("evaluate", ["run=a", "checkpoint=first"], "checkpoint=first: must be one of last, previous, best"),
         ("evaluate", ["run=."], "It holds runs, such as run="),
         ("evaluate", [], "run=???: must be"),
         ("report", ["runs=empty"], "no run folder in it or below it"),

@@ -343,7 +343,7 @@ RULES: dict[str, Rule] = {
     "run": existing_path,
     "runs": existing_path,
     "out": optional(text),
-    "checkpoint": choice("last", "best"),
+    "checkpoint": choice("last", "previous", "best"),
     "accelerator": choice("auto", "cpu", "gpu"),
     "batch_size": optional(integer(1)),
 }

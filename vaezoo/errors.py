@@ -14,6 +14,14 @@ class UserError(ValueError):
     """A mistake in the configuration, on the command line or in a data file; the message is all the user needs."""
 
 
+class NotFinite(UserError):
+    """A term of the objective became NaN or infinite; `batch` is the first one at which it did."""
+
+    def __init__(self, message: str, batch: int) -> None:
+        super().__init__(message)
+        self.batch = batch
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """A hint such as " Did you mean 'dipvae'?", or nothing when no known name is close."""
     matches = get_close_matches(name, list(known), n=1, cutoff=0.5)

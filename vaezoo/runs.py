@@ -2,6 +2,7 @@
 
 import csv
 import json
+import logging
 import math
 import os
 import re
@@ -16,6 +17,9 @@ from vaezoo.errors import UserError
 
 CONFIG = Path(".hydra") / "config.yaml"
 LAST = Path("checkpoints") / "last.ckpt"
+PREVIOUS = LAST.with_name("previous.ckpt")  # the one before, for the day when the last is damaged
+
+log = logging.getLogger(__name__)
 
 
 def write_whole(path: Path, write: Callable[[Path], Any]) -> None:
@@ -84,8 +88,26 @@ def load_checkpoint(folder: Path, name: str = "last") -> dict[str, Any]:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        reason = str(error).splitlines()[0]
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise UserError(f"{path} cannot be read, it is damaged or not a checkpoint ({reason}).") from None
+
+
+def begun(folder: Path) -> bool:
+    """Whether a run has left a checkpoint to go on from."""
+    return any((folder / name).is_file() for name in (LAST, PREVIOUS))
+
+
+def latest_checkpoint(folder: Path) -> tuple[Path, dict[str, Any]] | None:
+    """The newest checkpoint that can be read, and what it holds; None where a run has not left any."""
+    paths = [folder / name for name in (LAST, PREVIOUS) if (folder / name).is_file()]
+    for path in paths:
+        try:
+            return path, load_checkpoint(folder, path.stem)
+        except UserError as error:
+            if path == paths[-1]:
+                raise
+            log.warning("%s The one before it is used.", error)
+    return None
 
 
 def restore(model: Any, checkpoint: dict[str, Any], folder: Path) -> None:

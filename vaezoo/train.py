@@ -4,6 +4,7 @@ Composes the configuration, builds what it names, fits, evaluates. `run=DIR` goe
 own folder and with its own configuration; further overrides change it, such as a larger `max_batches`.
 """
 
+import errno
 import json
 import logging
 import math
@@ -11,6 +12,7 @@ import os
 import sys
 import time
 import traceback
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +25,7 @@ from omegaconf import DictConfig, OmegaConf
 from vaezoo import runs, workers
 from vaezoo.checks import check, check_command_line
 from vaezoo.config import DIRECTORY, SWEPT, flatten, job_name, swept_keys
-from vaezoo.errors import UserError, report
+from vaezoo.errors import NotFinite, UserError, report
 from vaezoo.evaluate import evaluate, show, title_of
 
 if TYPE_CHECKING:
@@ -66,7 +68,7 @@ def follow(config: DictConfig, folder: Path) -> dict[str, float]:
 
     with Interrupts() as interrupts:
         try:
-            return fit_and_evaluate(config, folder, (folder / runs.LAST).is_file(), interrupts)
+            return fit_and_evaluate(config, folder, runs.begun(folder), interrupts)
         except Interrupted as interrupted:
             sys.exit(128 + interrupted.signum)
 
@@ -75,7 +77,7 @@ def lead(config: DictConfig, folder: Path) -> dict[str, float]:
     """A run on one process, or the first worker's part of a common one."""
     from vaezoo.callbacks.clock import Interrupted, Interrupts
 
-    resuming = (folder / runs.LAST).is_file()
+    resuming = runs.begun(folder)
     runs.write_whole(folder / runs.CONFIG, lambda beside: OmegaConf.save(config, beside, resolve=True))
     (folder / "error.txt").unlink(missing_ok=True)
     try:
@@ -89,6 +91,17 @@ def lead(config: DictConfig, folder: Path) -> dict[str, float]:
     except UserError as error:
         runs.write_text(folder / "error.txt", f"{error}\n")
         raise
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            runs.write_text(folder / "error.txt", traceback.format_exc())
+            raise
+        message = (
+            f"There is no space left to write {error.filename or 'into the run folder'}. What was saved before is"
+            f" whole: make room and go on with: python -m vaezoo.train run={shown(folder)}"
+        )
+        with suppress(OSError):
+            runs.write_text(folder / "error.txt", f"{message}\n")
+        raise UserError(message) from error
     except BaseException:
         runs.write_text(folder / "error.txt", traceback.format_exc())
         raise
@@ -136,13 +149,9 @@ def fit_and_evaluate(config: DictConfig, folder: Path, resuming: bool, interrupt
     # Before Lightning does it, which would first round what a checkpoint of double precision holds.
     model = trainer.precision_plugin.convert_module(model)
 
-    start = 0
-    if resuming:
-        state = runs.load_checkpoint(folder)
-        runs.restore(model, state, folder)
-        start = int(model.batches)
-        if "csv" in loggers:
-            loggers["csv"].rewind(start)
+    checkpoint = go_on(folder, model, data.source.identity) if resuming else None
+    if checkpoint and "csv" in loggers:
+        loggers["csv"].rewind(int(model.batches))
     if first:
         where = environment(config.seed, device_name(device), data.source.identity)
         runs.write_json(folder / "environment.json", where)
@@ -150,8 +159,7 @@ def fit_and_evaluate(config: DictConfig, folder: Path, resuming: bool, interrupt
     try:
         if "wandb" in loggers:
             loggers["wandb"].start(flatten(config))
-        if start < max_batches:
-            checkpoint = folder / "checkpoints" / "last.ckpt" if resuming else None
+        if int(model.batches) < max_batches:
             trainer.fit(model, datamodule=data, ckpt_path=checkpoint, weights_only=True)
         processes.leave()
         if not first:
@@ -172,12 +180,46 @@ def fit_and_evaluate(config: DictConfig, folder: Path, resuming: bool, interrupt
             for name, picture in pictures.items():
                 logger.log_figure(name, picture)
         code = 0
+    except NotFinite as error:
+        if first:
+            keep_batch(folder, data, error.batch)
+        raise
     finally:
         sync = loggers["wandb"].close(code) if "wandb" in loggers else None
     if scores.values:
         show(scores, title_of(config))
     tell(folder, model, time.perf_counter() - began, sync)
     return scores.values
+
+
+def go_on(folder: Path, model: Any, identity: dict[str, Any]) -> Path | None:
+    """Put the weights of the newest whole checkpoint into the model; where it lies. The data must be what they were."""
+    found = runs.latest_checkpoint(folder)
+    if found is None:
+        return None
+    began = folder / "environment.json"
+    before = json.loads(began.read_text())["data"] if began.is_file() else identity
+    if before != runs.plain(identity):
+        changed = [key for key in {**before, **identity} if before.get(key) != identity.get(key)]
+        told = ", ".join(f"{key} was {before.get(key)} and is {identity.get(key)}" for key in changed)
+        raise UserError(
+            f"The data are not those that this run began with: {told}. Put the former back, or begin a new run;"
+            f" without {began} this one goes on with the new data."
+        )
+    path, state = found
+    runs.restore(model, state, folder)
+    return path
+
+
+def keep_batch(folder: Path, data: Any, number: int) -> None:
+    """bad_batch.npz: the images of that training batch, their labels and their rows in the data set."""
+    from vaezoo.processes import alone
+
+    with alone():
+        rows = data.train_dataloader().rows_of(number)
+        batch = data.batch(rows)
+    arrays = {"images": batch.images, "rows": rows, **({} if batch.labels is None else {"labels": batch.labels})}
+    runs.write_arrays(folder / "bad_batch.npz", {name: array.cpu().numpy() for name, array in arrays.items()})
 
 
 def budget(config: DictConfig, train_images: int, batches_a_step: int) -> int:

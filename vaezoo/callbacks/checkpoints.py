@@ -10,12 +10,14 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from vaezoo.callbacks.clock import Clock, Interrupted
 from vaezoo.callbacks.terms import TermLogger
 from vaezoo.processes import agreed
+from vaezoo.runs import LAST, PREVIOUS
 
 
 class Checkpoints(Callback):
     """`last.ckpt` every few minutes, at the end and when interrupted; `best.ckpt` at the lowest monitored value.
 
-    A checkpoint is written beside its place and renamed: a crash while writing leaves the previous one.
+    A checkpoint is written beside its place and renamed: a crash while writing leaves the one before, which is kept as
+    `previous.ckpt` afterwards, too.
     """
 
     def __init__(
@@ -33,9 +35,14 @@ class Checkpoints(Callback):
     def save(self, trainer: Trainer, name: str) -> None:
         path = self.folder / name
         beside = path.with_suffix(".partial")
-        trainer.save_checkpoint(beside)  # written by the first process, with what all of them know
-        if trainer.is_global_zero:
-            beside.replace(path)
+        try:
+            trainer.save_checkpoint(beside)  # written by the first process, with what all of them know
+            if trainer.is_global_zero:
+                if name == LAST.name and path.is_file():
+                    path.replace(path.with_name(PREVIOUS.name))
+                beside.replace(path)
+        finally:
+            beside.unlink(missing_ok=True)
         self.saved = time.monotonic()
 
     def on_train_batch_start(self, trainer: Trainer, module: LightningModule, batch: Any, batch_idx: int) -> None:
@@ -46,7 +53,7 @@ class Checkpoints(Callback):
         if not due and self.clock.meeting():
             due = agreed(time.monotonic() - self.saved > self.seconds) > 0
         if due:
-            self.save(trainer, "last.ckpt")
+            self.save(trainer, LAST.name)
 
     def on_validation_end(self, trainer: Trainer, module: LightningModule) -> None:
         if self.monitor is None or trainer.state.fn != "fit":
@@ -57,11 +64,11 @@ class Checkpoints(Callback):
             self.save(trainer, "best.ckpt")
 
     def on_train_end(self, trainer: Trainer, module: LightningModule) -> None:
-        self.save(trainer, "last.ckpt")
+        self.save(trainer, LAST.name)
 
     def on_exception(self, trainer: Trainer, module: LightningModule, exception: BaseException) -> None:
         if isinstance(exception, Interrupted):
-            self.save(trainer, "last.ckpt")
+            self.save(trainer, LAST.name)
 
     def state_dict(self) -> dict[str, Any]:
         return {"best": self.best}

@@ -9,7 +9,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from vaezoo.callbacks.clock import Clock
-from vaezoo.errors import UserError
+from vaezoo.errors import NotFinite
 from vaezoo.processes import average, gather, size
 
 
@@ -56,9 +56,10 @@ class TermSums:
             names = [name for name, batch in bad.items() if batch == first]
             # The loss follows from the others: it is the cause only where nothing else is.
             cause = [name for name in names if name != "loss"] or names
-            raise UserError(
-                f"The term {' and '.join(cause[:3])} was not finite at batch {first}; the last good checkpoint is kept."
-                " A smaller optimizer.lr or smaller weights usually help."
+            raise NotFinite(
+                f"The term {' and '.join(cause[:3])} was not finite at batch {first}; the last good checkpoint is kept,"
+                " and bad_batch.npz holds the images. A smaller optimizer.lr or smaller weights usually help.",
+                first,
             )
 
     def means(self) -> dict[str, float]:

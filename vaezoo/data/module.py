@@ -109,6 +109,11 @@ class TrainingStream:
         generator = torch.Generator().manual_seed(derive(self.seed, "order", number))
         return self.rows[torch.randperm(len(self.rows), generator=generator)].to(self.device)
 
+    def rows_of(self, number: int) -> Tensor:
+        """Which images make that batch."""
+        epoch, batch = divmod(number, self.batches_per_epoch)
+        return self.epoch(epoch)[batch * self.batch_size : (batch + 1) * self.batch_size]
+
     def __iter__(self) -> Iterator[Batch]:
         epoch, batch = divmod(self.start(), self.batches_per_epoch)
         while True:
