@@ -14,7 +14,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
 
 from vaezoo.config import DIRECTORY, leaves, parse_overrides
 from vaezoo.data.shifts import condition_tree
@@ -440,6 +440,8 @@ def check(config: DictConfig) -> None:
             continue
         try:
             value = OmegaConf.select(config, key)
+        except InterpolationKeyError:
+            raise UserError(f"{key}={written}: it points to a key that does not exist.") from None
         except OmegaConfBaseException as error:
             if mistake := mistake_behind(error):
                 raise mistake from None
