@@ -57,7 +57,9 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     ),
     "loggers": (set(), {"numpy", "pytorch_lightning", "wandb"}),
     "config": ({"errors"}, {"hydra", "omegaconf"}),
-    "checks": ({"config", "data/shifts", "errors", "workers"}, {"hydra", "omegaconf"}),
+    "rules": ({"data/shifts", "errors"}, set()),
+    "pairs": ({"rules", "workers"}, {"omegaconf"}),
+    "checks": ({"config", "errors", "pairs", "rules"}, {"hydra", "omegaconf"}),
     "runs": ({"errors"}, {"numpy", "torch", "omegaconf"}),
     "calibration": ({"seeds"}, {"numpy", "torch"}),
     "outputs": ({"progress", "seeds"}, {"numpy", "torch"}),
@@ -75,7 +77,7 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
 }
 
 # What `--cfg job` and a slip on the command line load, and what must not be loaded with it.
-LIGHT = ("train", "evaluate", "report", "config", "checks", "runs", "errors")
+LIGHT = ("train", "evaluate", "report", "config", "checks", "rules", "pairs", "runs", "errors", "workers")
 HEAVY = {"torch", "pytorch_lightning", "lightning_fabric", "sklearn", "matplotlib", "wandb", "scipy"}
 
 

@@ -9,9 +9,10 @@ from omegaconf import OmegaConf
 from PIL import Image
 
 from tests.conftest import MODELS, compose_train
-from vaezoo.checks import check, check_command_line, rule_for
+from vaezoo.checks import check, check_command_line
 from vaezoo.config import DIRECTORY, flatten, folder_name, leaves
 from vaezoo.errors import UserError
+from vaezoo.rules import rule_for
 
 GROUPS = ["model", "dataset", "latent", "likelihood", "network", "optimizer", "trainer", "metric", "figure", "logger"]
 CHOICES = [

@@ -11,10 +11,11 @@ from omegaconf import OmegaConf
 import vaezoo.train
 from tests.conftest import MODELS, build_model, compose_train
 from tests.test_train import BARE, QUICK, rows, run, same_weights, state
-from vaezoo.checks import check, check_command_line, rule_for, takes_schedule
+from vaezoo.checks import check, check_command_line
 from vaezoo.config import DIRECTORY, flatten, leaves
 from vaezoo.errors import UserError
 from vaezoo.losses.schedules import Constant, Cosine, Cyclic, Linear, Scaled, scheduled
+from vaezoo.rules import rule_for, takes_schedule
 
 SMALL = ("dataset=digits", "metric=none", "figure=none", "logger=csv")
 FILES = sorted((Path(DIRECTORY) / "schedule").glob("*.yaml"))
