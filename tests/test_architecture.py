@@ -49,7 +49,7 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
         {"data/arrays", "data/shifts", "data/store", "errors", "processes", "seeds"},
         {"numpy", "torch", "pytorch_lightning"},
     ),
-    "metrics": (set(), {"numpy", "scipy", "sklearn"}),
+    "metrics": ({"progress"}, {"numpy", "scipy", "sklearn", "joblib", "threadpoolctl"}),
     "figures": ({"errors"}, {"numpy", "scipy", "matplotlib"}),
     "callbacks": (
         {"errors", "figures", "processes", "runs", "seeds", "workers"},
@@ -64,9 +64,10 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "calibration": ({"seeds"}, {"numpy", "torch"}),
     "outputs": ({"progress", "seeds"}, {"numpy", "torch"}),
     "scores": ({"fixtures", "metrics", "progress", "seeds"}, {"numpy"}),
+    "codes": ({"errors", "scores", "seeds"}, {"numpy"}),
     "pictures": ({"figures", "fixtures", "outputs", "runs"}, {"numpy", "matplotlib"}),
     "evaluate": (
-        {"calibration", "checks", "config", "errors", "outputs", "pictures", "runs", "scores"},
+        {"calibration", "checks", "codes", "config", "errors", "outputs", "pictures", "runs", "scores"},
         {"hydra", "omegaconf", "torch", "rich"},
     ),
     "report": ({"checks", "config", "errors", "runs"}, {"hydra", "omegaconf", "numpy"}),

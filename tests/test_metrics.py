@@ -838,7 +838,7 @@ def test_a_score_spells_out_the_constants_of_its_protocol(path: Path) -> None:
     assert path.read_text().startswith("# @package metric.scores\n# ")
 
 
-@pytest.mark.parametrize(("bundle", "many"), [("none", 0), ("fast", 14), ("full", 18)])
+@pytest.mark.parametrize(("bundle", "many"), [("none", 0), ("fast", 15), ("full", 25)])
 def test_a_bundle_composes(bundle: str, many: int) -> None:
     with initialize_config_dir(str(CONF), version_base="1.3"):
         metric = compose(f"metric/{bundle}").metric

@@ -279,7 +279,7 @@ def test_a_finished_run_is_not_trained_again(in_tmp, monkeypatch):
         ("evaluate", ["run=nowhere"], "run=nowhere: must be a file or folder that exists"),
         ("evaluate", ["run=a", "checkpoint=first"], "checkpoint=first: must be one of last, previous, best"),
         ("evaluate", ["run=."], "It holds runs, such as run="),
-        ("evaluate", [], "run=???: must be"),
+        ("evaluate", [], "run=null: must be"),
         ("report", ["runs=empty"], "no run folder in it or below it"),
     ],
 )

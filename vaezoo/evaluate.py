@@ -1,7 +1,7 @@
 """Scores and figures of a trained run: `python -m vaezoo.evaluate run=DIR metric=full`.
 
 Training ends with the same function. It writes metrics.json, latents.npz and figures/ into the run folder and needs
-nothing besides that folder.
+nothing besides that folder. `codes=FILE.npz` scores arrays from anywhere instead, without a model (`vaezoo.codes`).
 """
 
 import sys
@@ -64,29 +64,20 @@ def evaluate(
     if table.categories.size:
         fewer = evaluate_metrics(*without_categories(metrics, told.metric_fixtures()), seed=seed, repeats=metric.seeds)
         scores.add(fewer)
-    runs.write_json(
-        folder / "metrics.json",
-        {
-            "scores": scores.values,
-            "protocols": scores.protocols,
-            "skipped": scores.skipped,
-            "about": {
-                **identity,
-                "checkpoint_file": checkpoint,
-                "batches": int(model.batches),
-                "data": data.source.identity,
-                "dataset": data.name,
-                "scored_rows": int(table.scored.sum()),
-                "held_out_rows": int(table.held_out.sum()),
-                "likelihood": "none" if model.likelihood_free else likelihood_name(model),
-                "code_layout": code_layout(table),
-                "batch_norm": calibration.STATISTICS[model.recalibrates],
-                "encoding_seconds": round(encoding, 3),
-            },
-        },
-    )
-    matrices = {f"{name}/{key}": array for name, held in scores.arrays.items() for key, array in held.items()}
-    runs.write_arrays(folder / "metrics.npz", matrices)
+    about = {
+        **identity,
+        "checkpoint_file": checkpoint,
+        "batches": int(model.batches),
+        "data": data.source.identity,
+        "dataset": data.name,
+        "scored_rows": int(table.scored.sum()),
+        "held_out_rows": int(table.held_out.sum()),
+        "likelihood": "none" if model.likelihood_free else likelihood_name(model),
+        "code_layout": code_layout(table),
+        "batch_norm": calibration.STATISTICS[model.recalibrates],
+        "encoding_seconds": round(encoding, 3),
+    }
+    write(scores, about, folder)
     fixtures = pictures.figure_fixtures(
         told,
         scores.arrays,
@@ -96,6 +87,16 @@ def evaluate(
         traversal=figure.traversal,
     )
     return scores, pictures.draw(figures, fixtures, folder / "figures")
+
+
+def write(scores: "Scores", about: dict[str, Any], folder: Path) -> None:
+    """metrics.json, and the matrices behind the scores in metrics.npz."""
+    from vaezoo import runs
+
+    kept = {"scores": scores.values, "protocols": scores.protocols, "skipped": scores.skipped, "about": about}
+    runs.write_json(folder / "metrics.json", kept)
+    matrices = {f"{name}/{key}": array for name, held in scores.arrays.items() for key, array in held.items()}
+    runs.write_arrays(folder / "metrics.npz", matrices)
 
 
 def likelihood_name(model: Any) -> str:
@@ -177,10 +178,41 @@ def evaluate_run(config: DictConfig) -> None:
     print(f"scores   {folder / 'metrics.json'}\nfigures  {folder / 'figures'}")
 
 
+def evaluate_codes(config: DictConfig) -> None:
+    """Score the arrays in `config.codes`, and leave metrics.json beside them or in `config.out`."""
+    from hydra.utils import instantiate
+
+    from vaezoo import codes, runs
+    from vaezoo.scores import evaluate_metrics
+
+    check(config)
+    path = Path(config.codes).expanduser().resolve()
+    folder = Path(config.out).expanduser().resolve() if config.out else path.parent
+    if (folder / runs.CONFIG).is_file():
+        raise UserError(f"{folder} is the folder of a run, whose scores would be lost; choose another with out=DIR.")
+    arrays = codes.read(path)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"out={folder}: cannot be made a folder ({error.strerror}).") from None
+    scored = codes.some_rows(arrays, config.metric.rows, config.seed)
+    scores = evaluate_metrics(
+        instantiate(config.metric.scores),
+        codes.fixtures(scored, config.seed),
+        seed=config.seed,
+        repeats=config.metric.seeds,
+        reasons=codes.REASONS,
+    )
+    show(scores, path.name)
+    rows = {"rows": len(arrays["codes"]), "scored_rows": len(scored["codes"])}
+    write(scores, {"codes": path.name, "arrays": {name: a.shape for name, a in arrays.items()}, **rows}, folder)
+    print(f"scores   {folder / 'metrics.json'}")
+
+
 @hydra.main(version_base="1.3", config_path=DIRECTORY, config_name="evaluate")
 def job(config: DictConfig) -> None:
     try:
-        evaluate_run(config)
+        evaluate_run(config) if config.codes is None else evaluate_codes(config)
     except UserError as error:
         report(error)
 

@@ -187,6 +187,7 @@ class Outputs:
         scored, test = table.scored, table.held_out
 
         train = scored & ~test
+        held_out = test[scored]
         gaussian = table.logvars.shape[1]  # the first columns of the codes
         continuous = table.codes.shape[1] - int(table.categories.sum())
 
@@ -208,6 +209,7 @@ class Outputs:
             "factors": lambda: some(table.factors, scored),
             "factor_names": lambda: source.factor_names or None,
             "labels": lambda: some(table.labels, scored),
+            "held_out": lambda: held_out if held_out.any() and not held_out.all() else None,
             "test_codes": lambda: some(table.codes, test),
             "test_means": lambda: some(table.codes[:, :gaussian], test),
             "test_logvars": lambda: some(table.logvars, test),

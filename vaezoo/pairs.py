@@ -67,9 +67,25 @@ OPTIONS: dict[str, dict[tuple[str, ...], tuple[str | int, ...]]] = {
 
 def mismatch(config: DictConfig) -> str | None:
     """What is wrong with the first pair that cannot work; None if all can."""
+    if "codes" in config:
+        return evaluated(config)
     if "dataset" not in config or "network" not in config:
         return None
     return next((complaint for pair in PAIRS if (complaint := pair(config))), None)
+
+
+def evaluated(config: DictConfig) -> str | None:
+    """Either a run or a file of codes."""
+    if config.run is None and config.codes is None:
+        return "run=null: must be the folder of a run; codes=FILE.npz scores arrays without one."
+    if config.codes is None:
+        belongs = f"out={config.out}: belongs to codes=; a run keeps its scores in its own folder."
+        return belongs if config.out is not None else None
+    if config.run is not None:
+        return f"run={config.run}, codes={config.codes}: only one of both can be scored at a time."
+    if config.metric.rows == 0 or not config.metric.scores:
+        return "codes=: they are there to be scored, with metric=fast or metric=full and metric.rows above 0."
+    return None
 
 
 def model_of(config: DictConfig) -> str:

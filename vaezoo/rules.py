@@ -327,8 +327,10 @@ RULES: dict[str, Rule] = {
     "callbacks.samples": boolean,
     "logger.*": anything,
     # evaluate and report
-    "run": existing_path,
+    "run": optional(existing_path),
+    "codes": optional(existing_path),
     "runs": existing_path,
+    "udr": boolean,
     "out": optional(text),
     "checkpoint": choice("last", "previous", "best"),
     "accelerator": choice("auto", "cpu", "gpu"),

@@ -21,6 +21,7 @@ REASONS = {
     "factors": "the data set has no ground-truth factors",
     "test_factors": "the data set has no ground-truth factors",
     "labels": "the data set has no labels",
+    "held_out": "the scored rows are not both held-out images and others",
     "logvars": "the model has no Gaussian posterior with a standard normal prior",
     "test_logvars": "the model has no Gaussian posterior with a standard normal prior",
     "means": "the model has no Gaussian posterior with a standard normal prior",
@@ -61,6 +62,7 @@ def evaluate_metrics(
     *,
     seed: int,
     repeats: int,
+    reasons: Mapping[str, str] = REASONS,
 ) -> Scores:
     """Every metric with a fresh generator from (seed, its name), so adding one never changes another.
 
@@ -78,7 +80,7 @@ def evaluate_metrics(
                 scores.skipped[name] = str(reason)
             except Missing as missing:
                 needed = str(missing.args[0])
-                scores.skipped[name] = REASONS.get(needed, f"there is no {needed}")
+                scores.skipped[name] = reasons.get(needed, f"there is no {needed}")
             except Exception as error:
                 log.exception("The metric %s failed; the others go on.", name)
                 scores.skipped[name] = f"failed: {type(error).__name__}: {error}"

@@ -10,12 +10,17 @@ from importlib import import_module
 from typing import Any
 
 FILES = {
+    "agreement": ("udr",),
     "clusters": ("clustering",),
     "correlations": ("correlation",),
+    "dci": ("dci_gbt", "dci_gbt_2k", "dci_hgb", "dci_lasso"),
     "decomposition": ("kl_decomposition",),
     "higgins": ("higgins_logistic", "higgins_svm"),
     "mig": ("mig_exact", "mig_hist", "mig_sampled"),
     "mutual_info": ("mis",),
+    "probe": ("probe_linear",),
+    "ridgeway_mozer": ("explicitness", "modularity"),
+    "robustness": ("irs",),
     "sap": ("sap_continuous", "sap_discrete"),
     "total_correlation": ("gtc", "gwc"),
     "units": ("active_units",),

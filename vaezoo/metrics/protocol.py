@@ -4,7 +4,8 @@ A metric is a function whose parameter names say what it needs, the way pytest h
 
     codes (N, D)          posterior means, float32            logvars (N, D)   log variances of the posteriors
     factors (N, K)        ground-truth classes, integers      factor_names     their names, K texts
-    labels (N,)           classes, integers                   rng              a numpy Generator of its own
+    labels (N,)           classes, integers                   held_out (N,)    which rows are held out, booleans
+    rng                   a numpy Generator of its own
     test_codes (M, D), test_logvars (M, D), test_factors (M, K)     the same for the held-out images alone
     test_clusters (M, K), train_clusters (L, K)   probabilities of the clusters of held-out and of training images
     test_labels (M,), train_labels (L,)           their classes, integers
