@@ -70,7 +70,8 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
         {"calibration", "checks", "codes", "config", "errors", "outputs", "pictures", "runs", "scores"},
         {"hydra", "omegaconf", "torch", "rich"},
     ),
-    "report": ({"checks", "config", "errors", "runs"}, {"hydra", "omegaconf", "numpy"}),
+    "agreement": ({"errors", "metrics", "outputs", "seeds"}, {"numpy"}),
+    "report": ({"agreement", "checks", "config", "errors", "runs"}, {"hydra", "omegaconf", "numpy"}),
     "train": (
         {"callbacks", "checks", "config", "environment", "errors", "evaluate", "processes", "runs", "workers"},
         {"hydra", "omegaconf", "torch", "pytorch_lightning", "lightning_fabric"},

@@ -9,7 +9,7 @@ import csv
 import io
 import json
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -116,6 +116,16 @@ def over_seeds(table: list[Run], keys: list[str], names: list[str]) -> tuple[lis
     return [*settings, *names, "seeds"], rows
 
 
+def with_udr(table: list[Run]) -> list[Run]:
+    """The runs with scores of how far their codes agree with one another's, where they have codes."""
+    from vaezoo.agreement import udr_scores
+
+    keys = [key for key in swept_keys(table) if key != "seed"]
+    settings = [tuple(str(run.config.get(key)) for key in keys) for run in table]
+    found = udr_scores([run.folder for run in table], settings)
+    return [replace(run, scores={**run.scores, **scores}) for run, scores in zip(table, found, strict=True)]
+
+
 def html_table(head: list[str], rows: list[list[str]], left: int) -> str:
     def cells(tag: str, row: list[str]) -> str:
         return "".join(f"<{tag}{' class=key' if i < left else ''}>{escape(c)}</{tag}>" for i, c in enumerate(row))
@@ -173,6 +183,8 @@ def make_report(config: DictConfig) -> Path:
     check(config)
     root = Path(config.runs).expanduser().resolve()
     table = read_runs(root)
+    if config.udr:
+        table = with_udr(table)
     out = Path(config.out) if config.out else root / "report.html"
     runs.write_text(out, page(table, root))
     runs.write_text(out.with_suffix(".csv"), csv_text(table))
