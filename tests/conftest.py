@@ -16,6 +16,7 @@ os.environ["WANDB_MODE"] = "offline"
 os.environ["WANDB_SILENT"] = "true"
 # Several test processes share the cores; small tensors gain nothing from threads that wait for one another.
 os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["LOKY_MAX_CPU_COUNT"] = "1"  # nor do small fits gain from processes of their own
 
 MODELS = sorted(path.stem for path in (Path(DIRECTORY) / "model").glob("*.yaml"))
 

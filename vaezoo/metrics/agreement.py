@@ -19,7 +19,7 @@ import numpy as np
 from scipy.stats import rankdata
 
 from vaezoo.metrics.predictors import lasso, standardise
-from vaezoo.metrics.protocol import Result, Skip
+from vaezoo.metrics.protocol import Skip
 from vaezoo.progress import progress
 
 
@@ -31,7 +31,7 @@ def udr(
     alpha: float = 0.1,
     min_kl: float = 0.01,
     pooling: str = "mean",
-) -> Result:
+) -> dict[str, np.ndarray]:
     """Of P runs the codes (N, D) of the same N images in the same order, and the mean KL (D,) of each code.
 
     `scores` (P,) are each run's against all others, `pairs` (P, P) the u(i, j), from which any other scope follows.
