@@ -121,7 +121,7 @@ def dci_lasso(
     (x, x_test), (y, y_test) = standardise(x, x_test), standardise(y, y_test)
     weights = lasso(x, y, alpha)
     errors = np.sqrt(np.square(y_test - x_test @ weights).mean(axis=0)) / y_test.std(axis=0)
-    return {**_scores(np.abs(weights)), "informativeness": float(errors.mean()), "errors": errors}
+    return {**of_matrix(np.abs(weights)), "informativeness": float(errors.mean()), "errors": errors}
 
 
 def _drawn(codes: np.ndarray, factors: np.ndarray, rng: np.random.Generator, train: int, test: int) -> Split:
@@ -146,7 +146,7 @@ def _boosted(booster: Callable[..., Any], split: Split, rng: np.random.Generator
             bar.update()
     columns, train_accuracy, accuracy = zip(*fits, strict=True)
     return {
-        **_scores(np.stack(columns, axis=1)),
+        **of_matrix(np.stack(columns, axis=1)),
         "informativeness": float(np.mean(accuracy)),
         "informativeness_train": float(np.mean(train_accuracy)),
         "accuracy": np.array(accuracy),  # (K,)
@@ -174,7 +174,7 @@ def importances(classifier: Any) -> np.ndarray:
     return gains / max(gains.sum(), np.finfo(float).tiny)
 
 
-def _scores(importance: np.ndarray) -> Result:
+def of_matrix(importance: np.ndarray) -> Result:
     """What a matrix R (D, K) says, whoever made it."""
     by_code, by_factor = specialisation(importance), specialisation(importance.T)
     disentanglement = weighted(by_code, importance.sum(axis=1))
