@@ -31,18 +31,20 @@ def free_port() -> str:
         return str(found.getsockname()[1])
 
 
-def test_two_processes_make_the_steps_of_one(tmp_path):
+@pytest.mark.parametrize("count", [2, pytest.param(4, marks=pytest.mark.slow)])
+def test_processes_make_the_steps_of_one(count, tmp_path):
     """Ten steps of every model in double precision: the terms, and the weights after them."""
     environment = {**os.environ, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port(), "TORCH_CPP_LOG_LEVEL": "ERROR"}
-    command = [sys.executable, "-m", "tests.together", str(tmp_path), "2"]
-    workers = [subprocess.Popen(command, cwd=ROOT, env={**environment, "LOCAL_RANK": rank}) for rank in "01"]
+    command = [sys.executable, "-m", "tests.together", str(tmp_path), str(count)]
+    ranks = [str(rank) for rank in range(count)]
+    workers = [subprocess.Popen(command, cwd=ROOT, env={**environment, "LOCAL_RANK": rank}) for rank in ranks]
     quiet_lightning()
     alone = {case: train(case, "trainer=cpu") for case in CASES}
-    assert [worker.wait(400) for worker in workers] == [0, 0]
+    assert [worker.wait(600) for worker in workers] == [0] * count
     for case, expected in alone.items():
-        first, second = (torch.load(tmp_path / f"{case} {rank}.pt") for rank in range(2))
+        first, *others = (torch.load(tmp_path / f"{case} {rank}.pt") for rank in ranks)
         for name, weight in expected["weights"].items():
-            assert torch.equal(first["weights"][name], second["weights"][name]), (case, name)
+            assert all(torch.equal(first["weights"][name], other["weights"][name]) for other in others), (case, name)
             if not case.startswith(WITHOUT_GRADIENT):
                 torch.testing.assert_close(first["weights"][name], weight, rtol=1e-8, atol=1e-8, msg=f"{case}: {name}")
         assert len(first["terms"]) == len(expected["terms"])
