@@ -14,7 +14,7 @@ factors in its completeness: `completeness_unweighted`. Both agree where every c
 
 `dci_gbt` has the protocol of that study: gradient boosted trees, impurity importances, accuracy. Its 100 rounds are
 100 trees a level, minutes on dSprites, so the factors are shared out to processes. `dci_gbt_2k` is the same from 2 000
-rows, under its own name. `dci_hgb` boosts trees over binned codes and is some thirty times faster, but a monitor and no
+rows, under its own name. `dci_hgb` boosts trees over binned codes and is some twenty times faster, but a monitor and no
 replacement: the two agree within 0.01 on clean codes and not on noisy or duplicated ones.
 
 `dci_lasso` is the linear form: R = |w|, and informativeness is the error on fresh rows over the deviation of the factor
