@@ -1,7 +1,8 @@
 """What a trained model says about a data set, each piece computed once and only when it is asked for."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from torch import Tensor
 
 from vaezoo.progress import progress
 from vaezoo.seeds import derive, own_noise
+
+DECODED = 1024  # latents decoded at once
 
 
 @dataclass(frozen=True)
@@ -58,17 +61,31 @@ class LatentTable:
             return None
 
 
+def some_of(candidates: np.ndarray, count: int | None, seed: int) -> np.ndarray:
+    """At most `count` random ones, in ascending order; None takes all."""
+    if count is None or count >= len(candidates):
+        return candidates
+    return np.sort(np.random.default_rng(seed).choice(candidates, count, replace=False))
+
+
 def choose_rows(
     everything: int, test: np.ndarray, rows: int | None, test_rows: int | None, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Which rows of the whole set are scored and which test rows are held out: all of them, or random ones."""
+    scored = some_of(np.arange(everything), rows, derive(seed, "scored rows"))
+    return scored, some_of(test, test_rows, derive(seed, "test rows"))
 
-    def some(candidates: np.ndarray, count: int | None, purpose: str) -> np.ndarray:
-        if count is None or count >= len(candidates):
-            return candidates
-        return np.sort(np.random.default_rng(derive(seed, purpose)).choice(candidates, count, replace=False))
 
-    return some(np.arange(everything), rows, "scored rows"), some(test, test_rows, "test rows")
+@contextmanager
+def evaluating(model: Any) -> Iterator[None]:
+    """In evaluation mode and without gradients; the model is afterwards in the mode that it was in."""
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.inference_mode():
+            yield
+    finally:
+        model.train(was_training)
 
 
 def encode(
@@ -102,34 +119,29 @@ def encode(
             columns[name] = np.empty((len(index), values.shape[1]), np.float32)
         columns[name][here] = values.float().cpu().numpy()
 
-    was_training = model.training
-    model.eval()
-    try:
-        with (
-            torch.inference_mode(),
-            own_noise(derive(seed, "evaluation")),
-            progress("encoding", len(index), "image") as bar,
-        ):
-            done = 0
-            for batch in data.batches(index, batch_size):
-                bar.update(len(batch.images))
-                here = slice(done, done := done + len(batch.images))
-                q = model.encode(batch.images, batch.labels)
-                keep("codes", here, q.mean)
-                if hasattr(q, "clusters"):
-                    keep("clusters", here, q.clusters)
-                if normal and hasattr(q, "logvar"):
-                    keep("logvars", here, q.logvar)
-                chosen = torch.from_numpy(np.flatnonzero(held_out[here])).to(batch.images.device)
-                if len(chosen):
-                    z = q.sample(relaxed=False)[chosen]
-                    labels = None if batch.labels is None else batch.labels[chosen]
-                    found = image_errors(model, q.mean[chosen], z, batch.images[chosen], labels)
-                    errors[:, here][:, held_out[here]] = found
-                    if normal and hasattr(q, "kl"):
-                        kl_sums.append(q.kl()[chosen].double().sum(0).cpu().numpy())
-    finally:
-        model.train(was_training)
+    with (
+        evaluating(model),
+        own_noise(derive(seed, "evaluation")),
+        progress("encoding", len(index), "image") as bar,
+    ):
+        done = 0
+        for batch in data.batches(index, batch_size):
+            bar.update(len(batch.images))
+            here = slice(done, done := done + len(batch.images))
+            q = model.encode(batch.images, batch.labels)
+            keep("codes", here, q.mean)
+            if hasattr(q, "clusters"):
+                keep("clusters", here, q.clusters)
+            if normal and hasattr(q, "logvar"):
+                keep("logvars", here, q.logvar)
+            chosen = torch.from_numpy(np.flatnonzero(held_out[here])).to(batch.images.device)
+            if len(chosen):
+                z = q.sample(relaxed=False)[chosen]
+                labels = None if batch.labels is None else batch.labels[chosen]
+                found = image_errors(model, q.mean[chosen], z, batch.images[chosen], labels)
+                errors[:, here][:, held_out[here]] = found
+                if normal and hasattr(q, "kl"):
+                    kl_sums.append(q.kl()[chosen].double().sum(0).cpu().numpy())
     nothing = np.empty((len(index), 0), np.float32)
     return LatentTable(
         index=index,
@@ -221,6 +233,7 @@ class Outputs:
             "test_class_logits": lambda: self.class_logits(test),
             "train_class_logits": lambda: self.class_logits(train),
             "kl_per_dim": lambda: self.kl_per_dim,
+            "log_weights": lambda: self.log_weights if gaussian and known(table.log_likelihood) is not None else None,
             "rec_floor": lambda: known(table.rec_floor),
             "log_likelihood": lambda: known(table.log_likelihood),
             "squared_error": lambda: known(table.squared_error),
@@ -228,6 +241,41 @@ class Outputs:
             "cross_entropy": lambda: known(table.cross_entropy),
             "pixels": lambda: int(np.prod(source.shape)),
         }
+
+    def log_weights(self, rows: int | None, samples: int) -> Iterator[tuple[slice, np.ndarray]]:
+        """ln p(x|z) + ln p(z) - ln q(z|x) at `samples` draws z ~ q(z|x) of each of `rows` random held-out images.
+
+        In blocks: which of the images, and the weights of some of their draws (b, s), nats. The posteriors are those of
+        the table: nothing is encoded.
+        """
+        chosen = some_of(np.flatnonzero(self.table.held_out), rows, derive(self.seed, "importance rows"))
+        images, draws = max(1, DECODED // samples), min(samples, DECODED)
+        with progress("importance samples", len(chosen) * samples, "sample") as bar:
+            for start in range(0, len(chosen), images):
+                positions = chosen[start : start + images]
+                for first in range(0, samples, draws):
+                    some = min(draws, samples - first)
+                    with own_noise(derive(self.seed, "importance samples", start, first)):
+                        weights = self._weigh(positions, some)
+                    bar.update(weights.size)
+                    yield slice(start, start + len(positions)), weights
+
+    def _weigh(self, positions: np.ndarray, draws: int) -> np.ndarray:
+        """(B, draws) log weights of rows of the table."""
+        device = next(self.model.parameters()).device
+        latent, logvars = self.model.latent, self.table.logvars[positions]
+        means, probabilities = np.split(self.table.codes[positions].astype(np.float64), [logvars.shape[1]], axis=1)
+        # What an encoder would have said; probabilities are their own logits, up to what a softmax ignores.
+        params = np.concatenate([means, logvars, np.log(np.maximum(probabilities, 1e-300))], axis=1)
+        with evaluating(self.model):
+            params = torch.from_numpy(params).to(device).repeat_interleave(draws, 0)
+            q, prior = latent.posterior(params), latent.posterior(torch.zeros_like(params))  # N(0, I), uniform
+            z = q.sample(relaxed=False)
+            labels = self.labels_at(np.repeat(positions, draws))
+            x = self.data.batch(torch.from_numpy(self.table.index[positions])).images.repeat_interleave(draws, 0)
+            p = self.model.decode(z.float(), None if labels is None else torch.from_numpy(labels).to(device))
+            log_weights = p.log_prob(x).double() + prior.log_prob(z).sum(1) - q.log_prob(z).sum(1)
+        return log_weights.view(len(positions), draws).cpu().numpy()
 
     # What figures ask for: pictures, decoded from codes that are already there.
 
@@ -237,13 +285,13 @@ class Outputs:
         """Decoder means for latents (B, D) and, for conditional models, labels (B,): float32 (B, C, H, W)."""
         decoder = decoder or self.model.decode
         device = next(self.model.parameters()).device
-        was_training = self.model.training
-        self.model.eval()
-        with torch.inference_mode():
-            parts = torch.from_numpy(np.asarray(z, np.float32)).to(device).split(1024)
-            known = [None] * len(parts) if labels is None else torch.from_numpy(labels).to(device).split(1024)
-            images = [decoder(part, u).mean.cpu().numpy() for part, u in zip(parts, known, strict=True)]
-        self.model.train(was_training)
+        images = []
+        with evaluating(self.model), progress("decoding", len(z), "image") as bar:
+            parts = torch.from_numpy(np.asarray(z, np.float32)).to(device).split(DECODED)
+            known = [None] * len(parts) if labels is None else torch.from_numpy(labels).to(device).split(DECODED)
+            for part, u in zip(parts, known, strict=True):
+                images.append(decoder(part, u).mean.cpu().numpy())
+                bar.update(len(part))
         return np.concatenate(images)
 
     def labels_at(self, positions: np.ndarray) -> np.ndarray | None:

@@ -31,6 +31,7 @@ REASONS = {
     "test_labels": "the data set has no labels",
     "test_class_logits": "there is no classifier beside the model (model.classifier)",
     "log_likelihood": "the model has no likelihood of images, or metric.test_rows=0",
+    "log_weights": "the model has no likelihood of images or no density of its codes, or metric.test_rows=0",
     "squared_error": "the model reconstructs no images, or metric.test_rows=0",
     "test_codes": "no held-out images were encoded (metric.test_rows=0)",
     "codes": "no rows were encoded for it (metric.rows=0)",

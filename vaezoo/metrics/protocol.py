@@ -11,6 +11,7 @@ A metric is a function whose parameter names say what it needs, the way pytest h
     test_labels (M,), train_labels (L,)           their classes, integers
     log_likelihood, squared_error, absolute_error, cross_entropy   (M,) sums over pixels for each held-out image
     pixels                values in one image, C*H*W
+    log_weights           (rows, samples) -> blocks of importance weights: vaezoo.metrics.iwae
 
     factor_names, label_names                                 what the columns and classes are called
 
