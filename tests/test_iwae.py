@@ -99,7 +99,7 @@ def test_under_the_exact_posterior_every_draw_gives_the_likelihood(samples):
 
 def test_many_draws_reach_the_likelihood_under_another_posterior():
     estimates = log_mean_weights(told(X, *WRONG).log_weights(None, 5_000), 5_000)
-    assert np.abs(estimates - [by_quadrature(x) for x in X]).max() < 0.05
+    assert np.abs(estimates - [by_quadrature(x) for x in X]).max() < 0.25
     assert estimates.mean() == pytest.approx(np.mean([by_quadrature(x) for x in X]), abs=0.01)
 
 

@@ -266,9 +266,9 @@ class Outputs:
         latent, logvars = self.model.latent, self.table.logvars[positions]
         means, probabilities = np.split(self.table.codes[positions].astype(np.float64), [logvars.shape[1]], axis=1)
         # What an encoder would have said; probabilities are their own logits, up to what a softmax ignores.
-        params = np.concatenate([means, logvars, np.log(np.maximum(probabilities, 1e-300))], axis=1)
+        said = np.concatenate([means, logvars, np.log(np.maximum(probabilities, 1e-300))], axis=1)
         with evaluating(self.model):
-            params = torch.from_numpy(params).to(device).repeat_interleave(draws, 0)
+            params = torch.from_numpy(said).to(device).repeat_interleave(draws, 0)
             q, prior = latent.posterior(params), latent.posterior(torch.zeros_like(params))  # N(0, I), uniform
             z = q.sample(relaxed=False)
             labels = self.labels_at(np.repeat(positions, draws))
