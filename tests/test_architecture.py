@@ -63,11 +63,16 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "runs": ({"errors"}, {"numpy", "torch", "omegaconf"}),
     "calibration": ({"seeds"}, {"numpy", "torch"}),
     "outputs": ({"progress", "seeds"}, {"numpy", "torch"}),
+    "features": (
+        {"data/folder", "metrics", "outputs", "progress", "runs", "seeds"},
+        {"numpy", "torch", "torch_fidelity"},
+    ),
+    "decoded": ({"features", "outputs", "seeds"}, {"numpy"}),
     "scores": ({"fixtures", "metrics", "progress", "seeds"}, {"numpy"}),
     "codes": ({"errors", "scores", "seeds"}, {"numpy"}),
     "pictures": ({"figures", "fixtures", "outputs", "runs"}, {"numpy", "matplotlib"}),
     "evaluate": (
-        {"calibration", "checks", "codes", "config", "errors", "outputs", "pictures", "runs", "scores"},
+        {"calibration", "checks", "codes", "config", "decoded", "errors", "outputs", "pictures", "runs", "scores"},
         {"hydra", "omegaconf", "torch", "rich"},
     ),
     "agreement": ({"errors", "metrics", "outputs", "seeds"}, {"numpy"}),

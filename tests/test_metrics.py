@@ -834,16 +834,17 @@ def test_a_score_spells_out_the_constants_of_its_protocol(path: Path) -> None:
     assert metric.__name__ == path.stem
     assert constants.pop("_partial_") is True
     parameters = inspect.signature(metric).parameters.values()
-    assert constants == {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+    defaults = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+    assert constants == OmegaConf.to_container(OmegaConf.create(defaults)), "in YAML's own types"
     assert path.read_text().startswith("# @package metric.scores\n# ")
 
 
-@pytest.mark.parametrize(("bundle", "many"), [("none", 0), ("fast", 15), ("full", 25)])
-def test_a_bundle_composes(bundle: str, many: int) -> None:
+@pytest.mark.parametrize("bundle", ["none", "fast", "full"])
+def test_a_bundle_composes(bundle: str) -> None:
     with initialize_config_dir(str(CONF), version_base="1.3"):
         metric = compose(f"metric/{bundle}").metric
-    assert set(metric) == {"rows", "test_rows", "seeds", "scores"}
-    assert len(metric.scores) == many
+    assert set(metric) == {"rows", "test_rows", "images", "inception", "seeds", "scores"}
+    assert bool(metric.scores) == (bundle != "none")
     assert all(callable(instantiate(score)) for score in metric.scores.values())
     if bundle == "fast":
         assert metric.scores.factor_vae.train == metric.scores.higgins_logistic.train == 1000

@@ -36,7 +36,7 @@ def evaluate(
     """Encode once (or read the table that is already there), score, draw; returns the scores and the pictures."""
     from hydra.utils import instantiate
 
-    from vaezoo import calibration, outputs, pictures, runs
+    from vaezoo import calibration, decoded, outputs, pictures, runs
     from vaezoo.scores import Scores, evaluate_metrics, without_categories
 
     model.float()  # scores compare only at one precision, whatever the training's was
@@ -60,9 +60,11 @@ def evaluate(
     encoding = time.perf_counter() - began
 
     told = outputs.Outputs(model, data, table, title, seed)
-    scores = evaluate_metrics(metrics, told.metric_fixtures(), seed=seed, repeats=metric.seeds)
+    images = decoded.Decoded(told, metric.get("images"), metric.get("inception"))
+    known = {**told.metric_fixtures(), **images.fixtures()}
+    scores = evaluate_metrics(metrics, known, seed=seed, repeats=metric.seeds)
     if table.categories.size:
-        fewer = evaluate_metrics(*without_categories(metrics, told.metric_fixtures()), seed=seed, repeats=metric.seeds)
+        fewer = evaluate_metrics(*without_categories(metrics, known), seed=seed, repeats=metric.seeds)
         scores.add(fewer)
     about = {
         **identity,

@@ -192,6 +192,10 @@ class Outputs:
         self.title = title
         self.seed = seed
 
+    @property
+    def device(self) -> torch.device:
+        return next(self.model.parameters()).device
+
     # What metrics ask for: arrays of the table alone.
 
     def metric_fixtures(self) -> dict[str, Any]:
@@ -262,18 +266,17 @@ class Outputs:
 
     def _weigh(self, positions: np.ndarray, draws: int) -> np.ndarray:
         """(B, draws) log weights of rows of the table."""
-        device = next(self.model.parameters()).device
         latent, logvars = self.model.latent, self.table.logvars[positions]
         means, probabilities = np.split(self.table.codes[positions].astype(np.float64), [logvars.shape[1]], axis=1)
         # What an encoder would have said; probabilities are their own logits, up to what a softmax ignores.
         said = np.concatenate([means, logvars, np.log(np.maximum(probabilities, 1e-300))], axis=1)
         with evaluating(self.model):
-            params = torch.from_numpy(said).to(device).repeat_interleave(draws, 0)
+            params = torch.from_numpy(said).to(self.device).repeat_interleave(draws, 0)
             q, prior = latent.posterior(params), latent.posterior(torch.zeros_like(params))  # N(0, I), uniform
             z = q.sample(relaxed=False)
             labels = self.labels_at(np.repeat(positions, draws))
             x = self.data.batch(torch.from_numpy(self.table.index[positions])).images.repeat_interleave(draws, 0)
-            p = self.model.decode(z.float(), None if labels is None else torch.from_numpy(labels).to(device))
+            p = self.model.decode(z.float(), None if labels is None else torch.from_numpy(labels).to(self.device))
             log_weights = p.log_prob(x).double() + prior.log_prob(z).sum(1) - q.log_prob(z).sum(1)
         return log_weights.view(len(positions), draws).cpu().numpy()
 
@@ -284,8 +287,7 @@ class Outputs:
     ) -> np.ndarray:
         """Decoder means for latents (B, D) and, for conditional models, labels (B,): float32 (B, C, H, W)."""
         decoder = decoder or self.model.decode
-        device = next(self.model.parameters()).device
-        images = []
+        images, device = [], self.device
         with evaluating(self.model), progress("decoding", len(z), "image") as bar:
             parts = torch.from_numpy(np.asarray(z, np.float32)).to(device).split(DECODED)
             known = [None] * len(parts) if labels is None else torch.from_numpy(labels).to(device).split(DECODED)

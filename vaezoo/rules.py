@@ -312,6 +312,8 @@ RULES: dict[str, Rule] = {
     "trainer.*": anything,  # Lightning's own flags, checked by Lightning
     "metric.rows": optional(integer(0)),
     "metric.test_rows": optional(integer(0)),
+    "metric.images": optional(integer(2)),
+    "metric.inception": optional(existing_path),
     "metric.seeds": integer(1),
     "metric.scores": anything,
     "metric.scores.*": anything,  # constants of published protocols, checked where they are used
