@@ -107,17 +107,17 @@ def test_the_best_code_and_what_else_goes_with_it():
     codes, factors, _ = table(noise=0.5)
     factors[:, 3] = np.where(np.arange(len(factors)) % 3, factors[:, 1], factors[:, 3])
     result = top_attributes(codes, factors, NAMES, others=1)
-    assert list(result["latent"]) == [0, 0]
+    assert list(result["latents"]) == [0, 0]
     assert result["columns"].tolist() == [[1, 3], [3, 1]], "columns of the factors, the attribute itself first"
     expected = [[np.corrcoef(factors[:, k], codes[:, 0])[0, 1] for k in row] for row in result["columns"]]
-    np.testing.assert_allclose(result["correlation"], expected, atol=1e-9)
+    np.testing.assert_allclose(result["correlations"], expected, atol=1e-9)
     everything = top_attributes(codes, factors, NAMES, attributes=None, others=9)
     assert everything["columns"].shape == (3, 3)
-    assert list(everything["latent"]) == [1, 0, 0]
-    assert everything["correlation"][0, 0] < -0.9, "with its sign"
+    assert list(everything["latents"]) == [1, 0, 0]
+    assert everything["correlations"][0, 0] < -0.9, "with its sign"
 
 
 def test_constant_codes_go_with_nothing():
     _, factors, _ = table()
     result = top_attributes(np.zeros((len(factors), 3)), factors, NAMES)
-    assert not result["correlation"].any()
+    assert not result["correlations"].any()

@@ -15,7 +15,7 @@ from tests.test_data import module as data_module
 from vaezoo import features
 from vaezoo.decoded import Decoded
 from vaezoo.evaluate import evaluate
-from vaezoo.metrics.fid import ffd, fid, frechet, kernel_distance, kfd, kid
+from vaezoo.metrics.distances import ffd, fid, frechet, kernel_distance, kfd, kid
 from vaezoo.metrics.protocol import Skip
 from vaezoo.outputs import Outputs, encode
 from vaezoo.scores import evaluate_metrics

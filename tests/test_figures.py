@@ -408,6 +408,8 @@ FIXTURES = {
     "code_correlation": "code_correlation title",
     "mutual_information": "information factor_entropies factor_names title",
     "class_grid": "class_grid class_grid_originals category_names title",
+    "laplacian": "laplacian_images title laplacian_reconstructions laplacian_samples label_names",
+    "top_attributes": "top_latents top_columns top_correlations factor_names title",
 }
 
 

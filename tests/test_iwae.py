@@ -13,7 +13,7 @@ from tests.conftest import build_model, squares
 from tests.test_data import module as data_module
 from vaezoo.latents import Gaussian, Mixed
 from vaezoo.likelihoods import Gaussian as GaussianPixels
-from vaezoo.metrics.iwae import iwae, log_mean_weights
+from vaezoo.metrics.importance import iwae, log_mean_weights
 from vaezoo.outputs import Outputs, encode
 
 PARTS = ("dataset.shape=[1,16,16]", "network=mlpk", "metric=none", "figure=none", "logger=csv", "latent.dim=4")

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from vaezoo.metrics.laplacian import boxes, laplacian, variances
 from vaezoo.metrics.protocol import Skip
+from vaezoo.metrics.sharpness import boxes, laplacian, variances
 
 KERNEL = np.array([[0, 1, 0], [1, -4, 1], [0, 1, 0]])
 

@@ -1,4 +1,4 @@
-"""Networks that turn images into features, for distances between sets of images (vaezoo.metrics.fid).
+"""Networks that turn images into features, for distances between sets of images (vaezoo.metrics.distances).
 
 Inception-v3 is that of the package torch-fidelity, with its file of weights; both are looked for when a score asks, and
 nothing is downloaded. The other network is small and learns, once for each data set and split, what the data set knows

@@ -74,6 +74,13 @@ def figure_fixtures(
         "factor_names": lambda: outputs.data.source.factor_names or None,
         "information": lambda: None if (known := of_metric("mig_hist", "information")()) is None else known.T,
         "factor_entropies": of_metric("mig_hist", "factor_entropies"),
+        "laplacian_images": of_metric("laplacian", "box_images"),
+        "laplacian_reconstructions": of_metric("laplacian", "box_reconstructions"),
+        "laplacian_samples": of_metric("laplacian", "box_samples"),
+        "label_names": lambda: outputs.data.source.label_names or None,
+        "top_latents": of_metric("top_attributes", "latents"),
+        "top_columns": of_metric("top_attributes", "columns"),
+        "top_correlations": of_metric("top_attributes", "correlations"),
     }
 
 

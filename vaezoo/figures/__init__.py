@@ -12,6 +12,8 @@ float32 in [0, 1] with C = 1 or 3; D latents, K factors:
     kl_per_dim (D,)                          nats, mean over images
     factor_correlation (K, D), code_correlation (D, D)
     information (K, D), factor_entropies (K,), factor_names   nats
+    laplacian_images (1 + classes, 5)        box plots, all images first; label_names   and of reconstructions, samples
+    top_latents (A,), top_columns, top_correlations (A, M)   what goes with the latent of an attribute
     title                                    names the run in the caption
 
 `style.save` writes a figure, `style.to_uint8` gives the same pixels to a dashboard.

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from vaezoo.metrics.correlation import pearson
+from vaezoo.metrics.correlations import pearson
 from vaezoo.metrics.protocol import Result, Skip
 
 
@@ -93,8 +93,8 @@ def top_attributes(
     attributes: Sequence[str] | None = ("Bangs", "Rosy_Cheeks"),
     others: int = 4,
 ) -> Result:
-    """A row for each of the `attributes` (None: all): its `latent` (A,), and which attributes go with that, the
-    attribute itself first: `columns` (A, others + 1) of the factors, `correlation` their r with the latent."""
+    """For each of A `attributes` (None: all) its code, `latents` (A,), and what goes with that, itself first: `columns`
+    (A, others + 1) of the factors, and `correlations`, their r with the code."""
     known = binary(test_factors)
     known_names = [factor_names[k] for k in known]
     rows = [i for i, name in enumerate(known_names) if attributes is None or name in attributes]
@@ -110,7 +110,7 @@ def top_attributes(
     size[np.arange(len(rows)), rows] = np.inf
     order = np.argsort(-size, axis=1, kind="stable")[:, : others + 1]
     return {
-        "latent": latent,
+        "latents": latent,
         "columns": known[order],
-        "correlation": np.take_along_axis(of_latent, order, axis=1),
+        "correlations": np.take_along_axis(of_latent, order, axis=1),
     }

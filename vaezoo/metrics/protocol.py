@@ -11,7 +11,7 @@ A metric is a function whose parameter names say what it needs, the way pytest h
     test_labels (M,), train_labels (L,)           their classes, integers
     log_likelihood, squared_error, absolute_error, cross_entropy   (M,) sums over pixels for each held-out image
     pixels                values in one image, C*H*W
-    log_weights           (rows, samples) -> blocks of importance weights: vaezoo.metrics.iwae
+    log_weights           (rows, samples) -> blocks of importance weights: vaezoo.metrics.importance
 
     images, reconstructions (M, C, H, W)     some held-out images in random order, and what the model makes of them
     image_labels (M,)     their classes                       samples (L, C, H, W)      decoded from the prior
