@@ -1,18 +1,21 @@
 """Distances of sets of images: closed forms, invariants, and what is said where Inception is not there."""
 
+import inspect
 import sys
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
-from hydra.utils import instantiate
+from hydra.utils import get_method, instantiate
 from omegaconf import OmegaConf
 from scipy import linalg
 
 from tests.conftest import build_model, compose_train, squares
 from tests.test_data import module as data_module
 from vaezoo import features
+from vaezoo.config import DIRECTORY
 from vaezoo.decoded import Decoded
 from vaezoo.evaluate import evaluate
 from vaezoo.metrics.distances import ffd, fid, frechet, kernel_distance, kfd, kid
@@ -140,11 +143,19 @@ def test_every_kind_of_image_is_made_once(tmp_path, monkeypatch):
     assert set(scores.skipped) == {"fid", "kid", "ffd"}
 
 
+def test_no_constant_of_a_protocol_is_called_like_what_is_handed_over(told):
+    known = {*told.metric_fixtures(), *Decoded(told, 1, None).fixtures()}
+    for path in (Path(DIRECTORY) / "metric" / "score").glob("*.yaml"):
+        metric = get_method(OmegaConf.load(path)[path.stem]._target_)
+        parameters = inspect.signature(metric).parameters.values()
+        assert not known & {p.name for p in parameters if p.kind is p.KEYWORD_ONLY}, path
+
+
 def test_images_belong_together(told):
     images = Decoded(told, 7, None)
     error = np.square(images.images - images.reconstructions).sum(axis=(1, 2, 3))
     np.testing.assert_allclose(error, told.table.squared_error[images.positions], rtol=1e-4)
-    assert len(images.images) == len(images.samples) == len(images.train_images) == 7
+    assert len(images.images) == len(images.prior_samples) == len(images.train_images) == 7
     assert set(told.table.index[images.positions]) <= set(told.data.rows.test)
     assert set(images.train_rows) <= set(told.data.rows.train)
 
@@ -255,7 +266,7 @@ def test_a_stub_of_inception_gives_the_closed_form(told, weights):
         pixels = np.rint(255 * x).repeat(3, axis=1)
         return np.stack([part.mean(axis=(1, 2, 3)) for part in np.array_split(pixels, [6, 12], axis=2)], axis=1)
 
-    real, generated = seen(images.train_images), seen(images.samples)
+    real, generated = seen(images.train_images), seen(images.prior_samples)
     s1, s2 = np.cov(real, rowvar=False), np.cov(generated, rowvar=False)
     root = np.real(linalg.sqrtm(s1 @ s2))
     expected = ((real.mean(0) - generated.mean(0)) ** 2).sum() + np.trace(s1 + s2 - 2 * root)

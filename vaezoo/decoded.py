@@ -14,7 +14,7 @@ from vaezoo.seeds import derive
 FIXTURES = (
     "images",
     "reconstructions",
-    "samples",
+    "prior_samples",
     "image_labels",
     "label_names",
     "train_inception",
@@ -66,7 +66,7 @@ class Decoded:
         return self.outputs.reconstruct(self.positions) if known else None
 
     @cached_property
-    def samples(self) -> np.ndarray:
+    def prior_samples(self) -> np.ndarray:
         """As many as training images, for their distance depends on how many they are."""
         return self.outputs.samples(len(self.train_rows))
 
@@ -103,7 +103,7 @@ class Decoded:
 
     @cached_property
     def sample_inception(self) -> np.ndarray:
-        return self.seen_by(self.inception, self.samples)
+        return self.seen_by(self.inception, self.prior_samples)
 
     @cached_property
     def learned(self) -> Extractor:
@@ -115,7 +115,7 @@ class Decoded:
 
     @cached_property
     def sample_features(self) -> np.ndarray:
-        return self.seen_by(self.learned, self.samples)
+        return self.seen_by(self.learned, self.prior_samples)
 
     @cached_property
     def test_features(self) -> np.ndarray | None:

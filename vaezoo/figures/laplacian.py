@@ -51,11 +51,12 @@ def laplacian(
     )
     axes = sheet.axes(0, 0, pitch * len(names), HEIGHT)
     width = 0.72 / len(kinds)
+    beside = [sum(len(boxes) > j for boxes in kinds.values()) for j in range(len(names))]  # boxes of each group
     for i, (kind, boxes) in enumerate(kinds.items()):
         shown = [j for j, box in enumerate(boxes) if np.isfinite(box).all()]
         axes.bxp(
             [dict(zip(NAMES, boxes[j], strict=True)) for j in shown],
-            positions=[j + (i - (len(kinds) - 1) / 2) * width for j in shown],
+            positions=[j + (i - (beside[j] - 1) / 2) * width for j in shown],
             widths=0.8 * width,
             showfliers=False,
             patch_artist=True,
@@ -72,7 +73,7 @@ def laplacian(
     axes.set_axisbelow(True)
     axes.set_xticks(range(len(names)), names, parse_math=False, rotation=90 if turned else 0)
     axes.tick_params("x", length=0)
-    sheet.text(0, HEIGHT + below + 10, "medians", color=FADED)
+    sheet.text(18 - left, HEIGHT + below + 10, "medians", color=FADED)
     for i, (kind, texts) in enumerate(medians.items()):
         y = HEIGHT + below + 10 + ROW * (i + 1)
         key = sheet.axes(-left, y - 6, 12, 12)

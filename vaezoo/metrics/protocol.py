@@ -14,7 +14,7 @@ A metric is a function whose parameter names say what it needs, the way pytest h
     log_weights           (rows, samples) -> blocks of importance weights: vaezoo.metrics.importance
 
     images, reconstructions (M, C, H, W)     some held-out images in random order, and what the model makes of them
-    image_labels (M,)     their classes                       samples (L, C, H, W)      decoded from the prior
+    image_labels (M,)     their classes                       prior_samples (L, C, H, W)     decoded draws
     train_features, sample_features, test_features, noise_features  (., 64) of training images, samples, held-out images
                           and white noise, by the network called `extractor`, `extractor_accuracy` its accuracy
     train_inception, sample_inception (L, 2048)                     of training images and samples, by Inception

@@ -27,7 +27,7 @@ LEFT_OUT = "1"
 def laplacian(
     images: np.ndarray,
     reconstructions: np.ndarray | None = None,
-    samples: np.ndarray | None = None,
+    prior_samples: np.ndarray | None = None,
     image_labels: np.ndarray | None = None,
     label_names: Sequence[str] = (),
 ) -> Result:
@@ -39,7 +39,7 @@ def laplacian(
     for name, pictures, labels in (
         ("images", images, image_labels),
         ("reconstructions", reconstructions, image_labels),
-        ("samples", samples, None),
+        ("samples", prior_samples, None),
     ):
         if pictures is not None:
             values = variances(pictures)
