@@ -1,9 +1,16 @@
 """Attribute vectors and top attributes on codes whose answer is known, and the hinge bias against a search."""
 
+import json
+
 import numpy as np
 import pytest
+from omegaconf import OmegaConf
 from scipy.optimize import minimize_scalar
 
+from tests.conftest import build_model, compose_train
+from tests.test_data import module as data_module
+from vaezoo.data.arrays import ImageArrays
+from vaezoo.evaluate import evaluate
 from vaezoo.metrics.attributes import (
     attribute_vectors,
     balanced,
@@ -121,3 +128,26 @@ def test_constant_codes_go_with_nothing():
     _, factors, _ = table()
     result = top_attributes(np.zeros((len(factors), 3)), factors, NAMES)
     assert not result["correlations"].any()
+
+
+@pytest.mark.parametrize("names", [NAMES, ("a", "b", "c", "d")])
+def test_a_run_on_attributes_has_scores_and_a_figure(names, tmp_path):
+    """With Bangs and Rosy_Cheeks among them; other attributes only when asked for."""
+    _, factors, _ = table(200)
+    pixels = (255 * (factors[:, [1, 0, 3, 2]] > 0)).repeat(64, axis=1).reshape(200, 1, 16, 16).astype(np.uint8)
+    source = ImageArrays(
+        "faces", pixels, (1, 16, 16), {}, factors=factors, factor_names=names, factor_sizes=(2, 2, 3, 2)
+    )
+    parts = ("dataset.shape=[1,16,16]", "network=mlpk", "latent.dim=4", "figure=default", "logger=csv")
+    model, composed = build_model("model=vae", *parts), compose_train("metric=fast", *parts)
+    metric = OmegaConf.create({"rows": None, "test_rows": None, "seeds": 1, "scores": {}})
+    metric.scores = {name: composed.metric.scores[name] for name in ("attribute_vectors", "top_attributes")}
+    data = data_module(lambda: source)
+    _, pictures = evaluate(model, data, tmp_path, title="t", metric=metric, figure=composed.figure, seed=0)
+    told = json.loads((tmp_path / "metrics.json").read_text())
+    assert told["scores"]["eval/attributes_accuracy"] >= told["scores"]["eval/attributes_majority"] > 0.5
+    assert ("top_attributes" in pictures) == ("Bangs" in names)
+    assert ("top_attributes" in told["skipped"]) == ("Bangs" not in names)
+    if "Bangs" in names:
+        numbers = np.load(tmp_path / "figures" / "top_attributes.npz")
+        assert numbers["top_columns"][:, 0].tolist() == [1, 3]

@@ -81,8 +81,11 @@ def test_the_number_of_images_is_in_the_name_and_few_are_refused():
     with pytest.raises(Skip, match=r"3 images are too few for 5 features.*allow_small"):
         fid(x[:3], x)
     assert set(fid(x[:3], x, allow_small=True)) == {"fid_small_n3"}
-    with pytest.raises(Skip, match="49 images of each kind are too few"):
-        ffd(x, x, x[:49], x, "a", 0.5)
+    with pytest.raises(Skip, match="49 images of each kind are too few for 5 features, which need 50"):
+        ffd(x, x[:49], x, "a", 0.5)
+    found = {"ffd5_a": 0, "ffd5_a_noise": 0, "ffd5_a_accuracy": 0.5}
+    assert ffd(x, x, x, "a", 0.5, x[:49]) == pytest.approx({**found, "ffd_images": 3000}, abs=1e-9)
+    assert ffd(x, x, x, "a", 0.5, x[:50]) == pytest.approx({**found, "ffd5_a_floor": 0, "ffd_images": 50}, abs=1e-9)
 
 
 def test_kernel_distance_by_hand_and_without_bias():

@@ -118,6 +118,7 @@ def code_layout(table: "LatentTable") -> str:
 def show(scores: "Scores", title: str) -> None:
     """The closing table."""
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table(title=title, title_justify="left")
@@ -133,7 +134,7 @@ def show(scores: "Scores", title: str) -> None:
         constants = ", ".join(f"{name} {held}" for name, held in protocol if name != "seconds" and held is not None)
         table.add_row(key.removeprefix("eval/"), number if sd is None else f"{number} ± {sd:.2g}", constants)
     for name, reason in scores.skipped.items():
-        table.add_row(name, "–", f"skipped: {reason}")
+        table.add_row(name, "–", escape(f"skipped: {reason}"))  # brackets, as in vaezoo[fid], are no markup
     Console().print(table)
 
 

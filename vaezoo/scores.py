@@ -34,7 +34,6 @@ REASONS = {
     "log_weights": "the model has no likelihood of images or no density of its codes, or metric.test_rows=0",
     "squared_error": "the model reconstructs no images, or metric.test_rows=0",
     "images": "no held-out images were encoded (metric.test_rows=0)",
-    "test_features": "no held-out images were encoded (metric.test_rows=0)",
     "test_codes": "no held-out images were encoded (metric.test_rows=0)",
     "codes": "no rows were encoded for it (metric.rows=0)",
 }

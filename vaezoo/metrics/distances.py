@@ -49,23 +49,26 @@ def kid(
 def ffd(
     train_features: np.ndarray,
     sample_features: np.ndarray,
-    test_features: np.ndarray,
     noise_features: np.ndarray,
     extractor: str,
     extractor_accuracy: float,
+    test_features: np.ndarray | None = None,
 ) -> Result:
-    """Features (n, 64) of four kinds of images, and how well the network that made them knows held-out images."""
-    real, generated, held_out, noise = equally_many(train_features, sample_features, test_features, noise_features)
+    """Features (n, 64) of each kind of images, and how well the network that made them knows held-out images.
+
+    All distances are of equally many images. There is no floor where too few are held out.
+    """
+    least = 10 * train_features.shape[1]
+    kinds = {"": sample_features, "_noise": noise_features}
+    if test_features is not None and len(test_features) >= least:
+        kinds["_floor"] = test_features
+    real, *others = equally_many(train_features, *kinds.values())
     n, d = real.shape
-    if n < 10 * d:
-        raise Skip(f"{n} images of each kind are too few for {d} features, ten times as many are needed")
+    if n < least:
+        raise Skip(f"{n} images of each kind are too few for {d} features, which need {least}")
     name = f"ffd{d}_{extractor}"
-    return {
-        name: frechet(real, generated),
-        f"{name}_floor": frechet(real, held_out),
-        f"{name}_noise": frechet(real, noise),
-        f"{name}_accuracy": extractor_accuracy,
-    }
+    found = {f"{name}{kind}": frechet(real, other) for kind, other in zip(kinds, others, strict=True)}
+    return {**found, f"{name}_accuracy": extractor_accuracy, "ffd_images": n}
 
 
 def kfd(
