@@ -11,6 +11,7 @@ from scipy import integrate, stats
 
 from tests.conftest import build_model, squares
 from tests.test_data import module as data_module
+from vaezoo.data.sources.digits import digits
 from vaezoo.latents import Gaussian, Mixed
 from vaezoo.likelihoods import Gaussian as GaussianPixels
 from vaezoo.metrics.importance import iwae, log_mean_weights
@@ -161,6 +162,19 @@ def test_a_real_model_is_encoded_only_once():
     model.encoder.register_forward_pre_hook(lambda *_: pytest.fail("encoded again"))
     assert np.isfinite(iwae(outputs.log_weights, samples=5, rows=4)["iwae_5"])
     assert outputs.metric_fixtures()["log_weights"]() is not None
+
+
+@pytest.mark.parametrize("name", ["cvae", "mivae", "vae"])
+def test_the_mean_weight_is_the_bound_that_the_table_has(name):
+    """Conditional models are told the label, categories are weighed: E[log weight] = rec - kl."""
+    model = build_model(f"model={name}", "dataset=digits", "metric=none", "figure=none", "logger=csv", "latent.dim=4")
+    data = data_module(digits, name="digits", shape=(1, 8, 8), classes=10)
+    outputs = Outputs(model, data, encode(model, data, rows=0, test_rows=None, seed=0), "t")
+    each = np.concatenate([weights.mean(axis=1) for _, weights in outputs.log_weights(None, 40)])
+    expected = outputs.table.log_likelihood - outputs.kl_per_dim.sum()
+    error = np.std(each - expected) / np.sqrt(len(each))
+    assert each.mean() == pytest.approx(expected.mean(), abs=5 * error)
+    assert error < 0.1
 
 
 @pytest.mark.parametrize("name", ["ae", "gmvae", "vaegan"])

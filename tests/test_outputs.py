@@ -210,12 +210,16 @@ def test_a_score_without_a_finite_value_has_no_deviation(value):
 
 
 def test_the_closing_table_shows_each_protocol_once(capsys):
-    metrics = {"drawing": partial(drawing, times=5), "plain": plain}
+    def declines(codes):
+        raise Skip("needs vaezoo[fid]")
+
+    metrics = {"drawing": partial(drawing, times=5), "plain": plain, "declines": declines}
     show(evaluate_metrics(metrics, {"codes": lambda: np.ones((7, 2))}, seed=4, repeats=3), "a run")
     out = capsys.readouterr().out
     assert out.count("rows 7") == 2
     assert "times 5" in out
     assert " ± " in out
+    assert "vaezoo[fid]" in out
     assert "count" in out
 
 
