@@ -227,7 +227,7 @@ def test_what_is_missing_is_said(told, monkeypatch, tmp_path):
     skipped = score(told, "fid", "kid").skipped
     assert set(skipped) == {"fid", "kid"}
     for reason in skipped.values():
-        assert "torch-fidelity (pip install 'vaezoo[fid]')" in reason
+        assert "torch-fidelity (pip install 'vaezoo[fid]'" in reason
         assert str(features.folder() / features.WEIGHTS) in reason
         assert str(tmp_path / "torch" / "hub" / "checkpoints" / features.WEIGHTS) in reason
         assert "metric.inception" in reason

@@ -86,8 +86,8 @@ def inception(weights: str | None) -> Extractor:
     missing = []
     try:
         from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
-    except ImportError:
-        missing.append("the package torch-fidelity (pip install 'vaezoo[fid]')")
+    except ImportError as error:  # it may lack a package of its own
+        missing.append(f"the package torch-fidelity (pip install 'vaezoo[fid]'; {error})")
     if file is None:
         looked = " and ".join(map(str, places))
         missing.append(f"the file {WEIGHTS} (looked for {looked}; metric.inception=FILE names another place)")
