@@ -216,6 +216,8 @@ def test_without_anything_to_learn_it_is_skipped():
         features.targets_of(SimpleNamespace(factors=None, labels=None))
     both = SimpleNamespace(factors=np.array([[0, 1, 0], [0, 2, 1]]), labels=np.array([0, 1]))
     assert features.targets_of(both).tolist() == [[1, 0], [2, 1]], "factors that vary"
+    drawings = SimpleNamespace(factors=np.arange(200)[:, None], labels=np.arange(200) % 2)
+    assert features.targets_of(drawings)[:3].tolist() == [[0], [1], [0]], "a factor that names single drawings is none"
 
 
 # Inception

@@ -2,7 +2,7 @@
 
 Inception-v3 is that of the package torch-fidelity, with its file of weights; both are looked for when a score asks, and
 nothing is downloaded. The other network is small and learns, once for each data set and split, what the data set knows
-of its images: their factors, or else their classes. Only training images teach it. It is kept in the data folder, so
+of its images: their factors of few levels, or else their classes. Only training images teach it. It is kept in the data folder, so
 that all runs on this machine share it, for distances in the features of two networks do not compare.
 """
 
@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 
 WEIGHTS = "weights-inception-2015-12-05-6726825d.pth"
 WIDTH = 64  # features of the small network
+LEVELS = 100  # of a factor that it can learn; more tell single objects or drawings apart
 BATCH, BATCHES = 64, 1000  # of its training: a minute on two cores for 64x64
 
 
@@ -127,12 +128,14 @@ class SmallNetwork(nn.Sequential):
 
 
 def targets_of(source: Any) -> np.ndarray:
-    """What the small network learns of each image: its factors that vary, or else its class; (N, T) from 0."""
-    known = source.factors if source.factors is not None else source.labels
-    if known is None:
-        raise Skip("the data set has neither factors nor labels to learn features from")
-    columns = known.reshape(len(known), -1)
-    return columns[:, columns.max(axis=0) > 0].astype(np.int64)
+    """What the small network learns of each image: its factors of 2 to 100 levels, or else its class; (N, T) from 0."""
+    for known in (source.factors, source.labels):
+        if known is not None:
+            columns = known.reshape(len(known), -1)
+            most = columns.max(axis=0)
+            if (chosen := (most > 0) & (most < LEVELS)).any():
+                return columns[:, chosen].astype(np.int64)
+    raise Skip("the data set has neither factors nor labels to learn features from")
 
 
 def learned(data: Any, device: torch.device) -> Extractor:
