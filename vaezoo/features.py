@@ -2,8 +2,8 @@
 
 Inception-v3 is that of the package torch-fidelity, with its file of weights; both are looked for when a score asks, and
 nothing is downloaded. The other network is small and learns, once for each data set and split, what the data set knows
-of its images: their factors of few levels, or else their classes. Only training images teach it. It is kept in the data folder, so
-that all runs on this machine share it, for distances in the features of two networks do not compare.
+of its images: their factors of few levels, or else their classes. Only training images teach it. It is kept in the
+data folder, so that all runs on this machine share it: distances in the features of two networks do not compare.
 """
 
 import hashlib
