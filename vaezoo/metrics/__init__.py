@@ -11,6 +11,7 @@ from typing import Any
 
 FILES = {
     "agreement": ("udr",),
+    "attributes": ("attribute_vectors", "top_attributes"),
     "clusters": ("clustering",),
     "correlations": ("correlation",),
     "dci": ("dci_gbt", "dci_gbt_2k", "dci_hgb", "dci_lasso"),
