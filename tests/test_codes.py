@@ -54,8 +54,17 @@ def test_a_file_is_scored_without_a_model(in_tmp, monkeypatch, capsys):
         assert scores[f"eval/{name}"] == pytest.approx(1, abs=2e-3)
     assert scores["eval/mig_hist/no_shape"] == pytest.approx(1, abs=2e-3)
     assert scores["eval/dci_lasso/disentanglement"] == scores["eval/dci_lasso"]
-    assert written["skipped"].keys() == {"elbo", "reconstruction", "clustering", "classifier"}
-    assert "needs the model" in written["skipped"]["elbo"]
+    of_models = {"elbo", "iwae", "reconstruction", "clustering", "classifier"} | {
+        "laplacian",
+        "fid",
+        "kid",
+        "ffd",
+        "kfd",
+    }
+    of_attributes = {"attribute_vectors", "top_attributes"}
+    assert written["skipped"].keys() == of_models | of_attributes
+    assert all("needs the model" in written["skipped"][name] for name in of_models)
+    assert all("no binary attributes" in written["skipped"][name] for name in of_attributes)
     protocol = {"quantile": 0.99, "factor_bins": 20, "rows": 10000, "seed": 0, "repeats": 2, "interventional": True}
     assert written["protocols"]["irs"].items() >= protocol.items()
     assert written["about"]["codes"] == "codes.npz"

@@ -24,7 +24,9 @@ LARGEST = 1_000_000  # class: they are counted in tables
 
 # Why a metric cannot be computed when this fixture is not there.
 REASONS = {
-    **dict.fromkeys((*scores.REASONS, "train_inception", "train_features"), "it needs the model or its images (run=DIR)"),
+    **dict.fromkeys(
+        (*scores.REASONS, "train_inception", "train_features"), "it needs the model or its images (run=DIR)"
+    ),
     **dict.fromkeys(("factors", "test_factors"), "the file has no array factors"),
     **dict.fromkeys(("labels", "held_out"), "the file has no array labels"),
     **dict.fromkeys(("logvars", "means", "test_logvars", "test_means"), "the file has no array logvars"),
