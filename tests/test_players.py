@@ -284,7 +284,7 @@ def test_equal_samples_are_reported(collapsed, tmp_path, caplog):
         log_metrics=lambda values, step: sent.update({**values, "step": step}),
         log_figure=lambda name, image, step: pictures.append((name, image, step)),
     )
-    trainer = SimpleNamespace(state=SimpleNamespace(fn="fit"), datamodule=data, loggers=[logger])
+    trainer = SimpleNamespace(state=SimpleNamespace(fn="fit"), datamodule=data, loggers=[logger], is_global_zero=True)
     clock = SimpleNamespace(batches=500, seed=0)
     watch = SampleWatch(clock, tmp_path, 500, "a title", pictures=True)
     state = torch.get_rng_state()

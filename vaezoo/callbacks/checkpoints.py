@@ -42,7 +42,8 @@ class Checkpoints(Callback):
                     path.replace(path.with_name(PREVIOUS.name))
                 beside.replace(path)
         finally:
-            beside.unlink(missing_ok=True)
+            if trainer.is_global_zero:
+                beside.unlink(missing_ok=True)
         self.saved = time.monotonic()
 
     def on_train_batch_start(self, trainer: Trainer, module: LightningModule, batch: Any, batch_idx: int) -> None:
