@@ -2,7 +2,10 @@
 
 import socket
 import struct
+import threading
+import time
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -149,3 +152,38 @@ def test_credentials_in_netrc_count(no_credentials, tmp_path):
 def test_the_environment_has_the_last_word(no_credentials):
     no_credentials.setenv("WANDB_MODE", "disabled")
     assert choose_mode() == "disabled"
+
+
+class Faulty(BaseHTTPRequestHandler):
+    """A W&B server that answers everything by an error, or does not answer for a while."""
+
+    silent = 0.0  # seconds
+
+    def do_POST(self) -> None:
+        time.sleep(self.silent)
+        self.send_error(500)
+
+    do_GET = do_POST
+
+    def log_message(self, *_) -> None:
+        pass
+
+
+@pytest.mark.parametrize("silent", [0.0, pytest.param(60.0, marks=pytest.mark.slow)])
+def test_a_server_with_errors_or_without_answers_leaves_an_offline_run(silent, tmp_path, monkeypatch, caplog):
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Server", (Faulty,), {"silent": silent}))
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setattr("vaezoo.loggers.wandb.PATIENCE", 5.0)
+    monkeypatch.delenv("WANDB_MODE")
+    monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
+    monkeypatch.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{server.server_port}")
+    logger = WandB(tmp_path, project="p", name="n", group=None)
+    logger.start({"seed": 0})
+    logger.log_metrics({"train/loss": 2.5}, step=50)
+    sync = logger.close()
+    server.shutdown()
+    assert "the server does not take this run" in caplog.text
+    (path,) = tmp_path.glob("wandb/offline-run-*/*.wandb")
+    assert sync == f"wandb sync {path.parent}"
+    assert any(record.HasField("history") for record in records(path))

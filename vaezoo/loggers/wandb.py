@@ -16,6 +16,8 @@ from pytorch_lightning.loggers import Logger
 
 log = logging.getLogger(__name__)
 
+PATIENCE = 20.0  # seconds that a server has to take a new run
+
 
 def choose_mode(timeout: float = 3.0) -> Any:
     """WANDB_MODE where it is set; else "online" with credentials and a server that answers; else "offline".
@@ -75,21 +77,35 @@ class WandB(Logger):
         self.folder.mkdir(parents=True, exist_ok=True)
         known = self.folder / "wandb" / "run_id"
         run_id = known.read_text().strip() if known.exists() else secrets.token_hex(4)
-        self.run = wandb.init(
-            dir=str(self.folder),
-            id=run_id,
-            resume="allow" if known.exists() else None,
-            mode=choose_mode(),
-            config=dict(config),
-            reinit="finish_previous",
-            # The progress bar and the closing table belong to the terminal, and init must not hold up a run.
-            settings=wandb.Settings(console="off", silent=True, init_timeout=20),
-            **self.init,
-        )
+        resume, mode = "allow" if known.exists() else None, choose_mode()
+        try:
+            self.run = self._open(config, run_id, resume, mode)
+        except Exception as error:
+            if mode == "offline":
+                raise
+            reason = next(iter(str(error).splitlines()), type(error).__name__)
+            log.warning("W&B: the server does not take this run (%s); it is recorded offline.", reason)
+            wandb.teardown()  # it still believes that this run is about to begin
+            self.run = self._open(config, run_id, resume, "offline")
         self.run.define_metric("batches")
         self.run.define_metric("*", step_metric="batches")
         known.parent.mkdir(exist_ok=True)
         known.write_text(run_id)
+
+    def _open(self, config: Mapping[str, Any], run_id: str, resume: str | None, mode: Any) -> Any:
+        import wandb
+
+        return wandb.init(
+            dir=str(self.folder),
+            id=run_id,
+            resume=resume,
+            mode=mode,
+            config=dict(config),
+            reinit="finish_previous",
+            # The progress bar and the closing table belong to the terminal, and init must not hold up a run.
+            settings=wandb.Settings(console="off", silent=True, init_timeout=PATIENCE),
+            **self.init,
+        )
 
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         if self.run is not None:
