@@ -92,7 +92,7 @@ class WandB(Logger):
         known.parent.mkdir(exist_ok=True)
         known.write_text(run_id)
 
-    def _open(self, config: Mapping[str, Any], run_id: str, resume: str | None, mode: Any) -> Any:
+    def _open(self, config: Mapping[str, Any], run_id: str, resume: Any, mode: Any) -> Any:
         import wandb
 
         return wandb.init(
