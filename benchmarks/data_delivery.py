@@ -4,8 +4,9 @@
                                        [threads=1]
 
 Both deliver shuffled float32 batches on the device that trains, and take turns in one process, so that a drifting
-machine changes both. The ratio of a round is the store's images a second over the loader's. The sets are dSprites,
-packed to bits, and random bytes in the shape of CelebA (64x64 RGB; `colour_images=202599` is its full size, 2.5 GB).
+machine changes both. The ratio of a round is the store's images a second over the loader's. With a GPU the store is
+measured with the images on it and with the images in pinned host memory. The sets are dSprites, packed to bits, and
+random bytes in the shape of CelebA (64x64 RGB; `colour_images=202599` is its full size, 2.5 GB).
 
 The store works in one thread here, as each of the workers does. More of them help it on idle cores, but threads that
 wait for one another on busy cores would measure who else is at work there.
@@ -49,8 +50,10 @@ def colour(count: int) -> ImageArrays:
     return ImageArrays("colour", images, (3, 64, 64), {"origin": "random"})
 
 
-def from_store(arrays: ImageArrays, device: torch.device, batch_size: int) -> Callable[[], Iterator[Tensor]]:
-    store = ImageStore(arrays, device)
+def from_store(
+    arrays: ImageArrays, device: torch.device, batch_size: int, residence: str
+) -> Callable[[], Iterator[Tensor]]:
+    store = ImageStore(arrays, device, residence)
 
     def get(rows: Tensor) -> Batch:
         return Batch(store[rows], None, rows)
@@ -100,22 +103,23 @@ def main() -> None:
     seconds, workers = options.get("seconds", 4), int(options.get("workers", 2))
     torch.set_num_threads(int(options.get("threads", 1)))
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    residences = ("device", "host") if device.type == "cuda" else ("host",)  # of a CPU they are the same
     print(f"{device.type}, batches of {batch_size}, {rounds} rounds of {seconds:g} s each")
     for arrays in (dsprites(), colour(int(options.get("colour_images", 20_000)))):
-        ways = {
-            "store": from_store(arrays, device, batch_size),
-            "loader": from_loader(arrays, device, batch_size, workers),
-        }
+        ways = {"loader": from_loader(arrays, device, batch_size, workers)}
+        ways |= {f"store {residence}": from_store(arrays, device, batch_size, residence) for residence in residences}
         rates: dict[str, list[float]] = {name: [] for name in ways}
         for _ in range(rounds):
             for name, way in ways.items():
                 rates[name].append(rate(way(), device, seconds))
-        ratios = [store / loader for store, loader in zip(rates["store"], rates["loader"], strict=True)]
-        low, middle, high = min(ratios), statistics.median(ratios), max(ratios)
         print(f"{arrays.name}, {len(arrays):,} images of {'x'.join(map(str, arrays.shape))}")
         for name, values in rates.items():
-            print(f"  {name:6} {statistics.median(values):12,.0f} images a second, median")
-        print(f"  store / loader {middle:.1f} (from {low:.1f} to {high:.1f} over the rounds)")
+            ratios = [rate / loader for rate, loader in zip(values, rates["loader"], strict=True)]
+            low, middle, high = min(ratios), statistics.median(ratios), max(ratios)
+            print(
+                f"  {name:12} {statistics.median(values):12,.0f} images a second, median;"
+                f" {middle:.1f} times the loader's ({low:.1f} to {high:.1f} over the rounds)"
+            )
 
 
 if __name__ == "__main__":

@@ -16,12 +16,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from vaezoo.precision import full_precision
+
 Kernel = Literal["rbf", "imq"]
-
-
-def full_precision(z: Tensor) -> Tensor:
-    """float32 also under autocast; float64 stays what it is."""
-    return z.to(torch.promote_types(z.dtype, torch.float32))
 
 
 def kernel_matrix(a: Tensor, b: Tensor, kernel: Kernel, bandwidth: float) -> Tensor:
