@@ -16,7 +16,7 @@ from scipy import integrate, linalg, stats
 from vaezoo.metrics import aggregate
 from vaezoo.metrics.correlations import correlation, covariance, pearson
 from vaezoo.metrics.elbo import elbo, gaussian_kl
-from vaezoo.metrics.groups import Groups, varying
+from vaezoo.metrics.groups import Groups, stratified, varying
 from vaezoo.metrics.higgins import higgins_logistic, higgins_svm, mean_differences
 from vaezoo.metrics.information import discretise, factor_entropies, gap, mutual_information
 from vaezoo.metrics.mig import mig_exact, mig_hist, mig_sampled
@@ -517,6 +517,33 @@ def test_varying_renumbers_levels() -> None:
 
 
 # Against slow references
+
+
+def test_a_stratified_choice_gives_each_class_its_share() -> None:
+    labels = np.random.default_rng(0).permutation(np.repeat([7, 2, 5, 0], [50, 30, 19, 1]))
+    chosen = stratified(labels, 10, np.random.default_rng(1))
+    assert (np.diff(chosen) > 0).all()
+    # The shares are 5, 3, 1.9 and 0.1 rows: the row that rounding down leaves goes to 1.9.
+    assert sorted(labels[chosen].tolist()) == [2, 2, 2, 5, 5, 7, 7, 7, 7, 7]
+    for count in range(101):  # always exact, and never more than one row away from the share
+        counts = np.bincount(labels[stratified(labels, count, np.random.default_rng(count))], minlength=8)
+        assert counts.sum() == count
+        assert (np.abs(counts - np.bincount(labels) * count / 100) < 1).all()
+    assert stratified(labels, 1_000, np.random.default_rng(0)).tolist() == list(range(100))
+
+
+def test_of_equal_remainders_the_first_class_has_the_row() -> None:
+    labels = np.array([3, 1, 2, 1, 2, 3])
+    assert labels[stratified(labels, 1, np.random.default_rng(0))].tolist() == [1]
+    assert sorted(labels[stratified(labels, 5, np.random.default_rng(0))].tolist()) == [1, 1, 2, 2, 3]
+
+
+def test_a_stratified_choice_is_uniform_within_a_class_and_its_seed_decides() -> None:
+    labels = np.repeat([0, 1], [8, 4])
+    drawn = [stratified(labels, 6, np.random.default_rng(seed)) for seed in range(2_000)]
+    assert (drawn[3] == stratified(labels, 6, np.random.default_rng(3))).all()
+    shares = np.bincount(np.concatenate(drawn), minlength=12) / 2_000
+    assert np.abs(shares - 0.5).max() < 0.05  # 4.5 standard deviations
 
 
 def test_mutual_information_by_counting() -> None:

@@ -32,6 +32,21 @@ def varying(factors: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return np.stack(renumbered, axis=1), np.array([np.count_nonzero(counts[k]) for k in kept]), kept
 
 
+def stratified(labels: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
+    """Which of the rows, ascending: `count` of them, or all, each class (N,) with its share of them.
+
+    A class gets its share rounded down; what is left goes one by one to the largest remainders, of equals to the class
+    that comes first. Rows within a class are random.
+    """
+    if count >= len(labels):
+        return np.arange(len(labels))
+    _, classes, sizes = np.unique(labels, return_inverse=True, return_counts=True)
+    quotas, remainders = np.divmod(sizes * count, len(labels))  # in whole numbers, so that ties are ties
+    quotas[np.argsort(-remainders, kind="stable")[: count - quotas.sum()]] += 1
+    drawn = (rng.choice(np.flatnonzero(classes == c), quota, replace=False) for c, quota in enumerate(quotas.tolist()))
+    return np.sort(np.concatenate(list(drawn)))
+
+
 class Groups:
     """Draws rows of a table in which chosen factors have chosen levels."""
 
