@@ -33,7 +33,7 @@ def table(n: int = 2000, noise: float = 0.1) -> tuple[np.ndarray, np.ndarray, np
 
 
 def scored(codes, factors, held_out):
-    return attribute_vectors(codes, factors, held_out, codes[held_out], factors[held_out], NAMES)
+    return attribute_vectors(codes, factors, held_out, NAMES)
 
 
 def hinge(scores, yes, b):

@@ -17,7 +17,9 @@ from tests.test_metrics import FACTORS, LINEAR, SMOOTH, noise, rotation
 from vaezoo.agreement import udr_scores
 from vaezoo.codes import fixtures, read, some_rows
 from vaezoo.errors import UserError
+from vaezoo.metrics import attribute_vectors
 from vaezoo.outputs import LatentTable
+from vaezoo.scores import evaluate_metrics
 
 NAMES = np.array(["shape", "scale", "x", "y"])
 
@@ -168,6 +170,23 @@ def test_types_are_kept_or_widened(tmp_path):
     assert set(arrays["labels"]) == {0, 1}
 
 
+def test_attributes_are_judged_by_rows_that_taught_nothing(tmp_path):
+    rng = np.random.default_rng(0)
+    attributes = rng.integers(2, size=(300, 9))
+    path = write(
+        tmp_path / "a.npz",
+        codes=rng.standard_normal((300, 200)),
+        factors=attributes,
+        labels=None,
+        logvars=None,
+        factor_names=None,
+    )
+    metrics = {"attribute_vectors": attribute_vectors}
+    scores = evaluate_metrics(metrics, fixtures(read(path), seed=0), seed=0, repeats=1)
+    # By heart nearly all of them are right, but noise says nothing about another row.
+    assert scores.values["eval/attributes_accuracy"] == pytest.approx(0.5, abs=0.1)
+
+
 def test_rows_are_drawn_together(tmp_path):
     arrays = some_rows(read(write(tmp_path / "a.npz")), 50, seed=1)
     levels = np.round(arrays["codes"] * FACTORS.std(axis=0) + FACTORS.mean(axis=0))
@@ -176,7 +195,6 @@ def test_rows_are_drawn_together(tmp_path):
     given = fixtures(arrays, seed=1)
     assert given["held_out"]().sum() == 5
     assert given["factor_names"]() == tuple(NAMES)
-    assert fixtures(read(write(tmp_path / "a.npz", labels=None, logvars=None)), 0)["held_out"]() is None
 
 
 def test_metrics_are_imported_one_by_one_and_without_torch():

@@ -28,7 +28,7 @@ REASONS = {
         (*scores.REASONS, "train_inception", "train_features"), "it needs the model or its images (run=DIR)"
     ),
     **dict.fromkeys(("factors", "test_factors"), "the file has no array factors"),
-    **dict.fromkeys(("labels", "held_out"), "the file has no array labels"),
+    "labels": "the file has no array labels",
     **dict.fromkeys(("logvars", "means", "test_logvars", "test_means"), "the file has no array logvars"),
 }
 
@@ -130,7 +130,7 @@ def fixtures(arrays: Arrays, seed: int) -> dict[str, Callable[[], Any]]:
         "factors": arrays.get("factors"),
         "factor_names": names,
         "labels": arrays.get("labels"),
-        "held_out": held_out if "labels" in arrays else None,
+        "held_out": held_out,
         "test_codes": codes,
         "test_means": means,
         "test_logvars": arrays.get("logvars"),

@@ -26,17 +26,14 @@ def attribute_vectors(
     codes: np.ndarray,
     factors: np.ndarray,
     held_out: np.ndarray,
-    test_codes: np.ndarray,
-    test_factors: np.ndarray,
     factor_names: Sequence[str] = (),
 ) -> Result:
     """Means over attributes, and all of them as arrays (K,); `vectors` are (K, D). Rows not `held_out` (N,) train."""
-    codes, factors = codes[~held_out], factors[~held_out]
-    chosen = binary(factors)
-    yes, true = factors[:, chosen] == 1, test_factors[:, chosen] == 1
-    vectors = mean_differences(codes, yes)
-    biases = hinge_biases(codes @ vectors.T, yes)
-    right = (test_codes @ vectors.T + biases >= 0) == true
+    chosen = binary(factors[~held_out])
+    yes, true = (factors[rows][:, chosen] == 1 for rows in (~held_out, held_out))
+    vectors = mean_differences(codes[~held_out], yes)
+    biases = hinge_biases(codes[~held_out] @ vectors.T, yes)
+    right = (codes[held_out] @ vectors.T + biases >= 0) == true
     found = {
         "accuracy": right.mean(axis=0),
         "majority": (true == (yes.mean(axis=0) > 0.5)).mean(axis=0),
