@@ -52,7 +52,7 @@ def test_a_file_is_scored_without_a_model(in_tmp, monkeypatch, capsys):
     assert call(monkeypatch, vaezoo.evaluate.main, *line) == 0
     written = json.loads(Path("metrics.json").read_text())
     scores = written["scores"]
-    for name in ("mig_hist", "factor_vae", "modularity", "irs", "explicitness", "probe_linear/test_acc"):
+    for name in ("mig_hist", "factor_vae", "modularity", "irs", "explicitness", "probe_logistic/test_acc"):
         assert scores[f"eval/{name}"] == pytest.approx(1, abs=2e-3)
     assert scores["eval/mig_hist/no_shape"] == pytest.approx(1, abs=2e-3)
     assert scores["eval/dci_lasso/disentanglement"] == scores["eval/dci_lasso"]
@@ -63,7 +63,7 @@ def test_a_file_is_scored_without_a_model(in_tmp, monkeypatch, capsys):
         "ffd",
         "kfd",
     }
-    of_attributes = {"attribute_vectors", "top_attributes"}
+    of_attributes = {"attribute_vectors", "top_attributes", "probe_attributes"}
     assert written["skipped"].keys() == of_models | of_attributes
     assert all("needs the model" in written["skipped"][name] for name in of_models)
     assert all("no binary attributes" in written["skipped"][name] for name in of_attributes)

@@ -1,4 +1,4 @@
-"""DCI, modularity, explicitness, IRS, UDR, probe: known answers, closed forms, slow references, golden values."""
+"""DCI, modularity, explicitness, IRS, UDR: known answers, closed forms, slow references, golden values."""
 
 from functools import partial
 from typing import Any
@@ -8,7 +8,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from tests.test_metrics import FACTORS, LINEAR, SMOOTH, Between, about, close, noise, product, rotation, run, thinned
-from vaezoo.metrics import dci_gbt, dci_gbt_2k, dci_hgb, dci_lasso, explicitness, irs, modularity, probe_linear, udr
+from vaezoo.metrics import dci_gbt, dci_gbt_2k, dci_hgb, dci_lasso, explicitness, irs, modularity, udr
 from vaezoo.metrics.agreement import one_to_one
 from vaezoo.metrics.dci import of_matrix, specialisation
 from vaezoo.metrics.predictors import drawn, lasso, standardise
@@ -338,22 +338,6 @@ def test_irs_by_a_plain_loop() -> None:
     merged = irs(codes, factors, np.random.default_rng(0), rows=None)
     assert merged["true_levels"] == irs(codes, factors, np.random.default_rng(0), rows=None, factor_bins=None)["score"]
     assert merged["true_levels"] != merged["score"]
-
-
-def test_the_probe() -> None:
-    held_out = np.arange(len(FACTORS)) % 3 == 0
-    labels = FACTORS[:, 3]
-    codes = np.hstack([5 * np.eye(8)[labels], np.full((len(FACTORS), 1), 3.0)]).astype(np.float32)
-    result = probe_linear(codes, labels, held_out)
-    assert result["score"] == result["test_acc"] == result["train_acc"] == 1
-    assert result["majority"] == about(1 / 8, 0.05)
-    assert probe_linear(noise(2), labels, held_out)["test_acc"] == about(1 / 8, 0.09)
-    wrong = np.where(held_out, 7 - labels, labels)  # what is learned is judged by other rows
-    assert probe_linear(codes, wrong, held_out)["test_acc"] == 0
-    with pytest.raises(Skip, match="held-out rows"):
-        probe_linear(codes, labels, np.ones(480, bool))
-    with pytest.raises(Skip, match="of one class"):
-        probe_linear(codes, np.zeros(480, int), held_out)
 
 
 # UDR
