@@ -6,7 +6,8 @@ from functools import partial
 import numpy as np
 import pytest
 
-from vaezoo.metrics.clusters import clustering
+from vaezoo.metrics.clusters import clustering, kmeans
+from vaezoo.metrics.protocol import Skip
 from vaezoo.scores import evaluate_metrics
 
 ACCURACIES = ("cluster_acc_hungarian", "cluster_acc_majority", "cluster_acc_exemplar")
@@ -139,3 +140,65 @@ def test_keys_of_the_dashboard():
         assert both.values[f"eval/cluster_acc_{name}_train_map"] == both.values[f"eval/cluster_acc_{name}"]
     without = evaluate_metrics({"clustering": clustering}, {"test_labels": lambda: labels}, seed=0, repeats=1)
     assert list(without.skipped) == ["clustering"]
+
+
+# k-means
+
+
+def apart(classes: int, rows: int, spread: float = 0.1, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Codes around corners of a square grid of side 4 and the classes of those."""
+    rng = np.random.default_rng(seed)
+    labels = rng.permutation(np.arange(rows) % classes)
+    corners = 4.0 * np.stack(np.divmod(np.arange(classes), 3), axis=1)
+    return (corners[labels] + spread * rng.standard_normal((rows, 2))).astype(np.float32), labels
+
+
+def by_kmeans(*arrays, seed=0, **options):
+    return kmeans(*arrays[:2], np.random.default_rng(seed), *arrays[2:], **options)
+
+
+def test_classes_that_are_apart_are_found_by_kmeans():
+    result = by_kmeans(*apart(7, 300), *apart(7, 100, seed=1))
+    names = ("acc_hungarian", "acc_majority", "acc_exemplar", "nmi", "ari")
+    assert [result[f"kmeans_{name}"] for name in names] == close([1] * 5)
+    assert result["kmeans_acc_hungarian_train_map"] == result["kmeans_acc_majority_train_map"] == 1
+    assert (result["kmeans_count"], result["kmeans_used"]) == (7, 7)
+
+
+def test_the_least_sum_of_squares_is_found_among_all_partitions():
+    codes, labels = np.random.default_rng(5).standard_normal((9, 2)), np.arange(9) % 2
+
+    def squares(side: np.ndarray) -> float:
+        return sum(((part - part.mean(axis=0)) ** 2).sum() for part in (codes[side], codes[~side]))
+
+    sides = [np.array(side) for side in itertools.product([False, True], repeat=9) if 0 < sum(side) < 9]
+    best = min(sides, key=squares)
+    expected = clustering(np.stack([best, ~best], axis=1).astype(float), labels)
+    result = by_kmeans(codes, labels)
+    for name in ("acc_hungarian", "acc_majority", "nmi", "ari"):
+        assert result[f"kmeans_{name}"] == close(expected[f"cluster_{name}"])
+
+
+def test_the_number_of_clusters_is_a_choice_and_names_may_come_from_training():
+    codes, labels = apart(6, 300)
+    few = by_kmeans(codes, labels // 2, clusters=6)  # two corners a class
+    assert (few["kmeans_count"], few["kmeans_acc_majority"]) == (6, 1)
+    assert few["kmeans_acc_hungarian"] == close(0.5)
+    other = by_kmeans(codes, labels, codes, (labels + 1) % 6)  # training calls them differently
+    assert other["kmeans_acc_hungarian"] == 1
+    assert other["kmeans_acc_hungarian_train_map"] == 0
+
+
+def test_kmeans_of_noise_is_chance_and_its_seed_decides():
+    rng = np.random.default_rng(0)
+    codes, labels = rng.standard_normal((2000, 4)), np.arange(2000) % 10
+    first, again = (by_kmeans(codes, labels, seed=3, restarts=2) for _ in range(2))
+    assert all(np.array_equal(value, again[key]) for key, value in first.items())
+    assert first["kmeans_acc_hungarian"] < 0.16
+    assert first["kmeans_nmi"] < 0.02
+
+
+def test_a_model_with_clusters_needs_no_others():
+    codes, labels = apart(3, 30)
+    with pytest.raises(Skip, match="of its own"):
+        by_kmeans(codes, labels, None, None, np.eye(3)[labels])

@@ -232,6 +232,7 @@ class Outputs:
             "test_factors": lambda: some(table.factors, test),
             "test_labels": lambda: some(table.labels, test),
             "test_clusters": lambda: some(table.clusters, test),
+            "train_codes": lambda: some(table.codes, train),
             "train_labels": lambda: some(table.labels, train),
             "train_clusters": lambda: some(table.clusters, train),
             "test_class_logits": lambda: self.class_logits(test),

@@ -8,7 +8,7 @@ A metric is a function whose parameter names say what it needs, the way pytest h
     rng                   a numpy Generator of its own
     test_codes (M, D), test_logvars (M, D), test_factors (M, K)     the same for the held-out images alone
     test_clusters (M, K), train_clusters (L, K)   probabilities of the clusters of held-out and of training images
-    test_labels (M,), train_labels (L,)           their classes, integers
+    test_labels (M,), train_labels (L,)           their classes, integers        train_codes (L, D)   and codes
     log_likelihood, squared_error, absolute_error, cross_entropy   (M,) sums over pixels for each held-out image
     pixels                values in one image, C*H*W
     log_weights           (rows, samples) -> blocks of importance weights: vaezoo.metrics.importance
