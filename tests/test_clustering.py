@@ -6,7 +6,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from vaezoo.metrics.clusters import clustering, kmeans
+from vaezoo.metrics.clusters import cluster_cnn, clustering, kmeans
 from vaezoo.metrics.protocol import Skip
 from vaezoo.scores import evaluate_metrics
 
@@ -202,3 +202,33 @@ def test_a_model_with_clusters_needs_no_others():
     codes, labels = apart(3, 30)
     with pytest.raises(Skip, match="of its own"):
         by_kmeans(codes, labels, None, None, np.eye(3)[labels])
+
+
+# A network that learns the clusters
+
+
+def test_the_network_learns_sure_clusters_and_keeps_their_names():
+    train = np.array([[0.95, 0.05, 0], [0.9, 0.1, 0], [0.02, 0.03, 0.95], [0.4, 0.6, 0]])
+    test, labels = images_of([[0, 4, 0], [0, 0, 3], [5, 0, 1]])  # best: 0 is class 1, 1 is class 2, 2 is class 0
+    asked = []
+
+    def network(positions, classes, seed):
+        asked.append((positions.tolist(), classes.tolist(), seed))
+        return np.where(labels[:, None] == 1, [[2.0, 1, 0]], [[0.0, -1, 1]])  # class 1 in cluster 0, the rest in 2
+
+    result = cluster_cnn(test, labels, train, network, np.random.default_rng(0))
+    # 4 of class 1 and 5 of class 0 are right; a map of the network's own would do no better with class 2.
+    assert result["cluster_cnn_acc"] == close(9 / 13)
+    assert result["cluster_cnn_kept"] == 0.5
+    assert result["contingency"].tolist() == [[0, 4, 0], [0, 0, 0], [5, 0, 4]]
+    assert asked[0][:2] == ([0, 2], [0, 2]), "a probability of 0.9 is not above it"
+    renamed = cluster_cnn(test, labels, train, lambda *_: np.eye(3)[(labels + 1) % 3], np.random.default_rng(0))
+    assert renamed["cluster_cnn_acc"] < 1, "names are those of the model's clusters, not the best for the network"
+    with pytest.raises(Skip, match=r"above 0\.99"):
+        cluster_cnn(test, labels, train, network, np.random.default_rng(0), sure=0.99)
+
+
+def test_what_the_network_needs():
+    fixtures = {"small_classifier": lambda: print, "test_labels": lambda: np.arange(3)}
+    skipped = evaluate_metrics({"cluster_cnn": cluster_cnn}, fixtures, seed=0, repeats=1).skipped
+    assert skipped == {"cluster_cnn": "the model sorts images into no clusters"}

@@ -205,6 +205,21 @@ def test_the_caller_keeps_its_randomness(told):
     assert torch.equal(torch.rand(3), expected)
 
 
+def test_a_small_network_learns_classes_of_some_training_images(told):
+    table, sizes = told.table, told.table.factors[:, 0].astype(np.int64)
+    train = np.flatnonzero(table.scored & ~table.held_out)
+    positions = np.random.default_rng(0).permutation(len(train))[:150]
+    first, again, other = (
+        Decoded(told, None, None).small_classifier(positions, sizes[train][positions], seed) for seed in (1, 1, 2)
+    )
+    assert first.shape == (table.held_out.sum(), 3)
+    np.testing.assert_array_equal(first, again)
+    assert np.abs(first - other).max() > 1e-3
+    assert (first.argmax(1) == sizes[table.held_out]).mean() > 0.6
+    wrong = Decoded(told, None, None).small_classifier(positions, 2 - sizes[train][positions], 1)
+    assert (wrong.argmax(1) == 2 - sizes[table.held_out]).mean() > 0.6, "what it is told, it learns"
+
+
 def test_far_is_farther_than_near(told):
     images = Decoded(told, None, None)
     near = frechet(images.train_features, images.test_features)

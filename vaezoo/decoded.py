@@ -25,6 +25,7 @@ FIXTURES = (
     "noise_features",
     "extractor",
     "extractor_accuracy",
+    "small_classifier",
 )
 
 
@@ -132,6 +133,16 @@ class Decoded:
     @property
     def extractor_accuracy(self) -> float:
         return self.learned.accuracy
+
+    def small_classifier(self, positions: np.ndarray, classes: np.ndarray, seed: int) -> np.ndarray:
+        """Logits for all held-out images of a small network that learned the classes of some training images.
+
+        `positions` count the training images of the table, as `train_clusters` has them.
+        """
+        table = self.outputs.table
+        rows = table.index[table.scored & ~table.held_out][positions]
+        test = table.index[table.held_out]
+        return features.small_classifier(self.data, rows, classes, test, seed, self.outputs.device)
 
     def seen_by(self, extractor: Extractor, images: np.ndarray) -> np.ndarray:
         return features.features(extractor, images, self.outputs.device)

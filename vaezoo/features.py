@@ -147,7 +147,7 @@ def learned(data: Any, device: torch.device) -> Extractor:
     if (accuracy := restored(network, file)) is None:
         with sole_writer(folder(), f"dataset={data.name}: learning features"):
             if (accuracy := restored(network, file)) is None:  # else made while this process waited
-                accuracy = train(network.to(device), data, targets, device)
+                accuracy = train(network.to(device), data, targets)
                 told = {"network": network.cpu().state_dict(), "accuracy": accuracy}
                 write_whole(file, lambda beside: torch.save(told, beside))
     return Extractor(network, f"{data.name}cnn_{fingerprint(network.state_dict())[:6]}", accuracy)
@@ -166,30 +166,54 @@ def restored(network: nn.Module, file: Path) -> float | None:
         return None
 
 
-def train(network: nn.Module, data: Any, targets: np.ndarray, device: torch.device) -> float:
+def train(network: nn.Module, data: Any, targets: np.ndarray) -> float:
     """Returns the accuracy on at most 10,000 held-out images, the mean over targets."""
-    sizes = (targets.max(axis=0) + 1).tolist()
     rng = np.random.default_rng(derive(0, "extractor"))
-    with torch.enable_grad(), own_noise(derive(0, "heads of the extractor")):
+    rows = data.rows.train
+    heads = learn(network, data, rows, targets[rows], rng, derive(0, "heads of the extractor"))
+    test = rng.permutation(data.rows.test)[:10_000]
+    ends = np.cumsum(targets.max(axis=0) + 1)[:-1]
+    parts = np.split(answers(network, heads, data, test), ends, axis=1)
+    return float(np.mean([part.argmax(1) == column for part, column in zip(parts, targets[test].T, strict=True)]))
+
+
+def learn(
+    network: nn.Module, data: Any, rows: np.ndarray, targets: np.ndarray, rng: np.random.Generator, seed: int
+) -> nn.Linear:
+    """Teach a network the targets (N, T) of rows (N,) of the data set; returns the linear heads, side by side.
+
+    The order of the images comes from `rng`, the first weights of the heads from `seed`.
+    """
+    device = next(network.parameters()).device
+    sizes = (targets.max(axis=0) + 1).tolist()
+    with torch.enable_grad(), own_noise(seed), progress("learning features", BATCHES, "batch") as bar:
         heads = nn.Linear(WIDTH, sum(sizes)).to(device)
         optimizer = torch.optim.Adam([*network.parameters(), *heads.parameters()], lr=1e-3)
+        for _ in range(BATCHES):
+            chosen = rng.integers(len(rows), size=BATCH)
+            images = data.batch(torch.from_numpy(rows[chosen])).images
+            true = torch.from_numpy(targets[chosen]).to(device)
+            parts = heads(network(images)).split(sizes, dim=1)
+            loss = torch.stack([F.cross_entropy(part, column) for part, column in zip(parts, true.T, strict=True)])
+            optimizer.zero_grad()
+            loss.sum().backward()
+            optimizer.step()
+            bar.update()
+    return heads
 
-        def logits(rows: np.ndarray) -> tuple[tuple[Tensor, ...], Tensor]:
-            images = data.batch(torch.from_numpy(rows)).images
-            return heads(network(images)).split(sizes, dim=1), torch.from_numpy(targets[rows]).to(device)
 
-        with progress("learning features", BATCHES, "batch") as bar:
-            for _ in range(BATCHES):
-                parts, true = logits(rng.choice(data.rows.train, BATCH))
-                loss = torch.stack([F.cross_entropy(part, column) for part, column in zip(parts, true.T, strict=True)])
-                optimizer.zero_grad()
-                loss.sum().backward()
-                optimizer.step()
-                bar.update()
-    right = 0.0
-    test = rng.permutation(data.rows.test)[:10_000]
+def answers(network: nn.Module, heads: nn.Linear, data: Any, rows: np.ndarray) -> np.ndarray:
+    """What the heads say of rows of the data set, (N, outputs) logits."""
     with torch.inference_mode():
-        for rows in np.split(test, range(1024, len(test), 1024)):
-            parts, true = logits(rows)
-            right += sum(float((part.argmax(1) == column).sum()) for part, column in zip(parts, true.T, strict=True))
-    return right / (len(test) * len(sizes))
+        return np.concatenate([heads(network(batch.images)).cpu().numpy() for batch in data.batches(rows, 1024)])
+
+
+def small_classifier(
+    data: Any, rows: np.ndarray, classes: np.ndarray, test_rows: np.ndarray, seed: int, device: torch.device
+) -> np.ndarray:
+    """(M, classes): what a small network that learned the classes (N,) of some rows of the data set says of others."""
+    with own_noise(derive(seed, "small classifier")):
+        network = SmallNetwork(data.source.shape[0]).to(device)
+    rng = np.random.default_rng(derive(seed, "images of the small classifier"))
+    heads = learn(network, data, rows, classes[:, None], rng, derive(seed, "head of the small classifier"))
+    return answers(network, heads, data, test_rows)

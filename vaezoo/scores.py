@@ -28,6 +28,7 @@ REASONS = {
     "test_means": "the model has no Gaussian posterior with a standard normal prior",
     "kl_per_dim": "the model has no density of its codes",
     "test_clusters": "the model sorts images into no clusters",
+    "train_clusters": "no training images were encoded (metric.rows)",
     "test_labels": "the data set has no labels",
     "test_class_logits": "there is no classifier beside the model (model.classifier)",
     "log_likelihood": "the model has no likelihood of images, or metric.test_rows=0",

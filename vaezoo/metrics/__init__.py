@@ -12,7 +12,7 @@ from typing import Any
 FILES = {
     "agreement": ("udr",),
     "attributes": ("attribute_vectors", "top_attributes"),
-    "clusters": ("clustering", "kmeans"),
+    "clusters": ("cluster_cnn", "clustering", "kmeans"),
     "correlations": ("correlation",),
     "dci": ("dci_gbt", "dci_gbt_2k", "dci_hgb", "dci_lasso"),
     "decomposition": ("kl_decomposition",),

@@ -18,7 +18,13 @@ the names from training images; a cluster that none of them is in has no name an
 
 Models without clusters have those of k-means in the codes of the test images, the best of twenty starts: `kmeans_*`.
 Codes are taken as they are, so one on a larger scale counts for more. An exemplar is the image nearest to the centre.
+
+`cluster_cnn_acc` asks whether the images bear the clusters out ("Proposed CNN" of Ye & Bors, "InfoVAEGAN"): a small
+convolutional network learns the clusters of those training images whose cluster is sure, a share of
+`cluster_cnn_kept`, and what it says of test images is named by the one-to-one map of the model's own clusters.
 """
+
+from collections.abc import Callable
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
@@ -86,6 +92,30 @@ def kmeans(
         train = None if train_codes is None else -found.transform(train_codes.astype(np.float64))
     result = clustering(nearness, test_labels, train, train_labels)
     return {key.replace("cluster_", "kmeans_"): value for key, value in result.items()}
+
+
+def cluster_cnn(
+    test_clusters: np.ndarray,
+    test_labels: np.ndarray,
+    train_clusters: np.ndarray,
+    small_classifier: Callable[[np.ndarray, np.ndarray, int], np.ndarray],
+    rng: np.random.Generator,
+    *,
+    sure: float = 0.9,
+) -> Result:
+    """The network learns from images whose most probable cluster has a probability above `sure`."""
+    kept = np.flatnonzero(train_clusters.max(axis=1) > sure)
+    if not kept.size:
+        raise Skip(f"no training image is in a cluster with a probability above {sure}")
+    logits = small_classifier(kept, train_clusters[kept].argmax(axis=1), int(rng.integers(2**31)))
+    shape = (test_clusters.shape[1], int(test_labels.max()) + 1)
+    names = one_to_one(contingency(test_clusters.argmax(axis=1), test_labels, *shape))
+    table = contingency(logits.argmax(axis=1), test_labels, *shape)
+    return {
+        "cluster_cnn_acc": accuracy(table, names),
+        "cluster_cnn_kept": len(kept) / len(train_clusters),
+        "contingency": table,
+    }
 
 
 def contingency(clusters: np.ndarray, labels: np.ndarray, count: int, classes: int) -> np.ndarray:
