@@ -19,6 +19,7 @@ FILES = {
     "higgins": ("higgins_logistic", "higgins_svm"),
     "mig": ("mig_exact", "mig_hist", "mig_sampled"),
     "mutual_info": ("mis",),
+    "neighbours": ("knn_purity",),
     "probe": ("probe_attributes", "probe_linear", "probe_logistic"),
     "ridgeway_mozer": ("explicitness", "modularity"),
     "robustness": ("irs",),
