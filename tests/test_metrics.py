@@ -825,7 +825,11 @@ def test_elbo() -> None:
     assert result["elbo"] == close(-102.505)
     assert result["kl_ratio"] == close(2.505 / 102.505)
     assert result["dims_kl_above_0.01"] == 1
-    assert "rec_floor" not in result
+    assert not {"rec_floor", "neg_elbo_beta", "kl_ratio_weighted"} & result.keys()
+    weighted = elbo(np.array([-90.0, -110.0]), kl, kl_weight=4.0)
+    assert weighted["neg_elbo_beta"] == close(4 * 2.505 + 100)
+    assert weighted["kl_ratio_weighted"] == close(10.02 / 110.02)
+    assert weighted["elbo"] == result["elbo"]
     grey = elbo(np.full(2, -100.0), kl, np.array([4.0, 8.0]))
     assert grey["rec_floor"] == 6
     assert grey["bernoulli_on_grey"] is True

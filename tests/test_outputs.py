@@ -159,6 +159,22 @@ def test_kl_per_dim_is_that_of_the_held_out_images(told):
     np.testing.assert_allclose(told.kl_per_dim, expected, rtol=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        (["model=vae"], None),
+        (["model=betatcvae"], None),  # its beta weighs the total correlation
+        (["model=betavae", "model.beta=4"], 4.0),
+        (["model=betavae", "+schedule@model.beta=linear", "model.beta.end=3", "model.beta.batches=10"], 1.2),
+    ],
+)
+def test_the_weight_of_the_kl_is_that_of_the_last_batch(told, line, expected):
+    model = build_model(*line, *PARTS)
+    model.batches.fill_(4)
+    found = Outputs(model, told.data, told.table, "t").metric_fixtures()["kl_weight"]()
+    assert found == (None if expected is None else pytest.approx(expected, rel=1e-6))
+
+
 # ---- calling metrics -------------------------------------------------------------------------------------------
 
 

@@ -238,6 +238,7 @@ class Outputs:
             "test_class_logits": lambda: self.class_logits(test),
             "train_class_logits": lambda: self.class_logits(train),
             "kl_per_dim": lambda: self.kl_per_dim,
+            "kl_weight": lambda: None if self.model.kl_weight is None else float(self.model.now(self.model.kl_weight)),
             "log_weights": lambda: self.log_weights if gaussian and known(table.log_likelihood) is not None else None,
             "rec_floor": lambda: known(table.rec_floor),
             "log_likelihood": lambda: known(table.log_likelihood),

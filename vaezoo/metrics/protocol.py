@@ -10,6 +10,7 @@ A metric is a function whose parameter names say what it needs, the way pytest h
     test_clusters (M, K), train_clusters (L, K)   probabilities of the clusters of held-out and of training images
     test_labels (M,), train_labels (L,)           their classes, integers        train_codes (L, D)   and codes
     log_likelihood, squared_error, absolute_error, cross_entropy   (M,) sums over pixels for each held-out image
+    kl_per_dim            mean KL of each latent, nats      kl_weight    what multiplies the KL in the loss, a beta
     pixels                values in one image, C*H*W
     small_classifier      (which of the training images, their classes, seed) -> logits for the held-out images (M, C)
     log_weights           (rows, samples) -> blocks of importance weights: vaezoo.metrics.importance

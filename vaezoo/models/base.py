@@ -45,6 +45,7 @@ class LatentModel(LightningModule):
     batches: Tensor
     train_images: Tensor
 
+    kl_weight: Weight | None = None  # of models that minimise rec + weight KL, a beta
     likelihood_free = False  # the decoder's mean is an image, but its density is no part of the model
     reconstructs = True  # a code says how its image looks
     recalibrates = False  # the encoder is trained on generated images: its batch norms are not those of real ones

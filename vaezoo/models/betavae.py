@@ -20,7 +20,7 @@ class BetaVAE(LatentModel):
 
     def __init__(self, *, beta: Weight, **parts: Any) -> None:
         super().__init__(**parts)
-        self.beta = beta
+        self.beta = self.kl_weight = beta
 
     def objective(self, x: Tensor, labels: Tensor | None = None) -> Terms:
         q = self.encode(x)

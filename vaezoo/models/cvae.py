@@ -40,7 +40,7 @@ class CVAE(LatentModel):
             classes=classes,
             **parts,
         )
-        self.beta = beta
+        self.beta = self.kl_weight = beta
 
     def one_hot(self, labels: Tensor | None, like: Tensor) -> Tensor:
         if labels is None:
