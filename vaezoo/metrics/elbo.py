@@ -10,7 +10,7 @@ ratio of means. Of models with a beta, at its last value, there are also
     neg_elbo_beta     = beta kl - rec                 the loss, which some papers call the negative ELBO
     kl_ratio_weighted = beta kl / neg_elbo_beta       which they plot as the share of the KL
 
-While a model trains, the terms `elbo`, `loss`, `kl_share` and `kl_share_w` are logged, the ratios as means over batches.
+While a model trains, the terms `elbo`, `loss`, `kl_share` and `kl_share_w` are logged, ratios as means over batches.
 
 `log_likelihood` is whatever the decoder calls its density, constants included: nats under a Bernoulli likelihood on
 grey images are a cross-entropy and compare only among themselves; `rec_floor` is then the entropy of the grey values,
