@@ -1,78 +1,48 @@
 """What adversarial models reach on real 8x8 digits, where it can be beside the same training without what they live by.
 
-Slow: `make test-all`. What these settings gave when they were written is beside each claim, over seeds 0 and 1. On the
-179 held-out images the mean training image has a squared error of 0.071 a pixel, and ten random clusters agree with
-0.18 of the labels one-to-one. Pictures are read by a support vector machine of real training images, right on 0.98.
+Slow: `make test-all`. What these settings gave when they were written is beside each claim, over seeds 0 and 1, or 0, 1
+and 2. On the 179 held-out images the mean training image has a squared error of 0.071 a pixel, and ten random clusters
+agree with 0.18 of the labels one-to-one. Pictures are looked at by a classifier of real images (tests/looks.py).
 """
-
-from typing import NamedTuple
 
 import numpy as np
 import pytest
-import torch
-from sklearn.svm import SVC
 
-from tests.slow import Run, values
-from vaezoo.data.sources.digits import digits
-from vaezoo.seeds import own_noise
+from tests.looks import nothings, reader_of, seen
+from tests.slow import values
 
 pytestmark = pytest.mark.slow
 
 SEEDS = (0, 1)
+THREE = (0, 1, 2)
 
 
 @pytest.fixture
 def trained(train):
     """A run for each seed: trained("model=vaegan")."""
-    return lambda *line: train("dataset=digits", *line, seeds=SEEDS)
+    return lambda *line, seeds=SEEDS: train("dataset=digits", *line, seeds=seeds)
 
 
-class Seen(NamedTuple):
-    """What can be said of a run by looking at its pictures."""
-
-    recognised: float  # share of held-out images whose reconstruction is read as the digit that it is
-    rarest: float  # share of samples that are read as the digit that is read least often
-    unlike: float  # squared error a pixel of samples to the nearest training image; 0.019 for held-out images
-    told_apart: float  # how often a classifier of codes and draws from the prior is right on new ones; 0.5 by chance
-
-
-def look(run: Run) -> Seen:
-    source, test = digits(size=8), run.table["held_out"]
-    images, labels = source.images.reshape(len(source), -1) / source.scale, source.labels
-    model, _ = run.restored()
-    with torch.no_grad(), own_noise(0):
-        codes = torch.from_numpy(run.table["codes"])
-        reconstructions = model.reconstruct(model.latent.mode(codes[test])).mean.flatten(1).numpy()
-        samples = model.decode(model.sample_prior(1000)).mean.flatten(1).numpy()
-        prior = model.sample_prior(len(codes))[:, : codes.shape[1]]
-    reader = SVC(C=10).fit(images[~test], labels[~test])
-    unlike = [np.square(images[~test] - sample).mean(axis=1).min() for sample in samples]
-    both, real = torch.cat([prior, codes]).numpy(), np.repeat([True, False], len(codes))
-    new = np.tile(test, 2)
-    return Seen(
-        recognised=(reader.predict(reconstructions) == labels[test]).mean(),
-        rarest=np.bincount(reader.predict(samples), minlength=10).min() / len(samples),
-        unlike=float(np.mean(unlike)),
-        told_apart=SVC().fit(both[~new], real[~new]).score(both[new], real[new]),
-    )
-
-
-def seen(runs: list[Run], what: str) -> np.ndarray:
-    return np.array([getattr(look(run), what) for run in runs])
-
-
-VAEGAN = ["model=vaegan", "max_batches=2000"]
+def test_the_reader_knows_digits_from_what_is_none():
+    """It is right on 0.98 of held-out images and recognises 0.93 of them; noise and scrambled pixels 0.00."""
+    reader = reader_of("digits")
+    assert (reader.read(reader.held_out) == reader.labels).mean() > 0.96
+    assert reader.recognises(reader.held_out).mean() > 0.9
+    assert reader.recognises(nothings(reader.taught)).mean() < 0.01
+    assert not reader.recognises(reader.taught.mean(axis=0, keepdims=True)).any()
 
 
 def test_vaegan_reconstructs_and_samples_every_digit(trained):
-    """Squared error 0.030 and 0.030, read as the right digit 0.91 and 0.87, of samples the rarest digit 0.03 and 0.05.
+    """Squared error 0.031, 0.143 to other images, read as the right digit 0.90; of samples 0.66 recognised.
 
-    No neutral setting: the decoder does without the features here, w=1e-9 has 0.030, 0.90 and 0.03. Its critic makes
-    digits, and the encoder finds their codes.
+    The rarest digit are 0.04 of samples. With network=mlpk, where the critic has no dropout, 0.15 and 0.00. No neutral
+    setting: the decoder does without the features here. Its critic makes digits, and the encoder finds their codes.
     """
-    runs = trained(*VAEGAN)
+    runs = trained("model=vaegan", "network=alimlp", "dataset.batch_size=128", "max_batches=2000", seeds=(0,))
     assert (values(runs, "recon_mse") < 0.04).all()
-    assert (seen(runs, "recognised") > 0.8).all()
+    assert (seen(runs, "shuffled") > 2 * values(runs, "recon_mse")).all()
+    assert (seen(runs, "read") > 0.8).all()
+    assert (seen(runs, "recognised") > 0.5).all()
     assert (seen(runs, "rarest") > 0.01).all()
 
 
@@ -127,7 +97,7 @@ def test_asvae_reconstructs(trained):
     """Squared error 0.015 and 0.016, read as the right digit 0.95 and 0.93; seed 0 by its critics alone 0.140."""
     runs, neutral = trained(*ASVAE), trained(*ASVAE, "model.lambda_rec=0")
     assert (values(runs, "recon_mse") < 0.025).all()
-    assert (seen(runs, "recognised") > 0.85).all()
+    assert (seen(runs, "read") > 0.85).all()
     assert (values(neutral, "recon_mse") > 2 * values(runs, "recon_mse")).all()
 
 
@@ -135,20 +105,23 @@ CODES = ["network=mlpgan", "dataset.batch_size=128", "max_batches=2000"]
 
 
 def test_the_categories_of_infogan_are_digits(trained):
-    """One-to-one accuracy 0.72 and 0.80, without information 0.28 and 0.30."""
+    """One-to-one accuracy 0.72, 0.80 and 0.64, without information 0.28, 0.30 and 0.26."""
     line = ["model=infogan", *CODES]
-    runs, neutral = trained(*line), trained(*line, "model.lambda_s=0", "model.lambda_c=0")
+    runs = trained(*line, seeds=THREE)
+    neutral = trained(*line, "model.lambda_s=0", "model.lambda_c=0", seeds=THREE)
     assert (values(runs, "cluster_acc_hungarian") > 0.45).all()
     assert (values(neutral, "cluster_acc_hungarian") < 0.4).all()
 
 
 def test_the_third_player_of_infovaegan_ties_codes_to_digits(trained):
-    """One-to-one accuracy 0.64 and 0.56, squared error 0.073 and 0.071; without it 0.46 and 0.52, 0.155 and 0.155.
+    """One-to-one accuracy 0.64, 0.56 and 0.69, squared error 0.073, 0.071 and 0.064.
 
-    The critic of pairs ties categories to digits, too, but nothing makes the generator follow.
+    Without it 0.46, 0.52 and 0.52; 0.155, 0.155 and 0.174. The critic of pairs ties categories to digits, too, but
+    nothing makes the generator follow.
     """
     line = ["model=infovaegan", *CODES]
-    runs, neutral = trained(*line), trained(*line, "model.mutual_information=false")
+    runs = trained(*line, seeds=THREE)
+    neutral = trained(*line, "model.mutual_information=false", seeds=THREE)
     assert (values(runs, "cluster_acc_hungarian") > 0.4).all()
     assert values(runs, "cluster_acc_hungarian").mean() > values(neutral, "cluster_acc_hungarian").mean()
     assert (values(runs, "recon_mse") < 0.6 * values(neutral, "recon_mse")).all()
@@ -177,4 +150,4 @@ def test_ali_reconstructs_though_nothing_compares_pixels(trained):
     """Squared error 0.049 and 0.049, less than the mean image's 0.071; read as the right digit 0.74 and 0.72."""
     runs = trained("model=ali", *PAIRS)
     assert (values(runs, "recon_mse") < 0.065).all()
-    assert (seen(runs, "recognised") > 0.5).all()
+    assert (seen(runs, "read") > 0.5).all()
