@@ -67,7 +67,7 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
         {"data/folder", "metrics", "outputs", "progress", "runs", "seeds"},
         {"numpy", "torch", "torch_fidelity"},
     ),
-    "decoded": ({"features", "outputs", "seeds"}, {"numpy"}),
+    "decoded": ({"features", "figures", "outputs", "seeds"}, {"numpy"}),
     "scores": ({"fixtures", "metrics", "progress", "seeds"}, {"numpy"}),
     "codes": ({"errors", "scores", "seeds"}, {"numpy"}),
     "pictures": ({"figures", "fixtures", "outputs", "runs"}, {"numpy", "matplotlib"}),

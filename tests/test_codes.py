@@ -56,7 +56,7 @@ def test_a_file_is_scored_without_a_model(in_tmp, monkeypatch, capsys):
         assert scores[f"eval/{name}"] == pytest.approx(1, abs=2e-3)
     assert scores["eval/mig_hist/no_shape"] == pytest.approx(1, abs=2e-3)
     assert scores["eval/dci_lasso/disentanglement"] == scores["eval/dci_lasso"]
-    of_models = {"elbo", "iwae", "reconstruction", "clustering", "cluster_cnn", "classifier"} | {
+    of_models = {"elbo", "iwae", "reconstruction", "clustering", "cluster_cnn", "traversal_effect", "classifier"} | {
         "laplacian",
         "fid",
         "kid",

@@ -8,6 +8,7 @@ import numpy as np
 
 from vaezoo import features
 from vaezoo.features import Extractor
+from vaezoo.figures.ranges import traversal_values
 from vaezoo.outputs import Outputs
 from vaezoo.seeds import derive
 
@@ -26,6 +27,7 @@ FIXTURES = (
     "extractor",
     "extractor_accuracy",
     "small_classifier",
+    "traversals",
 )
 
 
@@ -88,6 +90,34 @@ class Decoded:
     @property
     def label_names(self) -> Sequence[str] | None:
         return self.data.source.label_names or None
+
+    @property
+    def traversals(self) -> Callable[[int], tuple[np.ndarray, np.ndarray]] | None:
+        """What decodes some held-out images and their traversals; None where nothing continuous is decoded."""
+        table, model = self.outputs.table, self.outputs.model
+        latents = table.codes.shape[1] - int(table.categories.sum())
+        if not model.reconstructs or not latents or not self.positions.size:
+            return None
+        uniform = getattr(model.latent, "prior", "normal") == "uniform"
+        preset = "pm1" if uniform else "prior_quantiles" if table.logvars.shape[1] else "data_quantiles"
+        values = traversal_values(preset, table.codes[table.held_out, :latents])
+
+        def decoded(count: int) -> tuple[np.ndarray, np.ndarray]:
+            """At their codes (B, C, H, W), and with each latent at each value (B, R, V, C, H, W); in one go."""
+            positions = self.positions[:count]
+            codes = self.outputs.modes(positions)
+            steps = values.shape[-1]
+            moved = np.tile(codes[:, None, None], (1, latents, steps, 1))
+            every = np.arange(latents)
+            moved[:, every, :, every] = np.broadcast_to(values, (latents, steps))[:, None]
+            known = self.outputs.labels_at(positions)
+            labels = None if known is None else np.concatenate([known, known.repeat(latents * steps)])
+            z = np.concatenate([codes, moved.reshape(-1, codes.shape[1])])
+            images = self.outputs.decode(z, labels)
+            shape = (len(positions), latents, steps, *images.shape[1:])
+            return images[: len(positions)], images[len(positions) :].reshape(shape)
+
+        return decoded
 
     # Their features.
 

@@ -34,6 +34,7 @@ REASONS = {
     "log_likelihood": "the model has no likelihood of images, or metric.test_rows=0",
     "log_weights": "the model has no likelihood of images or no density of its codes, or metric.test_rows=0",
     "squared_error": "the model reconstructs no images, or metric.test_rows=0",
+    "traversals": "the model has no continuous latents that make an image",
     "images": "no held-out images were encoded (metric.test_rows=0)",
     "test_codes": "no held-out images were encoded (metric.test_rows=0)",
     "codes": "no rows were encoded for it (metric.rows=0)",

@@ -12,6 +12,8 @@ A metric is a function whose parameter names say what it needs, the way pytest h
     log_likelihood, squared_error, absolute_error, cross_entropy   (M,) sums over pixels for each held-out image
     kl_per_dim            mean KL of each latent, nats      kl_weight    what multiplies the KL in the loss, a beta
     pixels                values in one image, C*H*W
+    traversals            (how many images) -> decoded at their codes (B, C, H, W), and with one latent at a time moved
+                          (B, R, V, C, H, W)
     small_classifier      (which of the training images, their classes, seed) -> logits for the held-out images (M, C)
     log_weights           (rows, samples) -> blocks of importance weights: vaezoo.metrics.importance
 
