@@ -146,6 +146,13 @@ def test_a_run_on_attributes_has_scores_and_a_figure(names, tmp_path):
     _, pictures = evaluate(model, data, tmp_path, title="t", metric=metric, figure=composed.figure, seed=0)
     told = json.loads((tmp_path / "metrics.json").read_text())
     assert told["scores"]["eval/attributes_accuracy"] >= told["scores"]["eval/attributes_majority"] > 0.5
+    rows, arrays = told["tables"]["attribute_vectors"], np.load(tmp_path / "metrics.npz")
+    assert list(rows) == [names[0], names[1], names[3]]
+    for column in ("accuracy", "majority", "balanced"):
+        np.testing.assert_allclose([row[column] for row in rows.values()], arrays[f"attribute_vectors/{column}"])
+        assert told["scores"][f"eval/attributes_{column}"] == pytest.approx(
+            np.mean(arrays[f"attribute_vectors/{column}"])
+        )
     assert ("top_attributes" in pictures) == ("Bangs" in names)
     assert ("top_attributes" in told["skipped"]) == ("Bangs" not in names)
     if "Bangs" in names:

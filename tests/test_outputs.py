@@ -15,7 +15,7 @@ from vaezoo.evaluate import evaluate, show
 from vaezoo.fixtures import Missing, call, constants
 from vaezoo.metrics.protocol import Skip
 from vaezoo.outputs import LatentTable, Outputs, choose_rows, encode, fingerprint
-from vaezoo.scores import evaluate_metrics
+from vaezoo.scores import evaluate_metrics, without_categories
 
 PARTS = ("dataset.shape=[1,16,16]", "network=mlpk", "metric=none", "figure=none", "logger=csv", "latent.dim=4")
 
@@ -215,6 +215,29 @@ def test_scores_carry_their_protocol():
     assert protocol["seconds"] >= 0
     assert "seed" not in scores.protocols["plain"]
     assert scores.arrays["drawing"]["matrix"] is codes
+
+
+def test_what_is_computed_again_without_categories_has_other_keys():
+    codes = np.arange(6.0).reshape(3, 2)
+    known = {"codes": lambda: codes, "continuous_codes": lambda: codes[:, :1], "test_continuous_codes": lambda: None}
+    metrics = {"drawing": drawing, "plain": plain, "other": lambda test_logvars: {}}
+    scores = evaluate_metrics(metrics, known, seed=4, repeats=1)
+    scores.add(evaluate_metrics(*without_categories(metrics, known), seed=4, repeats=1))
+    assert scores.values["eval/mean"] == 2.5
+    assert scores.values["eval/mean_continuous"] == 2.0
+    assert {"eval/drawing", "eval/drawing_continuous"} <= scores.values.keys()
+    assert set(scores.skipped) == {"other"}
+
+
+def test_arrays_with_names_are_a_table():
+    def named(codes):
+        shares = np.array([0.5, 0.75])
+        return {"names": np.array(["Bald", "Hat"]), "accuracy": shares, "vectors": np.ones((2, 3)), "mean": 0.6}
+
+    scores = evaluate_metrics(
+        {"named": named, "drawing": drawing}, {"codes": lambda: np.ones((7, 2))}, seed=4, repeats=1
+    )
+    assert scores.tables == {"named": {"Bald": {"accuracy": 0.5}, "Hat": {"accuracy": 0.75}}}
 
 
 @pytest.mark.filterwarnings("error")

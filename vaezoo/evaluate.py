@@ -95,8 +95,8 @@ def write(scores: "Scores", about: dict[str, Any], folder: Path) -> None:
     """metrics.json, and the matrices behind the scores in metrics.npz."""
     from vaezoo import runs
 
-    kept = {"scores": scores.values, "protocols": scores.protocols, "skipped": scores.skipped, "about": about}
-    runs.write_json(folder / "metrics.json", kept)
+    kept = {"scores": scores.values, "protocols": scores.protocols, "skipped": scores.skipped, "tables": scores.tables}
+    runs.write_json(folder / "metrics.json", {**kept, "about": about})
     matrices = {f"{name}/{key}": array for name, held in scores.arrays.items() for key, array in held.items()}
     runs.write_arrays(folder / "metrics.npz", matrices)
 

@@ -40,6 +40,8 @@ REASONS = {
     "codes": "no rows were encoded for it (metric.rows=0)",
 }
 
+CONTINUOUS = "_continuous"  # the end of the names of what is computed once more without categories
+
 
 @dataclass
 class Scores:
@@ -53,6 +55,22 @@ class Scores:
     protocols: dict[str, dict[str, Any]] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
     arrays: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
+
+    @property
+    def tables(self) -> dict[str, dict[str, dict[str, float]]]:
+        """By metric, name and column: the arrays of metrics that say under `names` (K,) what their entries are."""
+        tables = {}
+        for metric, held in self.arrays.items():
+            if "names" in held:
+                names = held["names"]
+                columns = {
+                    key: column for key, column in held.items() if key != "names" and column.shape == names.shape
+                }
+                tables[metric] = {
+                    str(name): {key: float(column[k]) for key, column in columns.items()}
+                    for k, name in enumerate(names)
+                }
+        return tables
 
     def add(self, others: "Scores") -> None:
         """Those of other metrics, what they skipped left out: the reasons are there already."""
@@ -108,7 +126,7 @@ def without_categories(
     """
     codes = {"codes", "test_codes"}
     again = {
-        f"{name}_continuous": metric
+        f"{name}{CONTINUOUS}": metric
         for name, metric in metrics.items()
         if (asked := set(inspect.signature(metric).parameters)) & codes and not asked & {"logvars", "test_logvars"}
     }
@@ -145,7 +163,8 @@ def record(scores: Scores, name: str, results: list[Result]) -> dict[str, bool]:
             scores.arrays.setdefault(name, {})[key] = first
         else:
             # A metric without a "score" reports several quantities of equal rank, each under its own name.
-            nested = f"{name}/{key}" if "score" in results[0] else key
+            alone = f"{key}{CONTINUOUS}" if name.endswith(CONTINUOUS) else key
+            nested = f"{name}/{key}" if "score" in results[0] else alone
             full = f"eval/{name if key == 'score' else nested}"
             values = np.array([result[key] for result in results], np.float64)
             scores.values[full] = float(values.mean())
