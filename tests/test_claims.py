@@ -12,7 +12,8 @@ from sklearn.svm import SVC
 
 from tests.slow import Run, values
 from vaezoo.metrics.clusters import clustering
-from vaezoo.outputs import LatentTable, Outputs
+from vaezoo.outputs import Outputs
+from vaezoo.table import LatentTable
 
 pytestmark = pytest.mark.slow
 

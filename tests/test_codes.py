@@ -18,8 +18,8 @@ from vaezoo.agreement import udr_scores
 from vaezoo.codes import fixtures, read, some_rows
 from vaezoo.errors import UserError
 from vaezoo.metrics import attribute_vectors
-from vaezoo.outputs import LatentTable
 from vaezoo.scores import evaluate_metrics
+from vaezoo.table import LatentTable
 
 NAMES = np.array(["shape", "scale", "x", "y"])
 

@@ -20,7 +20,8 @@ from vaezoo.decoded import Decoded
 from vaezoo.evaluate import evaluate
 from vaezoo.metrics.distances import ffd, fid, frechet, intercept, kernel_distance, kfd, kid, of_infinitely_many
 from vaezoo.metrics.protocol import Skip
-from vaezoo.outputs import Outputs, encode
+from vaezoo.outputs import Outputs
+from vaezoo.table import encode
 from vaezoo.scores import evaluate_metrics
 
 PARTS = ("dataset.shape=[1,16,16]", "network=mlpk", "metric=none", "figure=none", "logger=csv", "latent.dim=4")

@@ -15,7 +15,8 @@ from vaezoo.data.sources.digits import digits
 from vaezoo.latents import Gaussian, Mixed
 from vaezoo.likelihoods import Gaussian as GaussianPixels
 from vaezoo.metrics.importance import iwae, log_mean_weights
-from vaezoo.outputs import Outputs, encode
+from vaezoo.outputs import Outputs
+from vaezoo.table import encode
 
 PARTS = ("dataset.shape=[1,16,16]", "network=mlpk", "metric=none", "figure=none", "logger=csv", "latent.dim=4")
 W, B, NOISE = 0.5, 0.2, 0.2  # x = W z + B + NOISE e

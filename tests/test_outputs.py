@@ -14,7 +14,8 @@ from vaezoo.data.sources.digits import digits
 from vaezoo.evaluate import evaluate, show
 from vaezoo.fixtures import Missing, call, constants
 from vaezoo.metrics.protocol import Skip
-from vaezoo.outputs import LatentTable, Outputs, choose_rows, encode, fingerprint
+from vaezoo.outputs import Outputs
+from vaezoo.table import LatentTable, choose_rows, encode, fingerprint
 from vaezoo.scores import evaluate_metrics, without_categories
 
 PARTS = ("dataset.shape=[1,16,16]", "network=mlpk", "metric=none", "figure=none", "logger=csv", "latent.dim=4")

@@ -17,7 +17,7 @@ from vaezoo.config import DIRECTORY
 from vaezoo.errors import UserError, report
 
 if TYPE_CHECKING:
-    from vaezoo.outputs import LatentTable
+    from vaezoo.table import LatentTable
     from vaezoo.scores import Scores
 
 
@@ -44,7 +44,7 @@ def evaluate(
     if not metrics and not figures:
         return Scores(), {}
     identity = {
-        "checkpoint": outputs.fingerprint(model.state_dict()),
+        "checkpoint": table.fingerprint(model.state_dict()),
         "rows": f"{metric.rows} of all, {metric.test_rows} of {data.split} {data.split_seed}, seed {seed}",
     }
     path = folder / "latents.npz"

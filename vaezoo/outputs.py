@@ -1,189 +1,23 @@
 """What a trained model says about a data set, each piece computed once and only when it is asked for."""
 
-import hashlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, fields
-from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from vaezoo.progress import progress
 from vaezoo.seeds import derive, own_noise
+from vaezoo.table import LatentTable, evaluating, some_of
 
 DECODED = 1024  # latents decoded at once
 
 
-@dataclass(frozen=True)
-class LatentTable:
-    """One encoding pass over chosen rows of a data set; everything else indexes it.
-
-    Rows are in ascending order of `index`. `scored` marks the rows that factor scores use, `held_out` the test images
-    that likelihoods and figures use; the columns from `log_likelihood` on hold their values, NaN elsewhere.
-
-    A code has the means of J Gaussian latents, then, in models with categories, the probabilities of each.
-    """
-
-    index: np.ndarray  # (N,) row of the data set
-    scored: np.ndarray  # (N,) bool
-    held_out: np.ndarray  # (N,) bool
-    codes: np.ndarray  # (N, D), float32
-    logvars: np.ndarray  # (N, J) log variances, or (N, 0) without a Gaussian posterior of a standard normal prior
-    clusters: np.ndarray  # (N, K) probabilities of the clusters that some models sort images into, or (N, 0)
-    factors: np.ndarray  # (N, K), or (N, 0) without factors
-    labels: np.ndarray  # (N,), or (0,) without labels
-    log_likelihood: np.ndarray  # (N,) log p(x|z) at one sample of q(z|x), nats
-    squared_error: np.ndarray  # (N,) sums over pixels, decoder mean at z = codes
-    absolute_error: np.ndarray
-    cross_entropy: np.ndarray
-    rec_floor: np.ndarray  # the least that -log_likelihood can be, where the likelihood has such a bound; else NaN
-    kl_per_dim: np.ndarray  # (L,) mean KL of each latent over the held-out images, nats; (0,) without a density
-    categories: np.ndarray  # (G,) how many values each categorical latent has
-
-    def save(self, path: Path, **identity: str) -> None:
-        arrays = {field.name: getattr(self, field.name) for field in fields(self)}
-        arrays |= {f"identity_{key}": np.array(value) for key, value in identity.items()}
-        np.savez(path, **arrays)
-
-    @classmethod
-    def load(cls, path: Path, **identity: str) -> "LatentTable | None":
-        """The table of that identity (checkpoint, rows, ...), or None if the file holds another one."""
-        try:
-            with np.load(path, allow_pickle=False) as file:
-                if any(str(file.get(f"identity_{key}")) != value for key, value in identity.items()):
-                    return None
-                return cls(**{field.name: file[field.name] for field in fields(cls)})
-        except (OSError, ValueError, KeyError, BadZipFile):
-            return None
-
-
-def some_of(candidates: np.ndarray, count: int | None, seed: int) -> np.ndarray:
-    """At most `count` random ones, in ascending order; None takes all."""
-    if count is None or count >= len(candidates):
-        return candidates
-    return np.sort(np.random.default_rng(seed).choice(candidates, count, replace=False))
-
-
-def choose_rows(
-    everything: int, test: np.ndarray, rows: int | None, test_rows: int | None, seed: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Which rows of the whole set are scored and which test rows are held out: all of them, or random ones."""
-    scored = some_of(np.arange(everything), rows, derive(seed, "scored rows"))
-    return scored, some_of(test, test_rows, derive(seed, "test rows"))
-
-
-@contextmanager
-def evaluating(model: Any) -> Iterator[None]:
-    """In evaluation mode and without gradients; the model is afterwards in the mode that it was in."""
-    was_training = model.training
-    model.eval()
-    try:
-        with torch.inference_mode():
-            yield
-    finally:
-        model.train(was_training)
-
-
-def encode(
-    model: Any,
-    data: Any,
-    *,
-    rows: int | None,
-    test_rows: int | None,
-    seed: int,
-    batch_size: int | None = None,
-) -> LatentTable:
-    """Encode each chosen row once, in evaluation mode; test rows are decoded in the same pass.
-
-    `rows` and `test_rows` limit the scored and the held-out rows (None: all). The noise of `log_likelihood` depends on
-    the seed and the batch size. `batch_size` None is 1024 on an accelerator and 64 on a CPU, where larger batches are
-    up to three times slower: their feature maps no longer come from memory that is already mapped.
-    """
-    if batch_size is None:
-        batch_size = 64 if next(model.parameters()).device.type == "cpu" else 1024
-    source = data.source
-    scored, test = choose_rows(len(source), data.rows.test, rows, test_rows, seed)
-    index = np.union1d(scored, test)
-    held_out = np.isin(index, test)
-    normal = getattr(model.latent, "prior", "normal") == "normal"  # else a KL to N(0, I) says nothing about the prior
-    columns: dict[str, np.ndarray] = {}  # of the table, made when the first batch shows how wide they are
-    kl_sums: list[np.ndarray] = []
-    errors = np.full((5, len(index)), np.nan)
-
-    def keep(name: str, here: slice, values: Tensor) -> None:
-        if name not in columns:
-            columns[name] = np.empty((len(index), values.shape[1]), np.float32)
-        columns[name][here] = values.float().cpu().numpy()
-
-    with (
-        evaluating(model),
-        own_noise(derive(seed, "evaluation")),
-        progress("encoding", len(index), "image") as bar,
-    ):
-        done = 0
-        for batch in data.batches(index, batch_size):
-            bar.update(len(batch.images))
-            here = slice(done, done := done + len(batch.images))
-            q = model.encode(batch.images, batch.labels)
-            keep("codes", here, q.mean)
-            if hasattr(q, "clusters"):
-                keep("clusters", here, q.clusters)
-            if normal and hasattr(q, "logvar"):
-                keep("logvars", here, q.logvar)
-            chosen = torch.from_numpy(np.flatnonzero(held_out[here])).to(batch.images.device)
-            if len(chosen):
-                z = q.sample(relaxed=False)[chosen]
-                labels = None if batch.labels is None else batch.labels[chosen]
-                found = image_errors(model, q.mean[chosen], z, batch.images[chosen], labels)
-                errors[:, here][:, held_out[here]] = found
-                if normal and hasattr(q, "kl"):
-                    kl_sums.append(q.kl()[chosen].double().sum(0).cpu().numpy())
-    nothing = np.empty((len(index), 0), np.float32)
-    return LatentTable(
-        index=index,
-        scored=np.isin(index, scored),
-        held_out=held_out,
-        codes=columns["codes"],
-        logvars=columns.get("logvars", nothing),
-        clusters=columns.get("clusters", nothing),
-        factors=np.empty((len(index), 0), np.uint8) if source.factors is None else source.factors[index],
-        labels=np.empty(0, np.int64) if source.labels is None else source.labels[index],
-        log_likelihood=errors[0],
-        squared_error=errors[1],
-        absolute_error=errors[2],
-        cross_entropy=errors[3],
-        rec_floor=errors[4],
-        kl_per_dim=np.sum(kl_sums, axis=0) / held_out.sum() if kl_sums else np.empty(0),
-        categories=np.array(model.latent.categories, np.int64),
-    )
-
-
-def image_errors(model: Any, mean: Tensor, z: Tensor, x: Tensor, labels: Tensor | None) -> np.ndarray:
-    """(5, B): log p(x|z) at the sample z; squared, absolute error, cross-entropy at the posterior mean; the floor.
-
-    NaN where the model has no such thing.
-    """
-    nothing = torch.full_like(x[:, 0, 0, 0], torch.nan)
-    if not model.reconstructs:
-        return torch.stack([nothing] * 5).double().cpu().numpy()
-    p = model.reconstruct(model.latent.mode(mean), labels)
-    difference = (x - p.mean).flatten(1)
-    rows = [
-        nothing if model.likelihood_free else model.decode(z, labels).log_prob(x),
-        difference.square().sum(1),
-        difference.abs().sum(1),
-        p.cross_entropy(x),
-        nothing if model.likelihood_free or not hasattr(p, "rec_floor") else p.rec_floor(x),
-    ]
-    return torch.stack(rows).double().cpu().numpy()
-
-
 class Outputs:
-    """A model, a data set and its latent table, as the named arrays that metrics and figures ask for."""
+    """A model and its latent table, as the named arrays that metrics and figures ask for.
+
+    Only metrics need the `data`: figures show the examples of the table.
+    """
 
     def __init__(self, model: Any, data: Any, table: LatentTable, title: str, seed: int = 0) -> None:
         self.model = model
@@ -199,7 +33,7 @@ class Outputs:
     # What metrics ask for: arrays of the table alone.
 
     def metric_fixtures(self) -> dict[str, Any]:
-        table, source = self.table, self.data.source
+        table = self.table
         scored, test = table.scored, table.held_out
 
         train = scored & ~test
@@ -223,7 +57,7 @@ class Outputs:
             "test_continuous_codes": lambda: some(table.codes[:, :continuous], test),
             "categories": lambda: tuple(table.categories.tolist()) or None,
             "factors": lambda: some(table.factors, scored),
-            "factor_names": lambda: source.factor_names or None,
+            "factor_names": lambda: table.factor_names.tolist() or None,
             "labels": lambda: some(table.labels, scored),
             "held_out": lambda: held_out if held_out.any() and not held_out.all() else None,
             "test_codes": lambda: some(table.codes, test),
@@ -245,7 +79,7 @@ class Outputs:
             "squared_error": lambda: known(table.squared_error),
             "absolute_error": lambda: known(table.absolute_error),
             "cross_entropy": lambda: known(table.cross_entropy),
-            "pixels": lambda: int(np.prod(source.shape)),
+            "pixels": lambda: int(np.prod(table.example_images.shape[1:])),
         }
 
     def log_weights(self, rows: int | None, samples: int) -> Iterator[tuple[slice, np.ndarray]]:
@@ -312,11 +146,23 @@ class Outputs:
             return self.model.latent.mode(torch.from_numpy(self.table.codes[positions])).numpy()
 
     def shown(self, count: int) -> np.ndarray:
-        """Positions in the table of the test images that figures show: spread over the held-out rows."""
-        held_out = np.flatnonzero(self.table.held_out)
-        return held_out[np.linspace(0, len(held_out) - 1, min(count, len(held_out)), dtype=int)]
+        """Positions in the table of at most `count` examples, spread over them."""
+        examples = self.table.examples
+        return examples[np.linspace(0, len(examples) - 1, min(count, len(examples)), dtype=int)]
+
+    def classes_shown(self) -> np.ndarray:
+        """Positions of one example of each class, in the order of the classes; none without labels."""
+        examples = self.table.examples
+        if not self.table.labels.size:
+            return examples[:0]
+        return examples[np.unique(self.table.labels[examples], return_index=True)[1]]
+
+    def originals(self, positions: np.ndarray) -> np.ndarray:
+        """The images (B, C, H, W) of examples."""
+        return self.table.example_images[np.searchsorted(self.table.examples, positions)]
 
     def images(self, positions: np.ndarray) -> np.ndarray:
+        """The images (B, C, H, W) of any rows of the table."""
         rows = torch.from_numpy(self.table.index[positions])
         return self.data.batch(rows).images.float().cpu().numpy()
 
@@ -336,37 +182,61 @@ class Outputs:
 
     def samples(self, count: int) -> np.ndarray:
         """Decoder means of `count` draws from the prior; of conditional models the classes take turns."""
-        classes = len(self.data.source.label_names)
+        classes = len(self.table.label_names)
         with own_noise(derive(self.seed, "prior samples")):
             z = self.model.sample_prior(count)
             return self.decode(z.numpy(), np.arange(count) % classes if classes else None)
 
-    def traversal(self, position: int, dims: np.ndarray, values: np.ndarray) -> np.ndarray:
-        """The code of one row of the table with one latent at a time set to each value: images (R, V, C, H, W).
+    def traversal(self, positions: np.ndarray, dims: np.ndarray, values: np.ndarray, drawn: bool = False) -> np.ndarray:
+        """The codes of B rows of the table with one latent at a time set to each value: images (B, R, V, C, H, W).
 
-        `values` are (R, V), or (V,) for all of the R `dims`. A conditional model keeps the label of the row.
+        `values` are (R, V), or (V,) for all of the R `dims`. `drawn` starts from one sample of the posterior instead of
+        its mean. A conditional model keeps the labels of the rows.
         """
         values = np.broadcast_to(values, (len(dims), np.shape(values)[-1]))
-        z = np.tile(self.modes(np.array([position])), (len(dims), values.shape[1], 1))
-        z[np.arange(len(dims))[:, None], np.arange(values.shape[1]), dims[:, None]] = values
-        labels = self.labels_at(np.full(values.size, position))
-        return self.decode(z.reshape(values.size, -1), labels).reshape(*values.shape, *self.data.source.shape)
+        z = np.tile(self.start(positions, drawn)[:, None, None], (1, *values.shape, 1))
+        z[:, np.arange(len(dims))[:, None], np.arange(values.shape[1]), dims[:, None]] = values
+        return self.sheet(z, np.repeat(positions, values.size))
+
+    def start(self, positions: np.ndarray, drawn: bool) -> np.ndarray:
+        """Latents of rows of the table to change, (B, L): the modes, or with the Gaussian ones as one draw has them."""
+        modes, logvars = self.modes(positions), self.table.logvars[positions]
+        if drawn and logvars.size:
+            noise = np.random.default_rng(derive(self.seed, "start of a traversal")).standard_normal(logvars.shape)
+            modes[:, : logvars.shape[1]] += np.exp(logvars / 2) * noise.astype(np.float32)
+        return modes
+
+    def sheet(self, z: np.ndarray, positions: np.ndarray) -> np.ndarray:
+        """Latents (..., L) decoded: images (..., C, H, W); `positions` are the rows whose labels they have."""
+        images = self.decode(z.reshape(-1, z.shape[-1]), self.labels_at(positions))
+        return images.reshape(*z.shape[:-1], *images.shape[1:])
+
+    def with_categories(self, positions: np.ndarray, of: np.ndarray) -> np.ndarray:
+        """Latents of rows of the table (R, L), each with every one of the category parts `of` (K, ...): (R, K, L)."""
+        first = self.model.latent.continuous
+        z = np.repeat(self.modes(positions)[:, None], len(of), axis=1)
+        z[..., first : first + of.shape[1]] = of
+        return z
 
     def class_grid(self, positions: np.ndarray) -> np.ndarray | None:
         """Rows of the table decoded with each value of the first categorical latent: (R, K, C, H, W), None without."""
         if not self.table.categories.size or not self.model.reconstructs:
             return None
-        latent, values = self.model.latent, int(self.table.categories[0])
-        z = np.repeat(self.modes(positions), values, axis=0)
-        z[:, latent.continuous : latent.continuous + values] = np.tile(np.eye(values), (len(positions), 1))
-        labels = self.labels_at(np.repeat(positions, values))
-        return self.decode(z, labels).reshape(len(positions), values, *self.data.source.shape)
+        values = int(self.table.categories[0])
+        return self.sheet(self.with_categories(positions, np.eye(values)), np.repeat(positions, values))
 
+    def swap(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray | None:
+        """What is continuous of `rows` of the table with what is categorical of others: images (R, K, C, H, W).
 
-def fingerprint(state: dict[str, Tensor]) -> str:
-    """A short hash of a model's weights: which checkpoint a table or a score belongs to."""
-    digest = hashlib.sha256()
-    for name in sorted(state):
-        digest.update(name.encode())
-        digest.update(state[name].detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()[:16]
+        Of a conditional model the class is what is categorical. None of a model that has neither.
+        """
+        if not self.model.reconstructs:
+            return None
+        if self.table.categories.size:
+            first, places = self.model.latent.continuous, int(self.table.categories.sum())
+            z = self.with_categories(rows, self.modes(columns)[:, first : first + places])
+        elif self.model.conditional:
+            z = np.repeat(self.modes(rows)[:, None], len(columns), axis=1)
+        else:
+            return None
+        return self.sheet(z, np.tile(columns, len(rows)))

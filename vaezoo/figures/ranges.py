@@ -14,15 +14,16 @@ PRESETS = {
     "prior_quantiles": np.array([NormalDist().inv_cdf(p) for p in np.linspace(0.05, 0.95, 10)]),
 }
 
+SAMPLED = ("pm5", "pm6")  # published around one sample of the posterior, the others around its mean
+
 
 def traversal_values(preset: str, codes: np.ndarray | None = None) -> np.ndarray:
     """Values (V,) that serve every latent, or, for `data_quantiles`, a row of values for each latent (D, V).
 
-    pm5              -5 to 5 in ten steps, so eleven values, as published for conditional VAEs on digits, there
-                     around one sample of the posterior
-    pm3              ten values in [-3, 3], as published around the posterior mean
+    pm5              -5 to 5 in ten steps, so eleven values, as published for conditional VAEs on digits
+    pm3              ten values in [-3, 3], as published for the supervised mutual-information VAE
     pm1              ten values in [-1, 1], for codes whose prior is U(-1, 1)
-    pm6              six values in [-6, 6], as published around one sample of the posterior: well outside the prior
+    pm6              six values in [-6, 6], well outside the prior, as published for beta-TCVAE on faces
     prior_quantiles  5 % to 95 % of N(0, 1) in ten steps of equal probability (JointVAE practice)
     data_quantiles   1 % to 99 % of each latent's own `codes` (N, D) in ten steps, for models whose scale is arbitrary
     """

@@ -48,6 +48,7 @@ class LatentModel(LightningModule):
     kl_weight: Weight | None = None  # of models that minimise rec + weight KL, a beta
     likelihood_free = False  # the decoder's mean is an image, but its density is no part of the model
     reconstructs = True  # a code says how its image looks
+    conditional = False  # encoder and decoder are told the class of each image
     recalibrates = False  # the encoder is trained on generated images: its batch norms are not those of real ones
 
     def __init__(

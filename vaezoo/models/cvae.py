@@ -25,6 +25,8 @@ class CVAE(LatentModel):
     `kl_share` and `kl_share_w` are those of the beta-VAE.
     """
 
+    conditional = True
+
     def __init__(
         self,
         *,
