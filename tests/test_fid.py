@@ -21,8 +21,8 @@ from vaezoo.evaluate import evaluate
 from vaezoo.metrics.distances import ffd, fid, frechet, intercept, kernel_distance, kfd, kid, of_infinitely_many
 from vaezoo.metrics.protocol import Skip
 from vaezoo.outputs import Outputs
-from vaezoo.table import encode
 from vaezoo.scores import evaluate_metrics
+from vaezoo.table import encode
 
 PARTS = ("dataset.shape=[1,16,16]", "network=mlpk", "metric=none", "figure=none", "logger=csv", "latent.dim=4")
 

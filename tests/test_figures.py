@@ -3,6 +3,7 @@
 import inspect
 import subprocess
 import sys
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
@@ -14,10 +15,13 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 from matplotlib.text import Text
-from omegaconf import OmegaConf
 
+from tests.conftest import compose_train
 from vaezoo.errors import UserError
 from vaezoo.figures import style
+from vaezoo.figures.animation import animation
+from vaezoo.figures.category_traversals import category_traversals
+from vaezoo.figures.class_traversals import class_traversals
 from vaezoo.figures.code_correlation import code_correlation
 from vaezoo.figures.curves import curves, squashed
 from vaezoo.figures.factor_correlation import factor_correlation
@@ -26,7 +30,9 @@ from vaezoo.figures.mutual_information import mutual_information
 from vaezoo.figures.ranges import PRESETS, traversal_values
 from vaezoo.figures.reconstructions import reconstructions
 from vaezoo.figures.samples import samples
+from vaezoo.figures.swap import swap
 from vaezoo.figures.traversals import traversals
+from vaezoo.figures.tsne import tsne
 
 BARS = {to_rgb(style.FIRST), to_rgb(style.THIRD)}
 CONF = Path(__file__).parents[1] / "conf" / "figure"
@@ -47,6 +53,13 @@ def grid(rows: int, columns: int, shape: tuple[int, int, int], kl: np.ndarray | 
 
 def correlations(rows: int, columns: int) -> np.ndarray:
     return np.random.default_rng(0).uniform(-1, 1, (rows, columns))
+
+
+def plane(count: int, panels: list[tuple[int, str]], names: Sequence[str]) -> Figure:
+    rng = np.random.default_rng(count)
+    levels = np.stack([rng.integers(size, size=count) for size, _ in panels], axis=1)
+    # Groups that lie on one another are the hard case for their names.
+    return tsne(rng.normal(size=(count, 2)), levels, [name for _, name in panels], TITLE, names, 30.0, 0.987)
 
 
 def history(points: int = 40) -> dict[str, tuple[np.ndarray, np.ndarray]]:
@@ -100,6 +113,39 @@ FIGURES = {
             np.abs(correlations(k, d)), np.ones(k), (FACTORS * 8)[:k], TITLE
         )
         for k, d in ((1, 1), (5, 2), (5, 10), (5, 32), (40, 200))
+    },
+    **{
+        f"swap {r} x {c} of {shape}": lambda r=r, c=c, shape=shape: swap(
+            noise(r, c, *shape), noise(r, *shape), noise(c, *shape), TITLE
+        )
+        for (r, c), shape in zip(((8, 10), (1, 1), (8, 3), (2, 40)), SHAPES, strict=True)
+    },
+    **{
+        f"classes {n} x {r} x {c} of {shape}": lambda n=n, r=r, c=c, shape=shape: class_traversals(
+            noise(n, r, c, *shape), np.linspace(-5, 5, c), range(n), (FACTORS * 8)[:r], noise(r, *shape), TITLE
+        )
+        for (n, r, c), shape in zip(((3, 10, 11), (1, 1, 2), (3, 5, 6), (2, 3, 10)), SHAPES, strict=True)
+    },
+    "categories": lambda: category_traversals(
+        noise(2, 10, 10, 1, 8, 8), correlations(2, 10) * 12, [7, 31], [str(i) for i in range(10)], TITLE
+    ),
+    **{
+        f"frame of {n} of {shape}": lambda n=n, shape=shape: animation(
+            noise(n, 2, *shape), correlations(n, 2) * 12, range(n), TITLE
+        )[0]
+        for n, shape in zip((12, 1, 7, 4), SHAPES, strict=True)
+    },
+    **{
+        f"plane {n} of {[levels for levels, _ in panels]}": lambda n=n, panels=panels, names=names: plane(
+            n, panels, names
+        )
+        for n, panels, names in (
+            (3000, [(10, "class")], ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", *"56789")),
+            (400, [(20, "class")], ["all in one place"] * 20),
+            (5, [(40, "class")], ()),
+            (500, [(3, "shape"), (6, "scale"), (40, "orientation"), (32, "posX"), (32, "posY")], ()),
+            (1, [(1, "class")], ("one",)),
+        )
     },
     "long names": lambda: code_correlation(correlations(3, 3), "model=dipvae,model.lambda_od=10,$seed$=0,_" * 9),
 }  # fmt: skip
@@ -398,6 +444,8 @@ def test_ranges_refuse_and_stay_as_they_are() -> None:
     assert traversal_values("pm3")[0] == -3
 
 
+SETS = ("default", "full", "none")
+SLOW = {"class_traversals", "category_traversals", "animation", "tsne"}  # not at the end of every training
 FIXTURES = {
     "reconstructions": "images reconstructed title",
     "samples": "samples title",
@@ -408,26 +456,29 @@ FIXTURES = {
     "code_correlation": "code_correlation title",
     "mutual_information": "information factor_entropies factor_names title",
     "class_grid": "class_grid class_grid_originals category_names title",
+    "swap": "swap swap_rows swap_columns title",
+    "class_traversals": "class_traversal class_traversal_values class_traversal_dims class_traversal_names "
+    "class_traversal_originals title",
+    "category_traversals": "category_traversal category_traversal_values category_traversal_dims category_names title",
+    "animation": "animation animation_values animation_dims title",
+    "tsne": "plane_points plane_levels plane_names title label_names plane_perplexity knn_purity",
     "laplacian": "laplacian_images title laplacian_reconstructions laplacian_samples label_names",
     "top_attributes": "top_latents top_columns top_correlations factor_names title",
 }
 
 
 def test_configuration_names_every_figure() -> None:
-    for name in ("default", "none"):
-        path = CONF / f"{name}.yaml"
-        assert path.read_text().startswith("# ")
-        config = OmegaConf.to_container(OmegaConf.load(path))
-        assert isinstance(config, dict)
-        assert sorted(config) == ["figures", "images", "samples", "traversal"]
-        assert config["traversal"] in ("auto", *PRESETS, "data_quantiles")
-        assert list(config["figures"]) == ([] if name == "none" else list(FIXTURES))
-        for figure, node in config["figures"].items():
-            module, _, function = node["_target_"].rpartition(".")
-            assert node["_partial_"] is True
-            assert list(inspect.signature(getattr(import_module(module), function)).parameters) == (
-                FIXTURES[figure].split()
-            )
+    chosen = compose_train("figure=full").figure
+    assert chosen.traversal in ("auto", *PRESETS, "data_quantiles")
+    assert set(chosen.figures) == set(FIXTURES) == {path.stem for path in CONF.glob("*.yaml")} - {*SETS}
+    for figure, node in chosen.figures.items():
+        module, _, function = node["_target_"].rpartition(".")
+        assert node["_partial_"] is True
+        assert list(inspect.signature(getattr(import_module(module), function)).parameters) == FIXTURES[figure].split()
+        assert list(compose_train(f"figure={figure}").figure.figures) == [figure]
+    assert not compose_train("figure=none").figure.figures
+    assert set(compose_train("figure=default").figure.figures) == set(FIXTURES) - SLOW
+    assert list(compose_train("figure=[curves,samples]").figure.figures) == ["curves", "samples"]
 
 
 def test_no_display_and_no_global_state() -> None:

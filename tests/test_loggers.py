@@ -79,7 +79,11 @@ def test_an_offline_run_holds_configuration_values_and_figures(tmp_path):
     logger.log_metrics({"train/loss": 2.5}, step=50)
     picture = np.full((6, 8, 3), 200, np.uint8)
     picture[2] = 10
-    logger.log_figure("samples", picture)
+    frames = [Image.fromarray(picture), Image.fromarray(255 - picture)]
+    frames[0].save(tmp_path / "samples.png")
+    frames[0].save(tmp_path / "animation.gif", save_all=True, append_images=frames[1:])
+    logger.log_figure("samples", tmp_path / "samples.png")
+    logger.log_figure("animation", tmp_path / "animation.gif")
     sync = logger.close()
     (path,) = tmp_path.glob("wandb/offline-run-*/*.wandb")
     assert sync == f"wandb sync {path.parent}"
@@ -97,6 +101,8 @@ def test_an_offline_run_holds_configuration_values_and_figures(tmp_path):
     assert any("figures/samples/sha256" in row for row in rows)
     (png,) = path.parent.glob("files/media/images/figures/*.png")
     assert np.array_equal(np.asarray(Image.open(png)), picture), "the same pixels as on disk"
+    (gif,) = path.parent.glob("files/media/videos/figures/*.gif")
+    assert gif.read_bytes() == (tmp_path / "animation.gif").read_bytes()
 
 
 def test_each_job_of_a_process_gets_a_run_and_a_resumed_folder_the_same(tmp_path):
@@ -115,7 +121,7 @@ def test_trouble_with_wandb_is_said_once_and_the_run_goes_on(tmp_path, caplog):
     logger = WandB(tmp_path, project="p", name="x", group=None)
     logger.start({})
     logger.log_metrics({"x": 1.0}, step=1)
-    logger.log_figure("x", np.zeros((2, 2, 3), np.uint8))
+    logger.log_figure("x", tmp_path / "x.png")
     assert logger.close() is None
     assert caplog.text.count("W&B is switched off for this run") == 1
 

@@ -15,8 +15,8 @@ from vaezoo.evaluate import evaluate, show
 from vaezoo.fixtures import Missing, call, constants
 from vaezoo.metrics.protocol import Skip
 from vaezoo.outputs import Outputs
-from vaezoo.table import LatentTable, choose_rows, encode, fingerprint
 from vaezoo.scores import evaluate_metrics, without_categories
+from vaezoo.table import LatentTable, choose_examples, choose_rows, encode, fingerprint
 
 PARTS = ("dataset.shape=[1,16,16]", "network=mlpk", "metric=none", "figure=none", "logger=csv", "latent.dim=4")
 
@@ -127,11 +127,47 @@ def test_fingerprint_follows_the_weights():
 def test_traversal_changes_one_latent_at_a_time(told):
     a, b, c, d = told.table.codes[7]
     dims = np.array([2, 0])
-    images = told.traversal(7, dims, np.array([-1.0, 0.0, 5.0]))
-    assert images.shape == (2, 3, 1, 16, 16)
-    np.testing.assert_allclose(images[1, 2], told.decode(np.array([[5.0, b, c, d]]))[0], atol=1e-6)
-    own = told.traversal(7, dims, np.array([[1.0, 2.0], [3.0, 4.0]]))
-    np.testing.assert_allclose(own[0, 1], told.decode(np.array([[a, b, 2.0, d]]))[0], atol=1e-6)
+    images = told.traversal(np.array([3, 7]), dims, np.array([-1.0, 0.0, 5.0]))
+    assert images.shape == (2, 2, 3, 1, 16, 16)
+    np.testing.assert_allclose(images[1, 1, 2], told.decode(np.array([[5.0, b, c, d]]))[0], atol=1e-6)
+    own = told.traversal(np.array([7]), dims, np.array([[1.0, 2.0], [3.0, 4.0]]))
+    np.testing.assert_allclose(own[0, 0, 1], told.decode(np.array([[a, b, 2.0, d]]))[0], atol=1e-6)
+
+
+def test_a_drawn_start_is_one_sample_of_the_posterior(told):
+    everything = np.arange(len(told.table.index))
+    noise = (told.start(everything, drawn=True) - told.table.codes) / np.exp(told.table.logvars / 2)
+    assert abs(noise.mean()) < 0.2
+    assert noise.std() == pytest.approx(1, abs=0.1)
+    dims, same = np.array([1]), told.start(np.array([7]), drawn=True)[0]
+    image = told.traversal(np.array([7]), dims, same[1:2], drawn=True)[0, 0, 0]
+    np.testing.assert_allclose(image, told.decode(same[None])[0], atol=1e-6)
+
+
+def test_examples_are_held_out_images_of_every_class():
+    held_out = np.ones(1000, bool)
+    held_out[::3] = False
+    labels = np.zeros(1000, np.int64)
+    labels[[400, 401]] = 7
+    chosen = choose_examples(held_out, labels)
+    assert held_out[chosen].all()
+    assert (np.diff(chosen) > 0).all()
+    assert 64 <= len(chosen) <= 65
+    assert set(labels[chosen]) == {0, 7}
+    assert chosen[0] == 1
+    assert chosen[-1] == 998
+    assert len(choose_examples(held_out, labels[:0])) == 64
+    assert len(choose_examples(np.zeros(5, bool), labels[:5])) == 0
+
+
+def test_examples_are_kept_as_they_are(told):
+    positions = told.shown(5)
+    assert len(positions) == 5
+    assert set(positions) <= set(told.table.examples)
+    assert np.array_equal(told.originals(positions), told.images(positions))
+    assert np.array_equal(told.originals(told.table.examples), told.images(told.table.examples))
+    assert told.table.factor_names.tolist() == ["size", "y", "x"]
+    assert len(told.classes_shown()) == 0, "squares have no labels"
 
 
 def test_a_conditional_model_is_told_the_label_of_each_image():
@@ -145,12 +181,35 @@ def test_a_conditional_model_is_told_the_label_of_each_image():
         wrong = model.encode(data.batch(rows).images, (labels + 1) % 10).mean.numpy()
     np.testing.assert_allclose(table.codes, right, atol=1e-5)
     assert np.abs(table.codes - wrong).max() > 1e-3
-    images = told.traversal(3, np.array([1]), np.array([0.0, 2.0]))
+    images = told.traversal(np.array([0, 3]), np.array([1]), np.array([0.0, 2.0]))
     expected = told.decode(np.array([[*table.codes[3][:1], 2.0, *table.codes[3][2:]]]), labels[3:4].numpy())
-    np.testing.assert_allclose(images[0, 1], expected[0], atol=1e-6)
+    np.testing.assert_allclose(images[1, 0, 1], expected[0], atol=1e-6)
+    swapped = told.swap(np.array([0, 3]), np.array([5, 6, 7]))
+    expected = told.decode(np.repeat(table.codes[3:4], 3, axis=0), labels[5:8].numpy())
+    np.testing.assert_allclose(swapped[1], expected, atol=1e-6)
+    shown = told.classes_shown()
+    assert np.array_equal(table.labels[shown], np.unique(table.labels[table.held_out]))
+    assert table.held_out[shown].all()
     same = np.zeros((10, 4), np.float32)
     assert np.ptp(told.decode(same, np.arange(10)), axis=0).max() > 1e-4, "the class changes the image at fixed z"
     assert told.samples(20).shape == (20, 1, 8, 8)
+
+
+def test_categories_are_swapped_and_set():
+    data = data_module(digits, name="digits", shape=(1, 8, 8), classes=10)
+    line = ("model=jointvae", "dataset=digits", "metric=none", "figure=none", "logger=csv", "latent.dim=4")
+    model = build_model(*line)
+    told = Outputs(model, data, encode(model, data, rows=60, test_rows=20, seed=0), "t")
+    codes, modes = told.table.codes, told.modes(np.arange(len(told.table.codes)))
+    assert set(np.unique(modes[:, 4:])) == {0, 1}
+    swapped = told.swap(np.array([0, 3]), np.array([5, 6, 7]))
+    expected = told.decode(np.hstack([np.repeat(codes[3:4, :4], 3, axis=0), modes[5:8, 4:]]))
+    np.testing.assert_allclose(swapped[1], expected, atol=1e-6)
+    images = told.category_traversal(3, np.array([2, 0]), np.array([-1.0, 1.0]))
+    assert images.shape == (2, 10, 2, 1, 8, 8)
+    z = np.hstack([codes[3:4, :4], np.eye(10)[6:7]])
+    z[0, 0] = 1
+    np.testing.assert_allclose(images[1, 6, 1], told.decode(z)[0], atol=1e-6)
 
 
 def test_kl_per_dim_is_that_of_the_held_out_images(told):

@@ -295,6 +295,6 @@ def test_equal_samples_are_reported(collapsed, tmp_path, caplog):
     assert ("nearly all the same" in caplog.text) == collapsed
     assert (tmp_path / "figures" / "over_time" / "samples_00000500.png").is_file()
     assert pictures[0][0] == "samples_over_time"
-    assert pictures[0][1].dtype == np.uint8
+    assert pictures[0][1] == tmp_path / "figures" / "over_time" / "samples_00000500.png"
     watch.on_validation_end(trainer, model)
     assert caplog.text.count("nearly all the same") == int(collapsed)

@@ -1,7 +1,9 @@
 """Scores and figures of a trained run: `python -m vaezoo.evaluate run=DIR metric=full`.
 
-Training ends with the same function. It writes metrics.json, latents.npz and figures/ into the run folder and needs
-nothing besides that folder. `codes=FILE.npz` scores arrays from anywhere instead, without a model (`vaezoo.codes`).
+Training ends with the same function. It writes metrics.json, latents.npz and figures/ into the run folder. Scores of
+the same weights that are there already stay: `metric=score/irs` adds one. `figure=tsne` alone scores nothing and draws
+from the folder: the data are not looked at. `codes=FILE.npz` scores arrays from anywhere, without a model
+(`vaezoo.codes`).
 """
 
 import sys
@@ -17,8 +19,8 @@ from vaezoo.config import DIRECTORY
 from vaezoo.errors import UserError, report
 
 if TYPE_CHECKING:
-    from vaezoo.table import LatentTable
     from vaezoo.scores import Scores
+    from vaezoo.table import LatentTable
 
 
 def evaluate(
@@ -32,73 +34,60 @@ def evaluate(
     seed: int,
     batch_size: int | None = None,
     checkpoint: str = "last",
-) -> "tuple[Scores, dict[str, Any]]":
-    """Encode once (or read the table that is already there), score, draw; returns the scores and the pictures."""
+) -> "tuple[Scores, dict[str, Path]]":
+    """Encode once (or read the table that is already there), score, draw; returns the new scores and the pictures."""
     from hydra.utils import instantiate
 
-    from vaezoo import calibration, decoded, outputs, pictures, runs
+    from vaezoo import calibration, decoded, outputs, pictures, records, runs
     from vaezoo.scores import Scores, evaluate_metrics, without_categories
+    from vaezoo.table import LatentTable, encode, fingerprint
 
     model.float()  # scores compare only at one precision, whatever the training's was
     metrics, figures = instantiate(metric.scores), instantiate(figure.figures)
     if not metrics and not figures:
         return Scores(), {}
-    identity = {
-        "checkpoint": table.fingerprint(model.state_dict()),
-        "rows": f"{metric.rows} of all, {metric.test_rows} of {data.split} {data.split_seed}, seed {seed}",
-    }
+    weights = fingerprint(model.state_dict())
+    rows = f"{metric.rows} of all, {metric.test_rows} of {data.split} {data.split_seed}, seed {seed}"
     path = folder / "latents.npz"
-    table = outputs.LatentTable.load(path, **identity)
     began = time.perf_counter()
+    identity = {"checkpoint": weights, "rows": rows}
+    table = LatentTable.load(path, **identity if metrics else {"checkpoint": weights})  # pictures take any rows
+    if metrics or table is None:
+        data.place(next(model.parameters()).device)
     if table is None:
         if model.recalibrates:
             calibration.recalibrate(model, calibration.real_batches(data, seed))
-        table = outputs.encode(
-            model, data, rows=metric.rows, test_rows=metric.test_rows, seed=seed, batch_size=batch_size
-        )
-        runs.write_whole(path, lambda beside: table.save(beside, **identity))
+        table = encode(model, data, rows=metric.rows, test_rows=metric.test_rows, seed=seed, batch_size=batch_size)
+        made = table
+        runs.write_whole(path, lambda beside: made.save(beside, **identity))
     encoding = time.perf_counter() - began
 
     told = outputs.Outputs(model, data, table, title, seed)
-    images = decoded.Decoded(told, metric.get("images"), metric.get("inception"))
-    known = {**told.metric_fixtures(), **images.fixtures()}
-    scores = evaluate_metrics(metrics, known, seed=seed, repeats=metric.seeds)
-    if table.categories.size:
-        fewer = evaluate_metrics(*without_categories(metrics, known), seed=seed, repeats=metric.seeds)
-        scores.add(fewer)
-    about = {
-        **identity,
-        "checkpoint_file": checkpoint,
-        "batches": int(model.batches),
-        "data": data.source.identity,
-        "dataset": data.name,
-        "scored_rows": int(table.scored.sum()),
-        "held_out_rows": int(table.held_out.sum()),
-        "likelihood": "none" if model.likelihood_free else likelihood_name(model),
-        "code_layout": code_layout(table),
-        "batch_norm": calibration.STATISTICS[model.recalibrates],
-        "encoding_seconds": round(encoding, 3),
-    }
-    write(scores, about, folder)
-    fixtures = pictures.figure_fixtures(
-        told,
-        scores.arrays,
-        runs.history(folder),
-        images=figure.images,
-        samples=figure.samples,
-        traversal=figure.traversal,
-    )
+    scores, everything = Scores(), records.read(folder, weights)
+    if metrics:
+        images = decoded.Decoded(told, metric.get("images"), metric.get("inception"))
+        known = {**told.metric_fixtures(), **images.fixtures()}
+        scores = evaluate_metrics(metrics, known, seed=seed, repeats=metric.seeds)
+        if table.categories.size:
+            scores.add(evaluate_metrics(*without_categories(metrics, known), seed=seed, repeats=metric.seeds))
+        about = {
+            **identity,
+            "checkpoint_file": checkpoint,
+            "batches": int(model.batches),
+            "data": data.source.identity,
+            "dataset": data.name,
+            "scored_rows": int(table.scored.sum()),
+            "held_out_rows": int(table.held_out.sum()),
+            "likelihood": "none" if model.likelihood_free else likelihood_name(model),
+            "code_layout": code_layout(table),
+            "batch_norm": calibration.STATISTICS[model.recalibrates],
+            "encoding_seconds": round(encoding, 3),
+        }
+        everything = everything.replaced_by(scores)
+        records.write(everything, about, folder)
+    options = {str(name): value for name, value in figure.items() if name != "figures"}
+    fixtures = pictures.figure_fixtures(told, everything.arrays, everything.values, runs.history(folder), **options)
     return scores, pictures.draw(figures, fixtures, folder / "figures")
-
-
-def write(scores: "Scores", about: dict[str, Any], folder: Path) -> None:
-    """metrics.json, and the matrices behind the scores in metrics.npz."""
-    from vaezoo import runs
-
-    kept = {"scores": scores.values, "protocols": scores.protocols, "skipped": scores.skipped, "tables": scores.tables}
-    runs.write_json(folder / "metrics.json", {**kept, "about": about})
-    matrices = {f"{name}/{key}": array for name, held in scores.arrays.items() for key, array in held.items()}
-    runs.write_arrays(folder / "metrics.npz", matrices)
 
 
 def likelihood_name(model: Any) -> str:
@@ -164,11 +153,9 @@ def evaluate_run(config: DictConfig) -> None:
     device = torch.device("cuda" if config.accelerator != "cpu" and torch.cuda.is_available() else "cpu")
     if config.accelerator == "gpu" and device.type == "cpu":
         raise UserError("accelerator=gpu: PyTorch finds no GPU here. Use accelerator=auto or accelerator=cpu.")
-    data = instantiate(trained.dataset)
-    data.place(device)
-    scores, _ = evaluate(
+    scores, drawn = evaluate(
         model.to(device),
-        data,
+        instantiate(trained.dataset),
         folder,
         title=title_of(trained),
         metric=config.metric,
@@ -177,15 +164,18 @@ def evaluate_run(config: DictConfig) -> None:
         batch_size=config.batch_size,
         checkpoint=config.checkpoint,
     )
-    show(scores, title_of(trained))
-    print(f"scores   {folder / 'metrics.json'}\nfigures  {folder / 'figures'}")
+    if scores.values or scores.skipped:
+        show(scores, title_of(trained))
+        print(f"scores   {folder / 'metrics.json'}")
+    for path in drawn.values():
+        print(f"figure   {path}")
 
 
 def evaluate_codes(config: DictConfig) -> None:
     """Score the arrays in `config.codes`, and leave metrics.json beside them or in `config.out`."""
     from hydra.utils import instantiate
 
-    from vaezoo import codes, runs
+    from vaezoo import codes, records, runs
     from vaezoo.scores import evaluate_metrics
 
     check(config)
@@ -208,7 +198,7 @@ def evaluate_codes(config: DictConfig) -> None:
     )
     show(scores, path.name)
     rows = {"rows": len(arrays["codes"]), "scored_rows": len(scored["codes"])}
-    write(scores, {"codes": path.name, "arrays": {name: a.shape for name, a in arrays.items()}, **rows}, folder)
+    records.write(scores, {"codes": path.name, "arrays": {name: a.shape for name, a in arrays.items()}, **rows}, folder)
     print(f"scores   {folder / 'metrics.json'}")
 
 
@@ -221,6 +211,8 @@ def job(config: DictConfig) -> None:
 
 
 def main() -> None:
+    if any(argument.startswith("figure=") for argument in sys.argv) and not any("metric" in a for a in sys.argv):
+        sys.argv.append("metric=none")  # who asks for a picture has the scores
     try:
         check_command_line("evaluate", sys.argv[1:])
     except UserError as error:

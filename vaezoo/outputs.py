@@ -218,6 +218,16 @@ class Outputs:
         z[..., first : first + of.shape[1]] = of
         return z
 
+    def category_traversal(self, position: int, dims: np.ndarray, values: np.ndarray) -> np.ndarray:
+        """One row of the table with each value of its first category and of one latent: images (R, K, V, C, H, W)."""
+        values = np.broadcast_to(values, (len(dims), np.shape(values)[-1]))
+        categories = np.eye(int(self.table.categories[0]))
+        z = self.with_categories(np.array([position]), categories)[:, :, None]  # (1, K, 1, L)
+        z = np.tile(z, (len(dims), 1, values.shape[1], 1))
+        for r, dim in enumerate(dims):
+            z[r, :, :, dim] = values[r]
+        return self.sheet(z, np.full(z[..., 0].size, position))
+
     def class_grid(self, positions: np.ndarray) -> np.ndarray | None:
         """Rows of the table decoded with each value of the first categorical latent: (R, K, C, H, W), None without."""
         if not self.table.categories.size or not self.model.reconstructs:

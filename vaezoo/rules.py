@@ -11,10 +11,12 @@ from vaezoo.errors import nearest
 Rule = Callable[[Any], str | None]  # None, or what the value has to be
 
 
-def integer(low: int) -> Rule:
+def integer(low: int, high: float = float("inf")) -> Rule:
     def rule(value: Any) -> str | None:
-        good = isinstance(value, int) and not isinstance(value, bool) and value >= low
-        return None if good else f"a whole number of at least {low}"
+        good = isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
+        return (
+            None if good else f"a whole number of at least {low}{'' if high == float('inf') else f', at most {high}'}"
+        )
 
     return rule
 
@@ -93,6 +95,11 @@ def condition(value: Any) -> str | None:
     except TypeError:
         return "a condition on factors, such as 'shape != 2 or scale < 3'"
     return None
+
+
+def indices(value: Any) -> str | None:
+    good = isinstance(value, list) and value and all(integer(0)(index) is None for index in value)
+    return None if good else "a list of whole numbers of at least 0, such as [0, 3]"
 
 
 def correlation(value: Any) -> str | None:
@@ -317,9 +324,11 @@ RULES: dict[str, Rule] = {
     "metric.seeds": integer(1),
     "metric.scores": anything,
     "metric.scores.*": anything,  # constants of published protocols, checked where they are used
-    "figure.images": integer(1),
+    "figure.images": integer(1, 64),
     "figure.samples": integer(1),
     "figure.traversal": choice("auto", "prior_quantiles", "data_quantiles", "pm1", "pm3", "pm5", "pm6"),
+    "figure.latents": optional(indices),
+    "figure.classes": optional(indices),
     "figure.figures": anything,
     "figure.figures.*": anything,
     "callbacks.checkpoints.minutes": number(0, above=True),

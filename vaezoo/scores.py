@@ -72,6 +72,21 @@ class Scores:
                 }
         return tables
 
+    def replaced_by(self, newer: "Scores") -> "Scores":
+        """Both, but nothing old of a metric that `newer` has computed or skipped."""
+        done = {*newer.protocols, *newer.skipped}
+        both = Scores(
+            {key: value for key, value in self.values.items() if self.metrics[key.removesuffix("/sd")] not in done},
+            {key: metric for key, metric in self.metrics.items() if metric not in done},
+            *({name: held for name, held in part.items() if name not in done} for part in self.by_metric()),
+        )
+        both.add(newer)
+        both.skipped.update(newer.skipped)
+        return both
+
+    def by_metric(self) -> tuple[dict[str, Any], ...]:
+        return self.protocols, self.skipped, self.arrays
+
     def add(self, others: "Scores") -> None:
         """Those of other metrics, what they skipped left out: the reasons are there already."""
         for name in ("values", "metrics", "protocols", "arrays"):

@@ -83,7 +83,7 @@ def choose_rows(
 
 
 def choose_examples(held_out: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Which held-out rows figures show: EXAMPLES spread over them, and the first of each class, where there are classes.
+    """Which held-out rows figures show: EXAMPLES spread over them, and the first of each class.
 
     `held_out` (N,) bool, `labels` (N,) or (0,); positions in ascending order.
     """

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from vaezoo.callbacks.clock import Clock
 from vaezoo.figures.samples import samples
-from vaezoo.figures.style import save, to_uint8
+from vaezoo.figures.style import save
 from vaezoo.processes import alone
 from vaezoo.seeds import derive, own_noise
 
@@ -62,10 +62,11 @@ class SampleWatch(Callback):
             )
         if self.pictures:
             figure = samples(drawn.float().cpu().numpy(), f"{self.title}, {self.clock.batches} batches")
-            save(figure, self.folder / "figures" / "over_time" / f"samples_{self.clock.batches:08d}.png")
+            path = self.folder / "figures" / "over_time" / f"samples_{self.clock.batches:08d}.png"
+            save(figure, path)
             for logger in trainer.loggers:
                 if hasattr(logger, "log_figure"):
-                    logger.log_figure("samples_over_time", to_uint8(figure), step=self.clock.batches)
+                    logger.log_figure("samples_over_time", path, step=self.clock.batches)
 
 
 def draw(module: Any, data: Any, seed: int) -> Tensor:

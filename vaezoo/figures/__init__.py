@@ -14,7 +14,11 @@ float32 in [0, 1] with C = 1 or 3; D latents, K factors:
     information (K, D), factor_entropies (K,), factor_names   nats
     laplacian_images (1 + classes, 5)        box plots, all images first; label_names   and of reconstructions, samples
     top_latents (A,), top_columns, top_correlations (A, M)   what goes with the latent of an attribute
+    animation (R, F, C, H, W), animation_values (R, F), animation_dims   one latent a row, one frame a column
+    class_traversal (L, R, V, C, H, W)       a latent a block, a class a row, a value a column; category_traversal also
+    swap (R, K, C, H, W)                     the style of one image with the class of another
+    plane_points (n, 2), plane_levels (n, P), plane_names (P,)   codes in the plane and what colours them
     title                                    names the run in the caption
 
-`style.save` writes a figure, `style.to_uint8` gives the same pixels to a dashboard.
+`style.save` writes a figure. A figure that moves is a list of frames.
 """

@@ -6,6 +6,7 @@ whole pixels on the page, with its colour unaltered.
 
 import os
 import textwrap
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -17,6 +18,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.image import imsave
+from PIL import Image
 
 DPI = 128  # a power of two: pixels to inches and back is exact
 PAD = 16  # white around everything
@@ -30,7 +32,11 @@ INK, FADED, RULE, BAND = "#1a1a1a", "#6e6e6e", "#c8c8c8", "#ececec"
 FIRST, SECOND, THIRD = "#12508c", "#e08214", "#7a7a7a"
 SEQUENTIAL, DIVERGING = "Blues", "RdBu_r"  # white is nothing, dark is much
 
+FRAME = 80  # milliseconds, of a GIF
+
 INACTIVE = 0.01  # nats: below this a latent says nothing
+
+Drawn = Figure | Sequence[Figure]  # a picture, or the frames of a moving one
 
 
 @dataclass(frozen=True)
@@ -162,13 +168,21 @@ def to_uint8(figure: Figure) -> np.ndarray:
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
 
-def save(figure: Figure, path: str | Path) -> None:
-    """Write a PNG, whole or not at all; the same data give the same bytes, so it carries no date and no version."""
+def save(drawn: Drawn, path: str | Path) -> None:
+    """Write a PNG, or of several frames a GIF, whole or not at all.
+
+    The same data give the same bytes: the file carries no date and no version.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        imsave(beside, to_uint8(figure), format="png", dpi=DPI, origin="upper", pil_kwargs={"pnginfo": None})
+        if isinstance(drawn, Figure):
+            imsave(beside, to_uint8(drawn), format="png", dpi=DPI, origin="upper", pil_kwargs={"pnginfo": None})
+        else:
+            pictures = {id(figure): to_uint8(figure) for figure in drawn}  # a frame that comes again is drawn once
+            first, *rest = (Image.fromarray(pictures[id(figure)]) for figure in drawn)
+            first.save(beside, format="gif", save_all=True, append_images=rest, duration=FRAME, loop=0)
         beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from pytorch_lightning.loggers import Logger
 
 
@@ -64,7 +63,7 @@ class CSVFile(Logger):
             writer.writerows(self.rows)
         beside.replace(self.path)
 
-    def log_figure(self, name: str, image: np.ndarray, step: int | None = None) -> None:
+    def log_figure(self, name: str, path: Path, step: int | None = None) -> None:
         """The picture itself is already in figures/."""
 
     def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:

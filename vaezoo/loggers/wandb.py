@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
 
-import numpy as np
 from pytorch_lightning.loggers import Logger
 
 log = logging.getLogger(__name__)
@@ -111,13 +110,17 @@ class WandB(Logger):
         if self.run is not None:
             self._guard(lambda: self.run.log({**metrics, "batches": step}))
 
-    def log_figure(self, name: str, image: np.ndarray, step: int | None = None) -> None:
-        """`image` (H, W, 3) uint8; float images in [0, 1] would be drawn black."""
+    def log_figure(self, name: str, path: Path, step: int | None = None) -> None:
+        """`path` is a PNG, or a GIF that moves there, too."""
         if self.run is not None:
             import wandb
 
             at = {} if step is None else {"batches": step}
-            self._guard(lambda: self.run.log({f"figures/{name}": wandb.Image(image), **at}))
+
+            def shown() -> Any:
+                return wandb.Video(str(path), format="gif") if path.suffix == ".gif" else wandb.Image(str(path))
+
+            self._guard(lambda: self.run.log({f"figures/{name}": shown(), **at}))
 
     def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
         """Given to `start`."""

@@ -1,0 +1,48 @@
+"""Scores in a folder: metrics.json, and in metrics.npz the matrices behind them."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+
+from vaezoo import runs
+from vaezoo.scores import Scores
+
+
+def write(scores: Scores, about: Mapping[str, Any], folder: Path) -> None:
+    """`about` says what was scored, such as the hash of the checkpoint and the data."""
+    kept = {
+        "scores": scores.values,
+        "protocols": scores.protocols,
+        "skipped": scores.skipped,
+        "tables": scores.tables,
+        "metrics": scores.metrics,
+        "about": about,
+    }
+    runs.write_json(folder / "metrics.json", kept)
+    matrices = {f"{name}/{key}": array for name, held in scores.arrays.items() for key, array in held.items()}
+    runs.write_arrays(folder / "metrics.npz", matrices)
+
+
+def read(folder: Path, checkpoint: str) -> Scores:
+    """What is there of these weights, given by their hash; nothing where the files are of others, or cannot be read."""
+    try:
+        kept = json.loads((folder / "metrics.json").read_text())
+        if kept["about"]["checkpoint"] != checkpoint:
+            return Scores()
+        scores = Scores(
+            {key: float(value) for key, value in kept["scores"].items()},  # "nan" and "inf" are texts there
+            kept["metrics"],
+            kept["protocols"],
+            kept["skipped"],
+        )
+        with np.load(folder / "metrics.npz", allow_pickle=False) as file:
+            for name in file.files:
+                metric, _, key = name.partition("/")
+                scores.arrays.setdefault(metric, {})[key] = file[name]
+    except (OSError, ValueError, KeyError, BadZipFile):
+        return Scores()
+    return scores
