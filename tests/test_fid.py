@@ -167,7 +167,7 @@ def test_every_kind_of_image_is_made_once(tmp_path, monkeypatch):
     metric = OmegaConf.create({"rows": None, "test_rows": None, "seeds": 2, "images": 100, "inception": None})
     full = compose_train("metric=full").metric.scores
     metric.scores = {name: full[name] for name in ("reconstruction", "laplacian", "fid", "kid", "ffd", "kfd")}
-    figure = OmegaConf.create({"figures": {}, "images": 1, "samples": 1, "traversal": "auto"})
+    figure = compose_train("figure=none").figure
     scores, _ = evaluate(model, data, tmp_path, title="t", metric=metric, figure=figure, seed=0)
     held_out = len(data.rows.test)
     assert sum(encoded) == len(data.source)

@@ -47,6 +47,7 @@ class Pixels:
     """A data set of single pixels, all of them held out, and its own source."""
 
     factors, labels, shape = None, None, (1, 1, 1)
+    factor_names, label_names = (), ()
 
     def __init__(self, x):
         self.x = torch.as_tensor(x, dtype=torch.float32).view(-1, 1, 1, 1)
