@@ -11,10 +11,10 @@ export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train test test-all check format bench bench-data clean
+.PHONY: help setup train test test-all check format bench bench-data bench-evaluation clean
 
 help:            ## this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 18
 
 setup: $(VENV)/ready  ## make .venv from constraints.txt
 
@@ -48,6 +48,9 @@ bench: setup     ## what a training step costs beside the model's own work
 
 bench-data: setup ## images a second from the store against a torch DataLoader with workers
 	$(BIN)/python benchmarks/data_delivery.py $(ARGS)
+
+bench-evaluation: setup ## scores from the latent table against loops that encode what they draw
+	$(BIN)/python benchmarks/evaluation.py $(ARGS)
 
 clean:           ## remove what setup made; runs stay
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache

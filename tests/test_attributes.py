@@ -153,6 +153,7 @@ def test_a_run_on_attributes_has_scores_and_a_figure(names, tmp_path):
         assert told["scores"][f"eval/attributes_{column}"] == pytest.approx(
             np.mean(arrays[f"attribute_vectors/{column}"])
         )
+    assert "attributes" in pictures
     assert ("top_attributes" in pictures) == ("Bangs" in names)
     assert ("top_attributes" in told["skipped"]) == ("Bangs" not in names)
     if "Bangs" in names:

@@ -20,6 +20,7 @@ from tests.conftest import compose_train
 from vaezoo.errors import UserError
 from vaezoo.figures import style
 from vaezoo.figures.animation import animation
+from vaezoo.figures.attributes import attributes
 from vaezoo.figures.category_traversals import category_traversals
 from vaezoo.figures.class_traversals import class_traversals
 from vaezoo.figures.code_correlation import code_correlation
@@ -146,6 +147,10 @@ FIGURES = {
             (500, [(3, "shape"), (6, "scale"), (40, "orientation"), (32, "posX"), (32, "posY")], ()),
             (1, [(1, "class")], ("one",)),
         )
+    },
+    **{
+        f"attributes {k}": lambda k=k: attributes((FACTORS * 8)[:k], *np.abs(correlations(3, k)) ** 0.3, TITLE)
+        for k in (1, 5, 40)
     },
     "long names": lambda: code_correlation(correlations(3, 3), "model=dipvae,model.lambda_od=10,$seed$=0,_" * 9),
 }  # fmt: skip
@@ -461,6 +466,7 @@ FIXTURES = {
     "class_traversal_originals title",
     "category_traversals": "category_traversal category_traversal_values category_traversal_dims category_names title",
     "animation": "animation animation_values animation_dims title",
+    "attributes": "attribute_names attribute_accuracy attribute_majority attribute_balanced title",
     "tsne": "plane_points plane_levels plane_names title label_names plane_perplexity knn_purity",
     "laplacian": "laplacian_images title laplacian_reconstructions laplacian_samples label_names",
     "top_attributes": "top_latents top_columns top_correlations factor_names title",

@@ -136,6 +136,12 @@ def figure_fixtures(
         "top_latents": of_metric("top_attributes", "latents"),
         "top_columns": of_metric("top_attributes", "columns"),
         "top_correlations": of_metric("top_attributes", "correlations"),
+        "attribute_names": lambda: (
+            None if (known := of_metric("attribute_vectors", "names")()) is None else known.tolist()
+        ),
+        "attribute_accuracy": of_metric("attribute_vectors", "accuracy"),
+        "attribute_majority": of_metric("attribute_vectors", "majority"),
+        "attribute_balanced": of_metric("attribute_vectors", "balanced"),
         "plane_points": lambda: plane().points if len(base) else None,
         "plane_levels": levels,
         "plane_names": lambda: ["class"] if table.labels.size else table.factor_names.tolist()[:PANELS],

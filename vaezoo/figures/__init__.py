@@ -13,6 +13,7 @@ float32 in [0, 1] with C = 1 or 3; D latents, K factors:
     factor_correlation (K, D), code_correlation (D, D)
     information (K, D), factor_entropies (K,), factor_names   nats
     laplacian_images (1 + classes, 5)        box plots, all images first; label_names   and of reconstructions, samples
+    attribute_names (K,), _accuracy, _majority, _balanced (K,)   of binary attributes
     top_latents (A,), top_columns, top_correlations (A, M)   what goes with the latent of an attribute
     animation (R, F, C, H, W), animation_values (R, F), animation_dims   one latent a row, one frame a column
     class_traversal (L, R, V, C, H, W)       a latent a block, a class a row, a value a column; category_traversal also
