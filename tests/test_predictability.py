@@ -1,6 +1,8 @@
 """DCI, modularity, explicitness, IRS, UDR: known answers, closed forms, slow references, golden values."""
 
+import ast
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,6 +10,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from tests.test_metrics import FACTORS, LINEAR, SMOOTH, Between, about, close, noise, product, rotation, run, thinned
+from vaezoo import metrics
 from vaezoo.metrics import dci_gbt, dci_gbt_2k, dci_hgb, dci_lasso, explicitness, irs, modularity, udr
 from vaezoo.metrics.agreement import one_to_one
 from vaezoo.metrics.dci import of_matrix, specialisation
@@ -388,6 +391,30 @@ def test_udr_of_runs_that_found_different_or_no_codes() -> None:
         udr([LINEAR], [LIVE])
     with pytest.raises(ValueError, match="'spearmn'"):
         udr([LINEAR, LINEAR], [LIVE, LIVE], similarity="spearmn")
+
+
+# Options of solvers: their defaults may move with the library
+
+NAMED = {
+    "LogisticRegression": {"C", "solver", "tol", "max_iter"},  # naming its L2 penalty is deprecated
+    "LinearSVC": {"C", "penalty", "loss", "dual", "tol", "max_iter", "intercept_scaling", "random_state"},
+    "Lasso": {"alpha", "fit_intercept", "precompute", "max_iter", "tol", "selection", "random_state"},
+    "KMeans": {"n_clusters", "init", "n_init", "max_iter", "tol", "algorithm", "random_state"},
+    "GradientBoostingClassifier": {"loss", "learning_rate", "n_estimators", "max_depth", "subsample", "max_features"},
+    "HistGradientBoostingClassifier": {"loss", "learning_rate", "max_iter", "max_depth", "max_bins", "early_stopping"},
+}
+
+
+def test_every_solver_is_told_what_to_do() -> None:
+    found = set()
+    for path in Path(metrics.__file__).parent.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call):
+                made = node.args[0] if ast.unparse(node.func) == "partial" else node.func
+                if (name := ast.unparse(made)) in NAMED:
+                    found.add(name)
+                    assert {word.arg for word in node.keywords} >= NAMED[name], f"{path.name}:{node.lineno}"
+    assert found == NAMED.keys()
 
 
 # Golden values: a table by formula, so that no generator has a say in it

@@ -60,6 +60,11 @@ def dci_gbt(
         min_samples_leaf=1,
         max_depth=depth,
         max_features=None,
+        max_leaf_nodes=None,
+        min_impurity_decrease=0.0,
+        ccp_alpha=0.0,
+        init=None,
+        n_iter_no_change=None,
     )
     return _boosted(booster, _drawn(codes, factors, rng, train, test), rng)
 

@@ -36,7 +36,16 @@ def higgins_svm(
 ) -> Result:
     # LIBLINEAR's dual solver, one class against the rest; it shrinks the intercept together with the weights.
     seed = int(rng.integers(2**31))
-    classifier = LinearSVC(C=C, loss="hinge", dual=True, max_iter=20_000, random_state=seed)
+    classifier = LinearSVC(
+        penalty="l2",
+        C=C,
+        loss="hinge",
+        dual=True,
+        intercept_scaling=1,
+        tol=1e-4,
+        max_iter=20_000,
+        random_state=seed,
+    )
     return _accuracy(classifier, codes, factors, rng, pairs, train, test)
 
 
@@ -50,7 +59,7 @@ def higgins_logistic(
     test: int = 5_000,
     C: float = 1.0,
 ) -> Result:
-    classifier = LogisticRegression(C=C, solver="lbfgs", max_iter=1_000)
+    classifier = LogisticRegression(C=C, solver="lbfgs", tol=1e-4, max_iter=1_000)
     return _accuracy(classifier, codes, factors, rng, pairs, train, test)
 
 

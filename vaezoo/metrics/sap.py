@@ -40,7 +40,17 @@ def sap_discrete(
         for k, level in enumerate(levels.T):
             # The primal solver, faster when rows outnumber features. It draws nothing, and yet it advances numpy's
             # global generator unless it is given a state.
-            svm = LinearSVC(C=C, loss="squared_hinge", dual=False, class_weight="balanced", random_state=0)
+            svm = LinearSVC(
+                penalty="l2",
+                C=C,
+                loss="squared_hinge",
+                dual=False,
+                class_weight="balanced",
+                intercept_scaling=1,
+                tol=1e-4,
+                max_iter=1_000,
+                random_state=0,
+            )
             svm.fit(code[rows, None], level[rows])
             accuracy[d, k] = svm.score(code[fresh, None], level[fresh])
     gaps = gap(accuracy)
