@@ -105,19 +105,24 @@ CODES = ["network=mlpgan", "dataset.batch_size=128", "max_batches=2000"]
 
 
 def test_the_categories_of_infogan_are_digits(trained):
-    """One-to-one accuracy 0.72, 0.80 and 0.64, without information 0.28, 0.30 and 0.26."""
+    """One-to-one accuracy 0.72, 0.80 and 0.64, without information 0.28, 0.30 and 0.26.
+
+    Of samples 0.91 are recognised, 0.07 as the rarest digit (seed 2).
+    """
     line = ["model=infogan", *CODES]
     runs = trained(*line, seeds=THREE)
     neutral = trained(*line, "model.lambda_s=0", "model.lambda_c=0", seeds=THREE)
     assert (values(runs, "cluster_acc_hungarian") > 0.45).all()
     assert (values(neutral, "cluster_acc_hungarian") < 0.4).all()
+    assert (seen(runs, "recognised") > 0.6).all()
+    assert (seen(runs, "rarest") > 0.01).all()
 
 
 def test_the_third_player_of_infovaegan_ties_codes_to_digits(trained):
     """One-to-one accuracy 0.64, 0.56 and 0.69, squared error 0.073, 0.071 and 0.064.
 
     Without it 0.46, 0.52 and 0.52; 0.155, 0.155 and 0.174. The critic of pairs ties categories to digits, too, but
-    nothing makes the generator follow.
+    nothing makes the generator follow: of samples 0.55 are recognised, without it 0.00 (seed 2).
     """
     line = ["model=infovaegan", *CODES]
     runs = trained(*line, seeds=THREE)
@@ -125,6 +130,7 @@ def test_the_third_player_of_infovaegan_ties_codes_to_digits(trained):
     assert (values(runs, "cluster_acc_hungarian") > 0.4).all()
     assert values(runs, "cluster_acc_hungarian").mean() > values(neutral, "cluster_acc_hungarian").mean()
     assert (values(runs, "recon_mse") < 0.6 * values(neutral, "recon_mse")).all()
+    assert seen(runs, "recognised").mean() > seen(neutral, "recognised").mean() + 0.2
 
 
 def test_the_second_generator_of_infovaegan2_reconstructs(trained):
@@ -147,7 +153,23 @@ PAIRS = [
 
 
 def test_ali_reconstructs_though_nothing_compares_pixels(trained):
-    """Squared error 0.049 and 0.049, less than the mean image's 0.071; read as the right digit 0.74 and 0.72."""
+    """Squared error 0.049 and 0.049, less than the mean image's 0.071; read as the right digit 0.74 and 0.72.
+
+    Seed 0: squared error to other images 0.158; of samples 0.53 recognised, 0.02 as the rarest digit.
+    """
     runs = trained("model=ali", *PAIRS)
     assert (values(runs, "recon_mse") < 0.065).all()
+    assert (seen(runs, "shuffled") > 2 * values(runs, "recon_mse")).all()
     assert (seen(runs, "read") > 0.5).all()
+    assert (seen(runs, "recognised") > 0.35).all()
+    assert (seen(runs, "rarest") > 0).all()
+
+
+def test_bigan_reconstructs_less_well(trained):
+    """Squared error 0.065, 0.154 to other images, read as the right digit 0.60; of samples 0.52 recognised, 0.02."""
+    runs = trained("model=bigan", *PAIRS, seeds=(0,))
+    assert (values(runs, "recon_mse") < 0.071).all()
+    assert (seen(runs, "shuffled") > 1.7 * values(runs, "recon_mse")).all()
+    assert (seen(runs, "read") > 0.4).all()
+    assert (seen(runs, "recognised") > 0.35).all()
+    assert (seen(runs, "rarest") > 0).all()
