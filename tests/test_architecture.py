@@ -53,7 +53,7 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "figures": ({"errors"}, {"numpy", "scipy", "matplotlib", "PIL"}),
     "callbacks": (
         {"errors", "figures", "processes", "runs", "seeds", "workers"},
-        {"torch", "pytorch_lightning", "tqdm"},
+        {"torch", "pytorch_lightning", "tqdm", "matplotlib"},
     ),
     "loggers": (set(), {"pytorch_lightning", "wandb"}),
     "config": ({"errors"}, {"hydra", "omegaconf"}),

@@ -293,8 +293,10 @@ def test_equal_samples_are_reported(collapsed, tmp_path, caplog):
     assert sent["step"] == 500
     assert (sent["val/diversity"] < 0.05) == collapsed
     assert ("nearly all the same" in caplog.text) == collapsed
-    assert (tmp_path / "figures" / "over_time" / "samples_00000500.png").is_file()
-    assert pictures[0][0] == "samples_over_time"
-    assert pictures[0][1] == tmp_path / "figures" / "over_time" / "samples_00000500.png"
+    for name, (key, path, step) in zip(("samples", "reconstructions"), pictures, strict=True):
+        assert (key, path.name, step) == (f"{name}_over_time", f"{name}_00000500.png", 500)
+        assert path.parent == tmp_path / "figures" / "over_time"
+        assert path.is_file()
+    assert model.training
     watch.on_validation_end(trainer, model)
     assert caplog.text.count("nearly all the same") == int(collapsed)
