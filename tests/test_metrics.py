@@ -352,7 +352,8 @@ def test_names_of_levels_matter_only_where_levels_are_numbers() -> None:
     factors = FACTORS.copy()
     for column in factors.T:
         column[:] = 3 + 2 * np.random.default_rng(column.max()).permutation(column.max() + 1)[column]
-    for name in ("mig_hist", "mig_exact", "higgins_svm", "factor_vae_paper", "sap_discrete"):
+    drawing = ("higgins_svm", "higgins_logistic", "factor_vae", "factor_vae_paper", "sap_discrete")
+    for name in ("mig_hist", "mig_exact", *drawing):
         if name in WHOLE_TABLE or name == "mig_hist":
             assert run(WHOLE_TABLE[name], SMOOTH, factors=factors)["score"] == close(
                 run(WHOLE_TABLE[name], SMOOTH)["score"]
@@ -360,6 +361,8 @@ def test_names_of_levels_matter_only_where_levels_are_numbers() -> None:
         else:  # other rows are drawn, from the same law
             assert score(name, SMOOTH, factors=factors) == about(score(name, SMOOTH), 0.06)
     assert abs(score("sap_continuous", SMOOTH, factors=factors) - score("sap_continuous", SMOOTH)) > 0.05
+    moved = run(correlation, SMOOTH, factors=factors)["factors"] - run(correlation, SMOOTH)["factors"]
+    assert np.abs(moved).max() > 0.1
 
 
 @pytest.mark.parametrize("name", METRICS)

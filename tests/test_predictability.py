@@ -133,9 +133,27 @@ def test_completeness_and_informativeness(name: str) -> None:
         np.testing.assert_allclose(perfect["importance"].sum(axis=0), 1)
 
 
-def test_duplicated_codes_are_not_complete() -> None:
-    codes = np.hstack([LINEAR, LINEAR])
-    assert run(METRICS["dci_gbt"], codes)["completeness"] == Between(0.4, 0.95)
+COMPLETENESS: dict[str, dict[str, Any]] = {
+    "one linear code a factor": dict.fromkeys(("dci_gbt", "dci_hgb", "dci_lasso"), about(1, 1e-3)),
+    "permuted, rescaled, shifted, flipped": dict.fromkeys(("dci_gbt", "dci_hgb", "dci_lasso"), about(1, 1e-3)),
+    "each code twice": {"dci_gbt": Between(0.4, 0.95)},  # the others may take the first of two equal codes alone
+    "randomly rotated": dict.fromkeys(("dci_gbt", "dci_hgb", "dci_lasso"), Between(0.05, 0.4)),
+    "independent noise": dict.fromkeys(("dci_gbt", "dci_hgb"), Between(-1e-9, 0.05)),
+    "all constant": dict.fromkeys(("dci_gbt", "dci_hgb", "dci_lasso"), about(0, 1e-9)),
+    "four dead codes besides": dict.fromkeys(("dci_gbt", "dci_hgb", "dci_lasso"), about(1, 0.03)),
+}
+
+
+@pytest.mark.parametrize(
+    ("case", "name", "expected"),
+    [
+        pytest.param(case, name, expected, id=f"{case}-{name}")
+        for case, answers in COMPLETENESS.items()
+        for name, expected in answers.items()
+    ],
+)
+def test_known_completeness(case: str, name: str, expected: Any) -> None:
+    assert run(METRICS[name], SANITY[case][0])["completeness"] == expected
 
 
 def test_the_small_form_is_the_large_one_on_fewer_rows() -> None:
@@ -186,9 +204,19 @@ def test_names_of_levels_matter_only_where_levels_are_numbers() -> None:
     factors = FACTORS.copy()
     for column in factors.T:
         column[:] = 3 + 2 * np.random.default_rng(column.max()).permutation(column.max() + 1)[column]
-    for name in ("dci_gbt", "modularity", "explicitness", "irs"):
+    for name in ("dci_gbt", "dci_hgb", "modularity", "explicitness", "irs"):
         assert score(name, SMOOTH, factors=factors) == about(score(name, SMOOTH), 2e-3)
     assert abs(score("dci_lasso", SMOOTH, factors=factors) - score("dci_lasso", SMOOTH)) > 0.01
+
+
+def test_names_of_levels_matter_to_irs_where_its_bins_merge_them() -> None:
+    factors = product((3, 30, 4))
+    codes = (factors - factors.mean(axis=0)) @ (np.eye(3) + 0.3 * rotation(3)) + 0.1 * noise(3, len(factors))
+    renamed = factors.copy()
+    renamed[:, 1] = np.random.default_rng(0).permutation(30)[factors[:, 1]]
+    one, other = (run(WHOLE["irs"], codes, factors=table) for table in (factors, renamed))
+    assert other["true_levels"] == about(one["true_levels"], 1e-9)
+    assert abs(other["score"] - one["score"]) > 0.01
 
 
 @pytest.mark.parametrize("name", METRICS)
