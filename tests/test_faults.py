@@ -1,21 +1,28 @@
 """What can go wrong while a run goes on, done for real: it loses at most the last minutes and says what to do."""
 
 import json
+import os
 import resource
 import subprocess
 import sys
+import traceback
+from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import pytest
 import torch
 from hydra.utils import instantiate
 
+import vaezoo.report
 import vaezoo.train
 from tests.conftest import compose_train
 from vaezoo import runs
+from vaezoo.callbacks.clock import Clock, Interrupted
 from vaezoo.data.module import TrainingStream
 from vaezoo.errors import NotFinite, UserError
+from vaezoo.loggers.csv import CSVFile
 
 LINE = [
     "dataset=digits",
@@ -120,3 +127,145 @@ def test_data_that_changed_are_not_trained_on(in_tmp):
     where.unlink()
     train("cut", "max_batches=20")
     assert int(state("cut")["state_dict"]["batches"]) == 20
+
+
+# ---- killed while writing ----------------------------------------------------------------------------------------
+
+KILLED = 9
+
+
+def killed(*line: str, by: Callable[[], None]) -> int:
+    """The status of a process that trains after `by` has prepared its end."""
+    process = os.fork()
+    if process == 0:
+        try:
+            by()
+            train(*line)
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+
+
+def at(name: str, *, written: float) -> Callable[[], None]:
+    """Dies with that share of the file written; 1: whole, and in its place."""
+
+    def prepare() -> None:
+        replace = Path.replace
+
+        def last_act(beside: Path, target: Path) -> None:
+            if Path(target).name == name and written < 1:
+                os.truncate(beside, int(written * beside.stat().st_size))
+                os._exit(KILLED)
+            replace(beside, target)
+            if Path(target).name == name:
+                os._exit(KILLED)
+
+        Path.replace = last_act
+
+    return prepare
+
+
+def in_a_row() -> None:
+    """Dies with half a row of metrics.csv written."""
+
+    def last_act(logger: CSVFile, metrics: dict, step: int) -> NoReturn:
+        with logger.path.open("a") as file:
+            file.write(f"{step},0.1")
+        os._exit(KILLED)
+
+    CSVFile.log_metrics = last_act
+
+
+# In the order of a run, each of which goes on where the one before was killed.
+MOMENTS = {
+    "configuration": at("config.yaml", written=0.5),
+    "environment": at("environment.json", written=0.5),
+    "table before the first checkpoint": at("metrics.csv", written=0.5),
+    "table of half the terms": at("metrics.csv", written=1),
+    "row before the first checkpoint": in_a_row,
+    "best checkpoint": at("best.ckpt", written=0.5),
+    "first checkpoint": at("last.ckpt", written=0.5),
+    "after the first checkpoint": at("last.ckpt", written=1),
+    "row": in_a_row,
+    "between two checkpoints": at("previous.ckpt", written=1),
+    "empty checkpoint": at("last.ckpt", written=0),
+    "codes": at("latents.npz", written=0.5),
+    "matrices": at("metrics.npz", written=0.5),
+    "scores": at("metrics.json", written=0.5),
+    "after the scores": at("metrics.json", written=1),
+    "picture": at("samples.png", written=0.5),
+    "numbers of a picture": at("samples.npz", written=0.5),
+}
+
+
+def test_a_run_killed_at_each_of_its_writes_ends_as_one_that_was_not(in_tmp):
+    line = ["max_batches=25", "metric.rows=100", "metric.test_rows=20", "+metric/score=elbo", "figure=default"]
+    for moment, prepare in MOMENTS.items():
+        assert killed("cut", *line, by=prepare) == KILLED, moment
+    train("cut", *line)
+    train("whole", *line)
+    one, two = state("cut"), state("whole")
+    assert_same_weights("cut", "whole")
+    a, b = (kept["optimizer_states"][0]["state"] for kept in (one, two))
+    assert all(torch.equal(a[index][key], b[index][key]) for index in a for key in a[index])
+    assert rows("cut") == rows("whole")
+    scores, known = (json.loads(Path(folder, "metrics.json").read_text())["scores"] for folder in ("cut", "whole"))
+    assert scores == known
+    assert len(scores) > 1
+    files, expected = ({path.relative_to(root) for path in Path(root).rglob("*")} for root in ("cut", "whole"))
+    assert files == expected, "nothing half written stays"
+    for picture in Path("whole").rglob("*.png"):
+        assert picture.read_bytes() == Path("cut", picture.relative_to("whole")).read_bytes(), picture
+
+
+def rows(folder: str) -> list[dict[str, str]]:
+    """metrics.csv, without what depends on the clock."""
+    return [{k: v for k, v in row.items() if not k.startswith("perf/")} for row in CSVFile(folder).rows]
+
+
+@pytest.mark.parametrize(
+    "left", ["", "seed: 0\nfolder: ${hydra:runtime.output_dir}\n", "seed: [0", "seed: !!python/x 0"]
+)
+def test_a_run_that_was_killed_before_it_began_is_told_so_and_does_not_hide_others(left, in_tmp):
+    train("runs/good", "max_batches=5")
+    Path("runs/cut/.hydra").mkdir(parents=True)
+    Path("runs/cut/.hydra/config.yaml").write_text(left)
+    with pytest.raises(
+        UserError, match=r"stopped before it had begun. Give its whole|config.yaml cannot be read"
+    ) as told:
+        runs.load_config(Path("runs/cut"))
+    bad, good = vaezoo.report.read_runs(Path("runs"))
+    assert bad.error == str(told.value)
+    assert good.error is None
+    assert vaezoo.report.swept_keys([bad, good]) == []
+    assert not Path("trapped").exists()
+
+
+def test_a_second_signal_stops_at_once_and_saves_no_half_step(in_tmp, monkeypatch):
+    """As if it came inside the optimiser, where weights are partly those of the next step."""
+    train("cut", "max_batches=12")
+    before = state("cut")["state_dict"]
+
+    def twice(clock: Clock, trainer, module, *_) -> None:
+        next(module.parameters()).data.add_(1)
+        clock.interrupts.received = 15
+        clock.interrupts.receive(15, None)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Clock, "on_train_batch_end", twice)
+        with pytest.raises(SystemExit) as end:
+            train("cut", "max_batches=20")
+    assert end.value.code == 128 + 15
+    assert all(torch.equal(before[name], weight) for name, weight in state("cut")["state_dict"].items())
+
+
+def test_a_signal_during_the_last_batch_stops_before_the_scores(in_tmp, monkeypatch):
+    monkeypatch.setattr(Clock, "on_train_end", lambda clock, *_: clock.interrupts.receive(15, None), raising=False)
+    with pytest.raises(SystemExit) as end:
+        train("cut", "max_batches=10", "figure=default")
+    assert end.value.code == 128 + 15
+    assert int(state("cut")["state_dict"]["batches"]) == 10
+    assert not Path("cut/latents.npz").exists()
+    assert not issubclass(Interrupted, Exception), "what goes on after failures would swallow it"

@@ -1,15 +1,18 @@
 """Command lines that nobody would write: each is followed or refused with a message, and never ends in a traceback."""
 
 import random
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
 import pytest
+from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from tests.conftest import MODELS, compose_train
+from tests.conftest import MODELS
 from vaezoo.checks import check_command_line
 from vaezoo.config import DIRECTORY, leaves
+from vaezoo.data import command
 from vaezoo.errors import UserError
 
 DATA = ("digits", "dsprites", "rotateddigits", "fashionmnist", "cifar10", "chairs3d", "smallnorb")
@@ -23,12 +26,20 @@ def names(group: str) -> list[str]:
 
 
 @cache
-def keys(*line: str) -> list[str]:
-    config = OmegaConf.to_container(compose_train(*line), resolve=False)
+def keys(config_name: str, *line: str) -> list[str]:
+    with initialize_config_dir(DIRECTORY, version_base="1.3"):
+        config = OmegaConf.to_container(compose(config_name, list(line)), resolve=False)
     return [key for key, _ in leaves(config)]
 
 
-def mutated(chance: random.Random) -> list[str]:
+def setting(chance: random.Random, known: list[str]) -> str:
+    """A key, sometimes misspelt, and a value that is likely to be wrong."""
+    key = chance.choice(known)
+    wrong = {0: key[:-1], 1: f"+{key}", 2: key.replace(".", ".."), 3: key.upper(), 4: f"{key}.{key}"}
+    return f"{wrong.get(chance.randrange(25), key)}={chance.choice(VALUES.split())}"
+
+
+def training(chance: random.Random) -> list[str]:
     """A model, a data set, and up to three settings of which at least one is likely to be wrong."""
     base = [f"model={chance.choice(MODELS)}", f"dataset={chance.choice(DATA)}"]
     line = list(base)
@@ -36,22 +47,60 @@ def mutated(chance: random.Random) -> list[str]:
         if chance.random() < 0.1:
             line.append(f"{group}={chance.choice(names(group))}")
     for _ in range(chance.choice((1, 1, 1, 2, 3))):
-        key = chance.choice(keys(*base))
-        wrong = {0: key[:-1], 1: f"+{key}", 2: key.replace(".", ".."), 3: key.upper(), 4: f"{key}.{key}"}
-        line.append(f"{wrong.get(chance.randrange(25), key)}={chance.choice(VALUES.split())}")
+        line.append(setting(chance, keys("train", *base)))
         if chance.random() < 0.03:
-            line.append(f"~{key}")
+            line.append(f"~{chance.choice(keys('train', *base))}")
     return line
 
 
-def answers(seed: int, cases: int) -> tuple[int, int]:
+def evaluation(chance: random.Random) -> list[str]:
+    """What to score, how, and a setting or two."""
+    line = [
+        chance.choice(["run=.", "codes=.", "run=. codes=.", "run=gone", ""]),
+        f"metric={chance.choice(names('metric'))}",
+    ]
+    line += [f"+metric/score={chance.choice(names('metric/score'))}"] * (chance.random() < 0.2)
+    line += [setting(chance, keys("evaluate")) for _ in range(chance.choice((0, 1, 1, 2)))]
+    return " ".join(line).split()
+
+
+def report(chance: random.Random) -> list[str]:
+    line = [chance.choice(["runs=.", "runs=.", "runs=gone", "run=.", "-m runs=.,gone", ""])]
+    line += [
+        setting(chance, ["runs", "udr", "out", "hydra.run.dir", "metric.rows"]) for _ in range(chance.choice((0, 1, 2)))
+    ]
+    return " ".join(line).split()
+
+
+def data(chance: random.Random) -> list[str]:
+    """Names of data sets, with options."""
+    words = []
+    for _ in range(chance.choice((1, 1, 2))):
+        name = chance.choice(DATA)
+        known = [key.removeprefix("dataset.") for key in keys("train", f"dataset={name}") if key.startswith("dataset.")]
+        words += [name if chance.random() < 0.9 else name[1:]]
+        words += [setting(chance, known) for _ in range(chance.choice((0, 1, 1, 2)))]
+    return words if chance.random() < 0.95 else words[::-1]
+
+
+# A command line, and what decides whether it is followed.
+COMMANDS: dict[str, tuple[Callable[[random.Random], list[str]], Callable[[list[str]], object]]] = {
+    "train": (training, lambda line: check_command_line("train", line)),
+    "evaluate": (evaluation, lambda line: check_command_line("evaluate", line)),
+    "report": (report, lambda line: check_command_line("report", line)),
+    "data": (data, lambda words: list(command.chosen(words))),
+}
+
+
+def answers(entry: str, seed: int, cases: int) -> tuple[int, int]:
     """How many command lines were refused and followed; anything but a short message fails."""
     chance = random.Random(seed)
+    mutated, judge = COMMANDS[entry]
     refused = 0
     for _ in range(cases):
         line = mutated(chance)
         try:
-            check_command_line("train", line)
+            judge(line)
         except UserError as error:
             refused += 1
             if not 10 < len(str(error)) < 1000:
@@ -61,16 +110,20 @@ def answers(seed: int, cases: int) -> tuple[int, int]:
     return refused, cases - refused
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_every_line_is_followed_or_refused_with_a_message(seed, in_tmp):
-    refused, followed = answers(seed, 15)
+@pytest.mark.parametrize(
+    ("entry", "seed"), [*(("train", seed) for seed in range(4)), ("evaluate", 0), ("report", 0), ("data", 0)]
+)
+def test_every_line_is_followed_or_refused_with_a_message(entry, seed, in_tmp):
+    refused, followed = answers(entry, seed, 15)
     assert refused > 5
     assert refused + followed == 15
     assert not list(Path(".").iterdir()), "nothing is left behind"
 
 
 @pytest.mark.slow
-def test_hundreds_of_lines(in_tmp):
-    refused, followed = answers(100, 400)
-    assert refused > 200
+@pytest.mark.parametrize("entry", COMMANDS)
+def test_hundreds_of_lines(entry, in_tmp):
+    refused, followed = answers(entry, 100, 400)
+    assert refused > 150
     assert followed > 20
+    assert not list(Path(".").iterdir()), "nothing is left behind"

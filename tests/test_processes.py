@@ -170,6 +170,9 @@ def test_a_term_that_is_not_finite_is_named_once(in_tmp):
     [
         (["trainer.devices=2"], "trainer.devices=2: this trainer uses one device; several: trainer=ddp"),
         ([*TOGETHER, "trainer.devices=3"], r"dataset.batch_size=16 .* must be divisible by 3"),
+        ([*TOGETHER, "dataset.val_images=41"], r"dataset.val_images=41 .* must be divisible by 2"),
+        ([*TOGETHER, "dataset.val_images=42"], r"val_images=42: FactorVAE .* must be divisible by 4"),
+        (["dataset.val_images=41"], r"val_images=41: FactorVAE .* must be divisible by 2"),
         ([*TOGETHER, "trainer.devices=0"], "needs a number of processes"),
         ([*TOGETHER, "trainer.devices=auto"], "needs a number of processes"),
     ],

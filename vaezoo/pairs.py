@@ -201,12 +201,20 @@ def devices(config: DictConfig) -> str | None:
     listed = OmegaConf.is_list(wanted) and len(wanted) > 0
     if not listed and integer(1)(wanted):
         return f"trainer.devices={wanted}: trainer=ddp needs a number of processes, or a list of GPUs."
-    if config.dataset.batch_size % (processes := count(wanted)) == 0:
+    processes = count(wanted)
+    for size in ("batch_size", "val_images"):
+        if (images := config.dataset[size]) % processes:
+            return f"dataset.{size}={images} is that of all {processes} processes: it must be divisible by {processes}."
+    return None
+
+
+def second_batch(config: DictConfig) -> str | None:
+    """Validation, too, comes in two batches of the same size, on each process."""
+    parts = 2 * (count(config.trainer.devices) if "strategy" in config.trainer else 1)
+    images = config.dataset.val_images
+    if model_of(config) != "FactorVAE" or images % parts == 0:
         return None
-    return (
-        f"dataset.batch_size={config.dataset.batch_size} is that of all {processes} processes together: it must be"
-        f" divisible by {processes}."
-    )
+    return f"dataset.val_images={images}: FactorVAE judges itself on a second batch; it must be divisible by {parts}."
 
 
 def values_of(weight: Any) -> list[float]:
@@ -227,4 +235,5 @@ PAIRS: tuple[Callable[[DictConfig], str | None], ...] = (
     batch_statistics,
     information_weight,
     devices,
+    second_batch,
 )

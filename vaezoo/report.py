@@ -72,9 +72,13 @@ def read_runs(root: Path) -> list[Run]:
 def read_run(folder: Path) -> Run:
     metrics, error = folder / "metrics.json", folder / "error.txt"
     scores = json.loads(metrics.read_text())["scores"] if metrics.is_file() else {}
+    try:
+        config = flatten(runs.load_config(folder))
+    except UserError as mistake:
+        return Run(folder, config={}, scores={}, error=str(mistake))
     return Run(
         folder=folder,
-        config=flatten(runs.load_config(folder)),
+        config=config,
         scores={name.removeprefix("eval/"): float(value) for name, value in scores.items()},
         error=(error.read_text().strip().splitlines() or ["failed"])[-1] if error.is_file() else None,
     )
@@ -82,9 +86,10 @@ def read_run(folder: Path) -> Run:
 
 def swept_keys(table: list[Run]) -> list[str]:
     """Configuration keys whose value is not the same in all runs; the seed last."""
-    keys = list(dict.fromkeys(key for run in table for key in run.config))
+    read = [run for run in table if run.config]
+    keys = list(dict.fromkeys(key for run in read for key in run.config))
     kept = [key for key in keys if not key.startswith(IGNORED) and "_partial_" not in key and "_convert_" not in key]
-    differ = [key for key in kept if len({str(run.config.get(key)) for run in table}) > 1]
+    differ = [key for key in kept if len({str(run.config.get(key)) for run in read}) > 1]
     return [key for key in differ if key != "seed"] + [key for key in differ if key == "seed"]
 
 

@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from vaezoo.errors import UserError
 
@@ -32,6 +34,13 @@ def write_whole(path: Path, write: Callable[[Path], Any]) -> None:
         beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)
+
+
+def remove_unfinished(folder: Path) -> None:
+    """What a killed process was writing in the folder of a run. Only its own places: it may lie among other files."""
+    for place in ("", ".hydra", "checkpoints", "figures", "figures/over_time"):
+        for beside in (folder / place).glob(".*.partial*"):
+            beside.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -69,8 +78,15 @@ def load_config(folder: Path) -> DictConfig:
         inside = sorted(str(found.parents[1]) for found in folder.glob(f"*/{CONFIG}"))
         hint = f" It holds runs, such as run={inside[0]}." if inside else ""
         raise UserError(f"run={folder}: not a run folder, {CONFIG} is missing.{hint}")
-    config = OmegaConf.load(path)
-    assert isinstance(config, DictConfig)
+    try:
+        config = OmegaConf.load(path)
+    except (OSError, UnicodeDecodeError, YAMLError, OmegaConfBaseException) as error:
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise UserError(f"run={folder}: {CONFIG} cannot be read ({reason}).") from None
+    written = OmegaConf.to_container(config, resolve=False)
+    # Hydra writes the configuration as it was composed, and the run then resolves it, its own folder above all.
+    if not isinstance(config, DictConfig) or "${" in str(written.get("folder", "${")):  # type: ignore[union-attr]
+        raise UserError(f"run={folder}: it was stopped before it had begun. Give its whole command line again.")
     OmegaConf.update(config, "folder", str(folder), force_add=True)
     for logger in config.get("logger", {}).values():
         logger.folder = str(folder)

@@ -80,6 +80,7 @@ def lead(config: DictConfig, folder: Path) -> dict[str, float]:
     resuming = runs.begun(folder)
     runs.write_whole(folder / runs.CONFIG, lambda beside: OmegaConf.save(config, beside, resolve=True))
     (folder / "error.txt").unlink(missing_ok=True)
+    runs.remove_unfinished(folder)
     try:
         check(config)
         with Interrupts() as interrupts:
@@ -124,9 +125,9 @@ def fit_and_evaluate(config: DictConfig, folder: Path, resuming: bool, interrupt
     quiet_lightning()
     seed_everything(config.seed, verbose=False)
     data = instantiate(config.dataset)
-    interrupts.now = True  # nothing is lost: fetching and preparing go on where they stopped
+    interrupts.at_once()  # fetching and preparing go on where they stopped
     data.setup()
-    interrupts.now = False
+    interrupts.keep()
     model = instantiate(config.model)
     max_batches = budget(config, len(data.rows.train), getattr(model, "batches_a_step", 1))
     first = not workers.worker_rank()  # the others leave no trace
@@ -150,7 +151,7 @@ def fit_and_evaluate(config: DictConfig, folder: Path, resuming: bool, interrupt
     model = trainer.precision_plugin.convert_module(model)
 
     checkpoint = go_on(folder, model, data.source.identity) if resuming else None
-    if checkpoint and "csv" in loggers:
+    if "csv" in loggers:  # also without a checkpoint: what was killed before its first may have logged
         loggers["csv"].rewind(int(model.batches))
     if first:
         where = environment(config.seed, device_name(device), data.source.identity)
@@ -165,7 +166,7 @@ def fit_and_evaluate(config: DictConfig, folder: Path, resuming: bool, interrupt
         if not first:
             return {}
         data.place(device)
-        interrupts.now = True  # the weights are safe: what follows can simply be done again
+        interrupts.at_once()  # the weights are safe: what follows can simply be done again
         scores, pictures = evaluate(
             model.to(device),
             data,
@@ -235,7 +236,7 @@ def make_trainer(config: DictConfig, callbacks: list[Any], loggers: list[Any]) -
     from lightning_fabric.utilities.exceptions import MisconfigurationException
 
     try:
-        return instantiate(
+        trainer = instantiate(
             config.trainer,
             callbacks=callbacks,
             logger=loggers,
@@ -253,6 +254,9 @@ def make_trainer(config: DictConfig, callbacks: list[Any], loggers: list[Any]) -
         cause = error.__cause__ or error
         reason = str(cause).splitlines()[0] if str(cause) else type(cause).__name__
         raise UserError(f"trainer: Lightning refuses these flags ({reason}).") from None
+    # Lightning would put its own handler of SIGTERM around ours, which ends the run with status 0 and no checkpoint.
+    trainer._signal_connector.register_signal_handlers = lambda: None
+    return trainer
 
 
 def quiet_lightning() -> None:

@@ -34,7 +34,7 @@ class Checkpoints(Callback):
 
     def save(self, trainer: Trainer, name: str) -> None:
         path = self.folder / name
-        beside = path.with_suffix(".partial")
+        beside = path.with_name(f".{path.stem}.partial")
         try:
             trainer.save_checkpoint(beside)  # written by the first process, with what all of them know
             if trainer.is_global_zero:
@@ -68,7 +68,7 @@ class Checkpoints(Callback):
         self.save(trainer, LAST.name)
 
     def on_exception(self, trainer: Trainer, module: LightningModule, exception: BaseException) -> None:
-        if isinstance(exception, Interrupted):
+        if isinstance(exception, Interrupted) and exception.between_batches:
             self.save(trainer, LAST.name)
 
     def state_dict(self) -> dict[str, Any]:

@@ -15,18 +15,22 @@ from vaezoo.workers import orphaned
 MEETING = 10  # batches
 
 
-class Interrupted(Exception):
-    """Ctrl-C, SIGTERM or a cluster's pre-emption, noticed between two batches."""
+class Interrupted(BaseException):
+    """Ctrl-C, SIGTERM or a cluster's pre-emption; `between_batches` the weights are those of a whole step.
 
-    def __init__(self, signum: int) -> None:
+    Not an `Exception`, so that nobody who tries again or does without takes it for a failure.
+    """
+
+    def __init__(self, signum: int, between_batches: bool = False) -> None:
         super().__init__(f"interrupted by {signal.Signals(signum).name}")
         self.signum = signum
+        self.between_batches = between_batches
 
 
 class Interrupts:
     """While entered, the first SIGINT or SIGTERM is kept until `check()` is called; a second one acts at once.
 
-    With `now` set the first one acts at once, too.
+    After `at_once()` the first one does, too, until `keep()`.
     """
 
     SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -38,13 +42,10 @@ class Interrupts:
     def __enter__(self) -> "Interrupts":
         self.received = None
         self.previous = {number: signal.getsignal(number) for number in self.SIGNALS}
-        self.install()
-        return self
-
-    def install(self) -> None:
         if threading.current_thread() is threading.main_thread():  # Python allows handlers there alone
             for number in self.SIGNALS:
                 signal.signal(number, self.receive)
+        return self
 
     def __exit__(self, *_: object) -> None:
         if threading.current_thread() is threading.main_thread():
@@ -56,11 +57,20 @@ class Interrupts:
             raise Interrupted(signum)
         self.received = signum
 
+    def at_once(self) -> None:
+        """Nothing is lost by stopping anywhere: what was received acts now, what comes later when it comes."""
+        self.now = True
+        if self.received is not None:
+            raise Interrupted(self.received)
+
+    def keep(self) -> None:
+        self.now = False
+
     def check(self) -> None:
-        """Of several processes, the first decides for all."""
+        """Between two batches. Of several processes, the first decides for all."""
         received = signal.SIGTERM if self.received is None and orphaned() else self.received
         if received := int(agreed(received or 0)):
-            raise Interrupted(received)
+            raise Interrupted(received, between_batches=True)
 
 
 class Clock(Callback):
@@ -77,8 +87,6 @@ class Clock(Callback):
         self.batches = 0
 
     def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
-        # Lightning has put its own handler around ours; it would end the run with status 0 and no checkpoint.
-        self.interrupts.install()
         self.batches = int(module.batches)  # type: ignore[arg-type]
         # Lightning counts from 0 after a resume too; told where we are, it validates at the same batches as before.
         trainer.fit_loop.epoch_loop.batch_progress.total.ready = self.batches

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from itertools import pairwise
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -124,18 +125,27 @@ class TrainingStream:
 
 
 class RowBatches:
-    """The given rows once, in order, the last batch as short as it comes."""
+    """The given rows once, in order, in batches of a size, the last as short as it comes, or of the given sizes."""
 
-    def __init__(self, get: Callable[[Tensor], Batch], rows: np.ndarray, batch_size: int) -> None:
+    def __init__(self, get: Callable[[Tensor], Batch], rows: np.ndarray, sizes: int | list[int]) -> None:
         self.get = get
-        self.rows = torch.from_numpy(rows)
-        self.batch_size = batch_size
+        self.parts = torch.from_numpy(rows).split(sizes)
 
     def __len__(self) -> int:
-        return -(-len(self.rows) // self.batch_size)
+        return len(self.parts)
 
     def __iter__(self) -> Iterator[Batch]:
-        return map(self.get, self.rows.split(self.batch_size))
+        return map(self.get, self.parts)
+
+
+def even_sizes(count: int, size: int, unit: int) -> list[int]:
+    """Batches of about `size`, all multiples of `unit`, that hold the `count` images between them, each once.
+
+    A last short batch would weigh batch statistics by those of another loss; these differ by one unit at most.
+    """
+    parts = max(1, round(count / size))
+    ends = [count // unit * part // parts * unit for part in range(parts + 1)]
+    return [end - begin for begin, end in pairwise(ends) if end > begin]
 
 
 class ImageDataModule(LightningDataModule):
@@ -253,10 +263,8 @@ class ImageDataModule(LightningDataModule):
         assert self.trainer is not None
         self.place(self.trainer.strategy.root_device)
         batches = self.batches_a_step()
-        size, least = self.batch_size * batches, processes.size() * batches
-        # Whole batches only, where there is one: batch statistics of a short batch are those of another loss.
-        count = len(self.rows.val) // size * size or len(self.rows.val) // least * least
-        return RowBatches(self.share, self.rows.val[:count], size) if count else []
+        sizes = even_sizes(len(self.rows.val), self.batch_size * batches, processes.size() * batches)
+        return RowBatches(self.share, self.rows.val[: sum(sizes)], sizes) if sizes else []
 
     def test_dataloader(self) -> RowBatches:
         assert self.trainer is not None

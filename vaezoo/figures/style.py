@@ -175,7 +175,7 @@ def save(drawn: Drawn, path: str | Path) -> None:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    beside = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
     try:
         if isinstance(drawn, Figure):
             imsave(beside, to_uint8(drawn), format="png", dpi=DPI, origin="upper", pil_kwargs={"pnginfo": None})

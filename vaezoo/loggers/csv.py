@@ -8,6 +8,8 @@ from typing import Any
 
 from pytorch_lightning.loggers import Logger
 
+from vaezoo.runs import write_whole
+
 
 class CSVFile(Logger):
     """One row each time something is logged, the first column `batches`; a value that was not logged is empty.
@@ -19,14 +21,19 @@ class CSVFile(Logger):
     def __init__(self, folder: str | Path) -> None:
         super().__init__()
         self.path = Path(folder) / "metrics.csv"
-        self.rows: list[dict[str, str]] = []
         self.columns = ["batches"]
         if self.path.exists():
             with self.path.open(newline="") as file:
-                reader = csv.DictReader(file)
-                self.columns = list(reader.fieldnames or self.columns)
-                # A process killed while writing may leave half a row.
-                self.rows = [row for row in reader if None not in row.values() and row["batches"].isdigit()]
+                self.columns = next(csv.reader(file), self.columns)
+
+    @property
+    def rows(self) -> list[dict[str, str]]:
+        """What the file holds; kept there alone, so that the memory of a long run does not grow with it."""
+        if not self.path.exists():
+            return []
+        with self.path.open(newline="") as file:
+            # A process killed while writing may leave half a row.
+            return [row for row in csv.DictReader(file) if None not in row.values() and row["batches"].isdigit()]
 
     @property
     def name(self) -> str:
@@ -37,31 +44,35 @@ class CSVFile(Logger):
         return ""
 
     def rewind(self, batches: int) -> None:
-        """Forget what was logged after that batch."""
-        self.rows = [row for row in self.rows if int(row["batches"]) <= batches]
-        self.write_all()
+        """Forget what was logged after that batch, and its scores: they come again."""
+
+        def lasting(row: dict[str, str]) -> bool:
+            scores = any(value for name, value in row.items() if name.startswith("eval/"))
+            return int(row["batches"]) < batches or (int(row["batches"]) == batches and not scores)
+
+        if self.path.exists():
+            self.write_all([row for row in self.rows if lasting(row)])
 
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         if not metrics:
             return
         row = {"batches": str(step), **{name: repr(float(value)) for name, value in metrics.items()}}
-        self.rows.append(row)
         new = [name for name in row if name not in self.columns]
         if new or not self.path.exists():
             self.columns += new
-            self.write_all()
+            self.write_all([*self.rows, row])
         else:
             with self.path.open("a", newline="") as file:
                 csv.DictWriter(file, self.columns, restval="", lineterminator="\n").writerow(row)
 
-    def write_all(self) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        beside = self.path.with_suffix(".partial")
-        with beside.open("w", newline="") as file:
-            writer = csv.DictWriter(file, self.columns, restval="", lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(self.rows)
-        beside.replace(self.path)
+    def write_all(self, rows: list[dict[str, str]]) -> None:
+        def write(path: Path) -> None:
+            with path.open("w", newline="") as file:
+                writer = csv.DictWriter(file, self.columns, restval="", lineterminator="\n")
+                writer.writeheader()
+                writer.writerows(rows)
+
+        write_whole(self.path, write)
 
     def log_figure(self, name: str, path: Path, step: int | None = None) -> None:
         """The picture itself is already in figures/."""

@@ -1,0 +1,109 @@
+"""environment.json: enough to rebuild the environment of a run, and nothing that should stay secret."""
+
+import json
+import shutil
+import subprocess
+import sys
+from importlib.metadata import PathDistribution, distributions
+
+import pytest
+from packaging.requirements import Requirement
+
+from vaezoo import environment as module
+from vaezoo.environment import environment, git_state, main, name_of, origin, requirements
+
+
+def test_requirements_are_exactly_what_is_installed(tmp_path, capsys):
+    (tmp_path / "environment.json").write_text(json.dumps(environment(0, "cpu", {})))
+    main([str(tmp_path)])
+    text = capsys.readouterr().out
+    lines = [Requirement(line.partition(" #")[0]) for line in text.splitlines() if not line.startswith("#")]
+    installed = {name_of(one): one.version for one in distributions()}
+    assert installed.pop("vaezoo")
+    assert {line.name: str(line.specifier).removeprefix("==") for line in lines if not line.url} == {
+        name: version for name, version in installed.items() if name not in {line.name for line in lines if line.url}
+    }
+    assert f"# Python {sys.version.split()[0]} on " in text
+    assert "# vaezoo==" in text
+
+
+@pytest.mark.parametrize("arguments", [[], ["nowhere"]])
+def test_what_is_no_run_is_named(arguments, in_tmp, capsys):
+    with pytest.raises(SystemExit) as end:
+        main(arguments)
+    assert end.value.code == 2
+    assert "environment.json: it is not there" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("url", "more", "expected"),
+    [
+        ("https://user:secret@host.org/a-1.whl", {}, "https://host.org/a-1.whl"),
+        (
+            "https://token@host.org/a.git",
+            {"vcs_info": {"vcs": "git", "commit_id": "c0"}},
+            "git+https://host.org/a.git@c0",
+        ),
+        ("file:///wheels/a-1+cpu.whl", {}, "file:///wheels/a-1+cpu.whl"),
+    ],
+)
+def test_packages_from_elsewhere_are_named_without_passwords(url, more, expected, tmp_path):
+    info = tmp_path / "a-1+cpu.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Name: A_b\nVersion: 1+cpu\n")
+    (info / "direct_url.json").write_text(json.dumps({"url": url, **more}))
+    one = PathDistribution(info)
+    assert (name_of(one), one.version, origin(one)) == ("a-b", "1+cpu", expected)
+    told = {"python": "3", "platform": "p", "git": None, "packages": {"a-b": "1+cpu"}, "origins": {"a-b": expected}}
+    line = requirements(told).splitlines()[-1]
+    if url.startswith("file"):
+        assert line == f"a-b==1+cpu  # from {expected}"
+    else:
+        assert Requirement(line).url == expected
+
+
+def test_variables_with_keys_are_not_kept(monkeypatch):
+    monkeypatch.setenv("WANDB_API_KEY", "very secret")
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    told = environment(0, "cpu", {})
+    assert told["variables"]["OMP_NUM_THREADS"] == "3"
+    assert "very secret" not in json.dumps({**told, "git": None})
+
+
+def test_the_changes_of_a_checkout_can_be_applied_to_its_commit(tmp_path, monkeypatch):
+    """An edited file, a removed and a new one, text and binary; other folders are none of ours."""
+
+    def git(*arguments: str, **options) -> None:
+        who = ["-c", "user.name=a", "-c", "user.email=a@b"]
+        subprocess.run(["git", *who, *arguments], cwd=tmp_path / "it", check=True, capture_output=True, **options)
+
+    ours = tmp_path / "it" / "vaezoo"
+    ours.mkdir(parents=True)
+    monkeypatch.setattr(module, "__file__", str(ours / "environment.py"))
+    for name in ("__init__.py", "edited.py", "removed.py"):
+        (ours / name).write_text("x = 0\n")
+    assert git_state() is None
+    git("init")
+    assert git_state() is None, "installed within the checkout of something else"
+    git("add", ".")
+    git("commit", "-m", "all")
+    assert (git_state()["changed"], git_state()["diff"]) == (False, "")
+    (ours / "edited.py").write_text("x = 'ü'\n")
+    (ours / "removed.py").unlink()
+    (ours / "new ü.py").write_text("y = 1\n")
+    (ours / "new.bin").write_bytes(bytes(range(256)))
+    (tmp_path / "it" / "notes.txt").write_text("mine")
+    state = git_state()
+    assert state["changed"]
+    assert "notes.txt" not in state["diff"]
+    wanted = {path.name: path.read_bytes() for path in ours.iterdir()}
+    git("clean", "-fdq", "vaezoo")
+    git("checkout", "-q", state["commit"], "--", ".")
+    git("apply", input=state["diff"].encode())
+    assert {path.name: path.read_bytes() for path in ours.iterdir()} == wanted
+
+
+def test_without_git_there_is_no_commit(monkeypatch):
+    assert shutil.which("git")
+    monkeypatch.setenv("PATH", "")
+    assert git_state() is None
