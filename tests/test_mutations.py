@@ -111,19 +111,20 @@ def answers(entry: str, seed: int, cases: int) -> tuple[int, int]:
 
 
 @pytest.mark.parametrize(
-    ("entry", "seed"), [*(("train", seed) for seed in range(4)), ("evaluate", 0), ("report", 0), ("data", 0)]
+    ("entry", "seed", "cases"),
+    [*(("train", seed, 15) for seed in range(4)), ("evaluate", 0, 8), ("report", 0, 8), ("data", 0, 5)],
 )
-def test_every_line_is_followed_or_refused_with_a_message(entry, seed, in_tmp):
-    refused, followed = answers(entry, seed, 15)
-    assert refused > 5
-    assert refused + followed == 15
+def test_every_line_is_followed_or_refused_with_a_message(entry, seed, cases, in_tmp):
+    refused, followed = answers(entry, seed, cases)
+    assert refused > cases // 3
+    assert refused + followed == cases
     assert not list(Path(".").iterdir()), "nothing is left behind"
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("entry", COMMANDS)
-def test_hundreds_of_lines(entry, in_tmp):
-    refused, followed = answers(entry, 100, 400)
-    assert refused > 150
-    assert followed > 20
+@pytest.mark.parametrize(("entry", "cases"), [("train", 400), ("evaluate", 150), ("report", 150), ("data", 150)])
+def test_hundreds_of_lines(entry, cases, in_tmp):
+    refused, followed = answers(entry, 100, cases)
+    assert refused > cases // 3
+    assert followed > cases // 20
     assert not list(Path(".").iterdir()), "nothing is left behind"

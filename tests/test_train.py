@@ -118,6 +118,14 @@ def test_validation_and_figures_do_not_disturb_training(in_tmp, monkeypatch):
     assert same_weights(Path("a"), Path("b"))
 
 
+def test_deterministic_algorithms_change_nothing_on_a_cpu(in_tmp, monkeypatch):
+    for folder, asked in (("a", "false"), ("b", "true")):
+        line = ["model=factorvae", f"trainer.deterministic={asked}", "max_batches=12", f"hydra.run.dir={folder}"]
+        assert train(monkeypatch, *line, "trainer.accelerator=cpu", *QUICK, *BARE) == 0
+    assert same_weights(Path("a"), Path("b"))
+    assert rows(Path("a")) == rows(Path("b"))
+
+
 def test_the_loss_falls(in_tmp, monkeypatch):
     train(monkeypatch, "max_batches=300", "hydra.run.dir=a", *QUICK, *BARE, "val_every=100")
     values = [float(row["val/loss"]) for row in rows(Path("a")) if row["val/loss"]]
