@@ -12,7 +12,7 @@ from tests.test_arrays import refusal
 from vaezoo import codes, features, runs
 from vaezoo.data import prepared
 from vaezoo.errors import UserError
-from vaezoo.outputs import LatentTable
+from vaezoo.table import LatentTable
 
 
 class Trap:
