@@ -97,3 +97,54 @@ def test_bigan_reconstructs_and_samples_every_class(trained):
     assert (seen(runs, "read") > 0.4).all()
     assert (seen(runs, "recognised") > 0.7).all()
     assert (seen(runs, "rarest") > 0.005).all()
+
+
+def test_asvae_reconstructs_and_samples_every_class(trained):
+    """Squared error 0.016, 0.160 to other images, read as its class 0.80; of samples 0.75 recognised, rarest 0.04."""
+    line = ["likelihood.variance=0.05", "model.sample_pixels=true"]
+    rates = ["model.optimizers.critics.lr=1e-3", "model.optimizers.pair.lr=1e-3"]
+    runs = trained("model=asvae", *QUICK, *line, *rates)
+    assert (values(runs, "recon_mse") < 0.025).all()
+    assert (seen(runs, "shuffled") > 4 * values(runs, "recon_mse")).all()
+    assert (seen(runs, "read") > 0.7).all()
+    assert (seen(runs, "recognised") > 0.5).all()
+    assert (seen(runs, "rarest") > 0.005).all()
+
+
+MIRRORS = [  # layers of an encoder and a decoder without dropout
+    "max_batches=1500",
+    "network=vaeganmlp",
+    "network.encoder.hidden=[256,256]",
+    "network.decoder.hidden=[256,256]",
+    "network.critic.hidden=[256,256]",
+    "model.critic.hidden=[256,256]",
+    "model.critic.std=null",
+    "model.optimizers.encoder.lr=1e-3",
+    "model.optimizers.encoder.betas=[0.5,0.999]",
+]
+
+
+def test_aae_reconstructs_and_samples_every_class(trained):
+    """Squared error 0.027, 0.151 to other images, read as its class 0.70; of samples 0.91 recognised, rarest 0.04."""
+    rates = ["model.optimizers.critic.lr=1e-3", "model.optimizers.critic.betas=[0.5,0.999]"]
+    runs = trained("model=aae", "latent.dim=8", *MIRRORS, *rates)
+    assert (values(runs, "recon_mse") < 0.04).all()
+    assert (seen(runs, "shuffled") > 3 * values(runs, "recon_mse")).all()
+    assert (seen(runs, "read") > 0.55).all()
+    assert (seen(runs, "recognised") > 0.75).all()
+    assert (seen(runs, "rarest") > 0.005).all()
+
+
+def test_aaecluster_finds_clusters_reconstructs_and_samples_every_class(trained):
+    """Majority accuracy of 16 clusters 0.67, one-to-one 0.49, squared error 0.024, 0.154 to other images.
+
+    Reconstructions read as their class 0.74; of samples 0.87 recognised, rarest 0.06.
+    """
+    rates = ["model.optimizers.critics.lr=1e-3", "model.optimizers.critics.betas=[0.5,0.999]"]
+    runs = trained("model=aaecluster", "latent.dim=5", *MIRRORS, *rates)
+    assert (values(runs, "cluster_acc_majority") > 0.5).all()
+    assert (values(runs, "recon_mse") < 0.035).all()
+    assert (seen(runs, "shuffled") > 3 * values(runs, "recon_mse")).all()
+    assert (seen(runs, "read") > 0.6).all()
+    assert (seen(runs, "recognised") > 0.7).all()
+    assert (seen(runs, "rarest") > 0.01).all()
