@@ -58,3 +58,14 @@ def test_dec_is_better_than_k_means_on_its_codes_and_on_pixels(accuracies):
     trained, begun = accuracies(*DEC, "max_batches=3200"), accuracies(*DEC, "max_batches=2001")
     assert trained.mean() > begun.mean() + 0.02
     assert trained.mean() > k_means_on_pixels(10) + 0.02
+
+
+def test_the_critic_of_pixelgan_makes_its_categories_digits(train):
+    """Majority accuracy of 30 clusters 0.71, one-to-one 0.61, of seed 0; by chance 0.32 and 0.14.
+
+    Its samples are not recognised: 0.01, where 0.79 of real images are that are rounded to 0 and 1.
+    """
+    line = ["model.pixelcnn.maps=32", "model.pixelcnn.blocks=1", "model.pixelcnn.first=5", "max_batches=2000"]
+    runs = train("dataset=digits", "model=pixelgan", *line, seeds=(0,))
+    assert (values(runs, "cluster_acc_majority") > 0.55).all()
+    assert (values(runs, "cluster_acc_hungarian") > 0.4).all()

@@ -148,3 +148,12 @@ def test_aaecluster_finds_clusters_reconstructs_and_samples_every_class(trained)
     assert (seen(runs, "read") > 0.6).all()
     assert (seen(runs, "recognised") > 0.7).all()
     assert (seen(runs, "rarest") > 0.01).all()
+
+
+def test_catgan_finds_kinds_of_clothes(trained):
+    """One-to-one accuracy 0.56; of samples 0.26 are recognised, black and white where clothes are grey."""
+    line = ["network=mlpk", "latent.categories=[10]", "max_batches=800"]
+    rates = ["model.optimizers.critic.lr=1e-3", "model.optimizers.generator.lr=1e-3"]
+    runs = trained("model=catgan", *line, *rates)
+    assert (values(runs, "cluster_acc_hungarian") > 0.4).all()
+    assert (seen(runs, "recognised") > 0.1).all()
