@@ -26,8 +26,8 @@ from rich.console import Console
 from rich.table import Table
 
 from vaezoo.config import DIRECTORY
+from vaezoo.evaluation.table import evaluating
 from vaezoo.metrics.groups import Groups
-from vaezoo.table import evaluating
 
 BATCH = 64  # images that the plain loops encode at once
 EVERY = 4  # positions

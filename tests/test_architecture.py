@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).parents[1] / "vaezoo"
 ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "errors": (set(), set()),
     "seeds": (set(), {"numpy", "torch"}),
-    "fixtures": (set(), set()),
+    "evaluation/fixtures": (set(), set()),
     "progress": (set(), {"tqdm"}),
     "environment": ({"errors"}, set()),
     "processes": (set(), {"torch"}),
@@ -61,38 +61,41 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "pairs": ({"rules", "workers"}, {"omegaconf"}),
     "checks": ({"config", "errors", "pairs", "rules"}, {"hydra", "omegaconf"}),
     "runs": ({"errors"}, {"numpy", "torch", "omegaconf", "yaml"}),
-    "calibration": ({"seeds"}, {"numpy", "torch"}),
-    "table": ({"progress", "seeds"}, {"numpy", "torch"}),
-    "outputs": ({"progress", "seeds", "table"}, {"numpy", "torch"}),
-    "features": (
-        {"data/folder", "metrics", "progress", "runs", "seeds", "table"},
+    "evaluation/calibration": ({"seeds"}, {"numpy", "torch"}),
+    "evaluation/table": ({"progress", "seeds"}, {"numpy", "torch"}),
+    "evaluation/outputs": ({"progress", "seeds", "evaluation/table"}, {"numpy", "torch"}),
+    "evaluation/features": (
+        {"data/folder", "metrics", "progress", "runs", "seeds", "evaluation/table"},
         {"numpy", "torch", "torch_fidelity"},
     ),
-    "decoded": ({"features", "figures", "outputs", "seeds"}, {"numpy"}),
-    "scores": ({"fixtures", "metrics", "progress", "seeds"}, {"numpy"}),
-    "codes": ({"errors", "scores", "seeds"}, {"numpy"}),
-    "records": ({"runs", "scores"}, {"numpy"}),
-    "embedding": ({"metrics", "seeds"}, {"numpy", "sklearn"}),
-    "pictures": ({"embedding", "errors", "figures", "fixtures", "outputs", "runs"}, {"numpy", "matplotlib"}),
+    "evaluation/decoded": ({"evaluation/features", "figures", "evaluation/outputs", "seeds"}, {"numpy"}),
+    "evaluation/scores": ({"evaluation/fixtures", "metrics", "progress", "seeds"}, {"numpy"}),
+    "evaluation/codes": ({"errors", "evaluation/scores", "seeds"}, {"numpy"}),
+    "evaluation/records": ({"runs", "evaluation/scores"}, {"numpy"}),
+    "evaluation/embedding": ({"metrics", "seeds"}, {"numpy", "sklearn"}),
+    "evaluation/pictures": (
+        {"evaluation/embedding", "errors", "figures", "evaluation/fixtures", "evaluation/outputs", "runs"},
+        {"numpy", "matplotlib"},
+    ),
     "evaluate": (
         {
-            "calibration",
+            "evaluation/calibration",
             "checks",
-            "codes",
+            "evaluation/codes",
             "config",
-            "decoded",
+            "evaluation/decoded",
             "errors",
-            "outputs",
-            "pictures",
-            "records",
+            "evaluation/outputs",
+            "evaluation/pictures",
+            "evaluation/records",
             "runs",
-            "scores",
-            "table",
+            "evaluation/scores",
+            "evaluation/table",
         },
         {"hydra", "omegaconf", "torch", "rich"},
     ),
-    "agreement": ({"errors", "metrics", "seeds", "table"}, {"numpy"}),
-    "report": ({"agreement", "checks", "config", "errors", "runs"}, {"hydra", "omegaconf", "numpy"}),
+    "evaluation/agreement": ({"errors", "metrics", "seeds", "evaluation/table"}, {"numpy"}),
+    "report": ({"evaluation/agreement", "checks", "config", "errors", "runs"}, {"hydra", "omegaconf", "numpy"}),
     "train": (
         {"callbacks", "checks", "config", "environment", "errors", "evaluate", "processes", "runs", "workers"},
         {"hydra", "omegaconf", "torch", "pytorch_lightning", "lightning_fabric"},
@@ -105,9 +108,9 @@ HEAVY = {"torch", "pytorch_lightning", "lightning_fabric", "sklearn", "matplotli
 
 
 def part_of(module: str) -> str:
-    """vaezoo.data.sources.digits -> data/sources; vaezoo.models.vae -> models."""
+    """vaezoo.data.sources.digits -> data/sources, likewise in evaluation; vaezoo.models.vae -> models."""
     names = module.split(".")[1:]
-    return "/".join(names[:2]) if names[:1] == ["data"] else names[0] if names else ""
+    return "/".join(names[:2]) if names[:1] in (["data"], ["evaluation"]) else names[0] if names else ""
 
 
 def imports(path: Path, *, at_import: bool = False) -> set[str]:
@@ -120,8 +123,8 @@ def imports(path: Path, *, at_import: bool = False) -> set[str]:
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             # `from vaezoo import runs` names a module, `from vaezoo.errors import UserError` does not.
-            ours = node.module == "vaezoo"
-            found |= {f"vaezoo.{alias.name}" for alias in node.names} if ours else {node.module}
+            ours = node.module in ("vaezoo", "vaezoo.evaluation")
+            found |= {f"{node.module}.{alias.name}" for alias in node.names} if ours else {node.module}
     return found
 
 

@@ -7,7 +7,7 @@ from hydra.utils import instantiate
 
 from tests.conftest import compose_train
 from tests.test_metrics import product, rotation
-from vaezoo.scores import evaluate_metrics
+from vaezoo.evaluation.scores import evaluate_metrics
 
 
 def test_fast_scores_take_two_seconds_with_three_seeds():

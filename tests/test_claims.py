@@ -11,9 +11,9 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.svm import SVC
 
 from tests.slow import Run, values
+from vaezoo.evaluation.outputs import Outputs
+from vaezoo.evaluation.table import LatentTable
 from vaezoo.metrics.clusters import clustering
-from vaezoo.outputs import Outputs
-from vaezoo.table import LatentTable
 
 pytestmark = pytest.mark.slow
 

@@ -6,9 +6,9 @@ from functools import partial
 import numpy as np
 import pytest
 
+from vaezoo.evaluation.scores import evaluate_metrics
 from vaezoo.metrics.clusters import cluster_cnn, clustering, kmeans
 from vaezoo.metrics.protocol import Skip
-from vaezoo.scores import evaluate_metrics
 
 ACCURACIES = ("cluster_acc_hungarian", "cluster_acc_majority", "cluster_acc_exemplar")
 close = partial(pytest.approx, abs=1e-12)

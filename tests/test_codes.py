@@ -14,12 +14,12 @@ import pytest
 import vaezoo.evaluate
 import vaezoo.report
 from tests.test_metrics import FACTORS, LINEAR, SMOOTH, noise, rotation
-from vaezoo.agreement import udr_scores
-from vaezoo.codes import fixtures, read, some_rows
 from vaezoo.errors import UserError
+from vaezoo.evaluation.agreement import udr_scores
+from vaezoo.evaluation.codes import fixtures, read, some_rows
+from vaezoo.evaluation.scores import evaluate_metrics
+from vaezoo.evaluation.table import LatentTable
 from vaezoo.metrics import attribute_vectors
-from vaezoo.scores import evaluate_metrics
-from vaezoo.table import LatentTable
 
 NAMES = np.array(["shape", "scale", "x", "y"])
 
@@ -205,7 +205,7 @@ def test_metrics_are_imported_one_by_one_and_without_torch():
         "from vaezoo.metrics import factor_vae, mig_hist, correlation, dci_gbt, irs, udr",
         "assert all(callable(f) for f in (factor_vae, mig_hist, correlation, dci_gbt, irs, udr))",
         "assert 'dci_hgb' in dir(m) and not hasattr(m, 'dci_gbm')",
-        "import vaezoo.codes, vaezoo.scores",
+        "import vaezoo.evaluation.codes, vaezoo.evaluation.scores",
         "assert 'torch' not in sys.modules",
     ]
     subprocess.run([sys.executable, "-c", "; ".join(lines)], check=True)
@@ -218,7 +218,7 @@ def run_folder(root: Path, beta: int, seed: int, codes: np.ndarray, **changes: A
     """What a finished run leaves that a report reads."""
     folder = root / f"beta-{beta}" / str(seed)
     (folder / ".hydra").mkdir(parents=True)
-    (folder / ".hydra" / "config.yaml").write_text(f"model: {{beta: {beta}}}\nseed: {seed}\n")
+    (folder / ".hydra" / "config.yaml").write_text(f"model: {{beta: {beta}}}\nseed: {seed}\nfolder: here\n")
     about = {"dataset": "squares", "data": {"origin": "made by the tests"}}
     (folder / "metrics.json").write_text(json.dumps({"scores": {"eval/elbo": -1.0}, "about": about}))
     nothing = {field.name: np.empty(0) for field in fields(LatentTable)}

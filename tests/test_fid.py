@@ -14,15 +14,15 @@ from scipy import linalg
 
 from tests.conftest import build_model, compose_train, squares
 from tests.test_data import module as data_module
-from vaezoo import features
 from vaezoo.config import DIRECTORY
-from vaezoo.decoded import Decoded
 from vaezoo.evaluate import evaluate
+from vaezoo.evaluation import features
+from vaezoo.evaluation.decoded import Decoded
+from vaezoo.evaluation.outputs import Outputs
+from vaezoo.evaluation.scores import evaluate_metrics
+from vaezoo.evaluation.table import encode
 from vaezoo.metrics.distances import ffd, fid, frechet, intercept, kernel_distance, kfd, kid, of_infinitely_many
 from vaezoo.metrics.protocol import Skip
-from vaezoo.outputs import Outputs
-from vaezoo.scores import evaluate_metrics
-from vaezoo.table import encode
 
 PARTS = ("dataset.shape=[1,16,16]", "network=mlpk", "metric=none", "figure=none", "logger=csv", "latent.dim=4")
 

@@ -12,11 +12,11 @@ from scipy import integrate, stats
 from tests.conftest import build_model, squares
 from tests.test_data import module as data_module
 from vaezoo.data.sources.digits import digits
+from vaezoo.evaluation.outputs import Outputs
+from vaezoo.evaluation.table import encode
 from vaezoo.latents import Gaussian, Mixed
 from vaezoo.likelihoods import Gaussian as GaussianPixels
 from vaezoo.metrics.importance import iwae, log_mean_weights
-from vaezoo.outputs import Outputs
-from vaezoo.table import encode
 
 PARTS = ("dataset.shape=[1,16,16]", "network=mlpk", "metric=none", "figure=none", "logger=csv", "latent.dim=4")
 W, B, NOISE = 0.5, 0.2, 0.2  # x = W z + B + NOISE e

@@ -12,11 +12,11 @@ from tests.conftest import build_model, compose_train, squares
 from tests.test_data import module as data_module
 from vaezoo.data.sources.digits import digits
 from vaezoo.evaluate import evaluate, show
-from vaezoo.fixtures import Missing, call, constants
+from vaezoo.evaluation.fixtures import Missing, call, constants
+from vaezoo.evaluation.outputs import Outputs
+from vaezoo.evaluation.scores import evaluate_metrics, without_categories
+from vaezoo.evaluation.table import LatentTable, choose_examples, choose_rows, encode, fingerprint
 from vaezoo.metrics.protocol import Skip
-from vaezoo.outputs import Outputs
-from vaezoo.scores import evaluate_metrics, without_categories
-from vaezoo.table import LatentTable, choose_examples, choose_rows, encode, fingerprint
 
 PARTS = ("dataset.shape=[1,16,16]", "network=mlpk", "metric=none", "figure=none", "logger=csv", "latent.dim=4")
 

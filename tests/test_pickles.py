@@ -9,10 +9,11 @@ import torch
 from torch import nn
 
 from tests.test_arrays import refusal
-from vaezoo import codes, features, runs
+from vaezoo import runs
 from vaezoo.data import prepared
 from vaezoo.errors import UserError
-from vaezoo.table import LatentTable
+from vaezoo.evaluation import codes, features
+from vaezoo.evaluation.table import LatentTable
 
 
 class Trap:

@@ -11,12 +11,12 @@ from PIL import Image
 from tests.conftest import build_model, compose_train
 from tests.test_data import module as data_module
 from tests.test_outputs import count_images
-from vaezoo import records
 from vaezoo.data.sources.digits import digits
 from vaezoo.errors import UserError
 from vaezoo.evaluate import evaluate, evaluate_codes
 from vaezoo.evaluate import main as evaluate_main
-from vaezoo.scores import Scores
+from vaezoo.evaluation import records
+from vaezoo.evaluation.scores import Scores
 
 SMALL = ("metric.rows=200", "metric.test_rows=60", "metric.images=50")
 

@@ -11,8 +11,8 @@ from torch import nn
 from tests.conftest import build_model
 from tests.test_data import module as data_module
 from tests.test_models import SMALL
-from vaezoo.calibration import real_batches, recalibrate
 from vaezoo.callbacks.samples import SampleWatch, diversity
+from vaezoo.evaluation.calibration import real_batches, recalibrate
 from vaezoo.latents import Codes, Gaussian, Point
 from vaezoo.likelihoods import Gaussian as GaussianImages
 from vaezoo.models.base import AdversarialModel, split

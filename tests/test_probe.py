@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 
 from tests.test_metrics import FACTORS, about, noise
+from vaezoo.evaluation.scores import evaluate_metrics
 from vaezoo.metrics.probe import probe_attributes, probe_linear, probe_logistic, softmax, trained
 from vaezoo.metrics.protocol import Skip
-from vaezoo.scores import evaluate_metrics
 
 LABELS = FACTORS[:, 3]  # 480 rows, eight classes
 HELD_OUT = np.arange(len(FACTORS)) % 3 == 0

@@ -12,13 +12,13 @@ from scipy import stats
 from scipy.special import logsumexp, xlogy
 
 from tests.conftest import build_model
+from vaezoo.evaluation.scores import evaluate_metrics
 from vaezoo.losses.schedules import Linear
 from vaezoo.losses.total_correlation import kl_decomposition, log_normal, log_weights
 from vaezoo.metrics.aggregate import quadrature
 from vaezoo.metrics.decomposition import kl_decomposition as score
 from vaezoo.metrics.decomposition import log_ratios, marginal_entropy
 from vaezoo.metrics.elbo import gaussian_kl
-from vaezoo.scores import evaluate_metrics
 
 SMALL = ("dataset=digits", "metric=none", "figure=none", "logger=csv")
 ESTIMATORS = ("mws", "mss", "mss_uniform")

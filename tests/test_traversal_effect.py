@@ -6,12 +6,12 @@ import torch
 
 from tests.conftest import build_model, squares
 from tests.test_data import module as data_module
-from vaezoo.decoded import Decoded
+from vaezoo.evaluation.decoded import Decoded
+from vaezoo.evaluation.outputs import Outputs
+from vaezoo.evaluation.scores import evaluate_metrics
+from vaezoo.evaluation.table import encode
 from vaezoo.figures.ranges import PRESETS
 from vaezoo.metrics.traversal import traversal_effect
-from vaezoo.outputs import Outputs
-from vaezoo.scores import evaluate_metrics
-from vaezoo.table import encode
 
 PARTS = ("dataset.shape=[1,16,16]", "network=mlpk", "metric=none", "figure=none", "logger=csv", "latent.dim=4")
 

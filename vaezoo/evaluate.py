@@ -3,7 +3,7 @@
 Training ends with the same function. It writes metrics.json, latents.npz and figures/ into the run folder. Scores of
 the same weights that are there already stay: `metric=score/irs` adds one. `figure=tsne` alone scores nothing and draws
 from the folder: the data are not looked at. `codes=FILE.npz` scores arrays from anywhere, without a model
-(`vaezoo.codes`).
+(`vaezoo.evaluation.codes`).
 """
 
 import sys
@@ -19,8 +19,8 @@ from vaezoo.config import DIRECTORY
 from vaezoo.errors import UserError, report
 
 if TYPE_CHECKING:
-    from vaezoo.scores import Scores
-    from vaezoo.table import LatentTable
+    from vaezoo.evaluation.scores import Scores
+    from vaezoo.evaluation.table import LatentTable
 
 
 def evaluate(
@@ -38,9 +38,10 @@ def evaluate(
     """Encode once (or read the table that is already there), score, draw; returns the new scores and the pictures."""
     from hydra.utils import instantiate
 
-    from vaezoo import calibration, decoded, outputs, pictures, records, runs
-    from vaezoo.scores import Scores, evaluate_metrics, without_categories
-    from vaezoo.table import LatentTable, encode, fingerprint
+    from vaezoo import runs
+    from vaezoo.evaluation import calibration, decoded, outputs, pictures, records
+    from vaezoo.evaluation.scores import Scores, evaluate_metrics, without_categories
+    from vaezoo.evaluation.table import LatentTable, encode, fingerprint
 
     model.float()  # scores compare only at one precision, whatever the training's was
     metrics, figures = instantiate(metric.scores), instantiate(figure.figures)
@@ -175,8 +176,9 @@ def evaluate_codes(config: DictConfig) -> None:
     """Score the arrays in `config.codes`, and leave metrics.json beside them or in `config.out`."""
     from hydra.utils import instantiate
 
-    from vaezoo import codes, records, runs
-    from vaezoo.scores import evaluate_metrics
+    from vaezoo import runs
+    from vaezoo.evaluation import codes, records
+    from vaezoo.evaluation.scores import evaluate_metrics
 
     check(config)
     path = Path(config.codes).expanduser().resolve()

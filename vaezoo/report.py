@@ -123,7 +123,7 @@ def over_seeds(table: list[Run], keys: list[str], names: list[str]) -> tuple[lis
 
 def with_udr(table: list[Run]) -> list[Run]:
     """The runs with scores of how far their codes agree with one another's, where they have codes."""
-    from vaezoo.agreement import udr_scores
+    from vaezoo.evaluation.agreement import udr_scores
 
     keys = [key for key in swept_keys(table) if key != "seed"]
     settings = [tuple(str(run.config.get(key)) for key in keys) for run in table]

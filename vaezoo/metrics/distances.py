@@ -15,9 +15,9 @@ CVPR 2020). It has no bias of that order, but scatters more, and may fall below 
 (x · y / d + 1)³ of the same features, averaged over random subsets.
 
 Without Inception, `ffd64_NAME` and `kfd64_NAME` are the same two distances in the 64 features of a small network that
-has learned the classes of this data set (vaezoo.features); NAME ends with a hash of its weights. They compare among
-themselves only, and never with an FID. `_floor`, held-out images in place of samples, and `_noise`, white noise, say
-what is near and what is far.
+has learned the classes of this data set (vaezoo.evaluation.features); NAME ends with a hash of its weights. They
+compare among themselves only, and never with an FID. `_floor`, held-out images in place of samples, and `_noise`, white
+noise, say what is near and what is far.
 """
 
 import numpy as np

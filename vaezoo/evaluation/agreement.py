@@ -51,7 +51,7 @@ def udr_scores(folders: Sequence[Path], settings: Sequence[Hashable]) -> list[di
 
 def read(folder: Path) -> dict[str, Any] | None:
     """What a run says of which images, and of which data; None before it is scored, or without a Gaussian posterior."""
-    from vaezoo.table import LatentTable
+    from vaezoo.evaluation.table import LatentTable
 
     path = folder / "latents.npz"
     if not path.is_file() or not (folder / "metrics.json").is_file():

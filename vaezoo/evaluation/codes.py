@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from vaezoo import scores
 from vaezoo.errors import UserError, nearest
+from vaezoo.evaluation import scores
 from vaezoo.seeds import derive
 
 Arrays = dict[str, np.ndarray]

@@ -9,7 +9,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from vaezoo import runs
-from vaezoo.scores import Scores
+from vaezoo.evaluation.scores import Scores
 
 
 def write(scores: Scores, about: Mapping[str, Any], folder: Path) -> None:

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from vaezoo.evaluation.table import LatentTable, evaluating, some_of
 from vaezoo.progress import progress
 from vaezoo.seeds import derive, own_noise
-from vaezoo.table import LatentTable, evaluating, some_of
 
 DECODED = 1024  # latents decoded at once
 
@@ -186,6 +186,14 @@ class Outputs:
         with own_noise(derive(self.seed, "prior samples")):
             z = self.model.sample_prior(count)
             return self.decode(z.numpy(), np.arange(count) % classes if classes else None)
+
+    @property
+    def usual_range(self) -> str:
+        """Which values of traversals suit the model (vaezoo.figures.ranges)."""
+        if getattr(self.model.latent, "prior", "normal") == "uniform":
+            return "pm1"
+        # The scale of an autoencoder's codes is arbitrary: only the data know how far to go.
+        return "prior_quantiles" if self.table.logvars.shape[1] else "data_quantiles"
 
     def traversal(self, positions: np.ndarray, dims: np.ndarray, values: np.ndarray, drawn: bool = False) -> np.ndarray:
         """The codes of B rows of the table with one latent at a time set to each value: images (B, R, V, C, H, W).

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from vaezoo import features
-from vaezoo.features import Extractor
+from vaezoo.evaluation import features
+from vaezoo.evaluation.features import Extractor
+from vaezoo.evaluation.outputs import Outputs
 from vaezoo.figures.ranges import traversal_values
-from vaezoo.outputs import Outputs
 from vaezoo.seeds import derive
 
 FIXTURES = (
@@ -98,24 +98,13 @@ class Decoded:
         latents = table.codes.shape[1] - int(table.categories.sum())
         if not model.reconstructs or not latents or not self.positions.size:
             return None
-        uniform = getattr(model.latent, "prior", "normal") == "uniform"
-        preset = "pm1" if uniform else "prior_quantiles" if table.logvars.shape[1] else "data_quantiles"
-        values = traversal_values(preset, table.codes[table.held_out, :latents])
+        values = traversal_values(self.outputs.usual_range, table.codes[table.held_out, :latents])
 
         def decoded(count: int) -> tuple[np.ndarray, np.ndarray]:
-            """At their codes (B, C, H, W), and with each latent at each value (B, R, V, C, H, W); in one go."""
+            """At their codes (B, C, H, W), and with each latent at each value (B, R, V, C, H, W)."""
             positions = self.positions[:count]
-            codes = self.outputs.modes(positions)
-            steps = values.shape[-1]
-            moved = np.tile(codes[:, None, None], (1, latents, steps, 1))
-            every = np.arange(latents)
-            moved[:, every, :, every] = np.broadcast_to(values, (latents, steps))[:, None]
-            known = self.outputs.labels_at(positions)
-            labels = None if known is None else np.concatenate([known, known.repeat(latents * steps)])
-            z = np.concatenate([codes, moved.reshape(-1, codes.shape[1])])
-            images = self.outputs.decode(z, labels)
-            shape = (len(positions), latents, steps, *images.shape[1:])
-            return images[: len(positions)], images[len(positions) :].reshape(shape)
+            unmoved = self.outputs.decode(self.outputs.modes(positions), self.outputs.labels_at(positions))
+            return unmoved, self.outputs.traversal(positions, np.arange(latents), values)
 
         return decoded
 

@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from vaezoo.embedding import Plane
-from vaezoo.embedding import plane as in_the_plane
 from vaezoo.errors import UserError
+from vaezoo.evaluation.embedding import Plane
+from vaezoo.evaluation.embedding import plane as in_the_plane
+from vaezoo.evaluation.fixtures import Missing, call
+from vaezoo.evaluation.outputs import Outputs
 from vaezoo.figures.animation import FRAMES
 from vaezoo.figures.animation import LATENTS as MOVING
 from vaezoo.figures.ranges import SAMPLED, traversal_values
 from vaezoo.figures.style import Drawn, save
-from vaezoo.fixtures import Missing, call
-from vaezoo.outputs import Outputs
 from vaezoo.runs import write_arrays
 
 LEADING = 3  # latents of figures that show classes or categories in rows, where none are chosen
@@ -59,10 +59,7 @@ def figure_fixtures(
     rebuilt = outputs.model.reconstructs and len(base) > 0
     movable = rebuilt and len(order) > 0
 
-    # The scale of an autoencoder's codes is arbitrary: only the data know how far to go.
-    uniform = getattr(outputs.model.latent, "prior", "normal") == "uniform"
-    fitting = "pm1" if uniform else "data_quantiles" if kl is None else "prior_quantiles"
-    preset = fitting if traversal == "auto" else traversal
+    preset = outputs.usual_range if traversal == "auto" else traversal
 
     def values(dims: np.ndarray) -> np.ndarray:
         chosen = traversal_values(preset, table.codes[table.held_out])

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from vaezoo.fixtures import Missing, call, constants
+from vaezoo.evaluation.fixtures import Missing, call, constants
 from vaezoo.metrics.protocol import Result, Skip
 from vaezoo.progress import progress
 from vaezoo.seeds import derive
