@@ -91,7 +91,6 @@ def test_the_critics_of_aaecluster_make_its_categories_digits(trained):
 
 ASVAE = [
     "model=asvae",
-    "max_batches=3000",
     "likelihood.variance=0.05",
     "model.sample_pixels=true",
     "model.optimizers.critics.lr=1e-3",
@@ -100,15 +99,20 @@ ASVAE = [
 
 
 def test_asvae_reconstructs(trained):
-    """Squared error 0.015 and 0.016, read as the right digit 0.95 and 0.93; seed 0 by its critics alone 0.140.
-
-    Of samples 0.24 are recognised, the rarest digit 0.01 (seed 0): its reconstructions are better than its samples.
-    """
-    runs, neutral = trained(*ASVAE), trained(*ASVAE, "model.lambda_rec=0")
+    """Squared error 0.015 and 0.016, read as the right digit 0.95 and 0.93; seed 0 by its critics alone 0.140."""
+    line = [*ASVAE, "max_batches=3000"]
+    runs, neutral = trained(*line), trained(*line, "model.lambda_rec=0")
     assert (values(runs, "recon_mse") < 0.025).all()
     assert (seen(runs, "read") > 0.85).all()
-    assert (seen(runs, "recognised") > 0.1).all()
     assert (values(neutral, "recon_mse") > 2 * values(runs, "recon_mse")).all()
+
+
+def test_asvae_of_few_latents_samples_every_digit(trained):
+    """Of samples 0.77 are recognised, the rarest digit 0.05; ten latents 0.38, and 0.24 in the test above."""
+    line = [*ASVAE, "network=alimlp", "latent.dim=5", "dataset.batch_size=128", "max_batches=2000"]
+    runs = trained(*line, seeds=(0,))
+    assert (seen(runs, "recognised") > 0.55).all()
+    assert (seen(runs, "rarest") > 0.01).all()
 
 
 CODES = ["network=mlpgan", "dataset.batch_size=128", "max_batches=2000"]
@@ -164,7 +168,7 @@ PAIRS = [
 def test_ali_reconstructs_though_nothing_compares_pixels(trained):
     """Squared error 0.049 and 0.049, less than the mean image's 0.071; read as the right digit 0.74 and 0.72.
 
-    Seed 0: squared error to other images 0.158; of samples 0.53 recognised, 0.02 as the rarest digit.
+    Squared error to other images 0.158 and 0.152; of samples 0.53 and 0.55 recognised, 0.02 as the rarest digit.
     """
     runs = trained("model=ali", *PAIRS)
     assert (values(runs, "recon_mse") < 0.065).all()
@@ -175,8 +179,11 @@ def test_ali_reconstructs_though_nothing_compares_pixels(trained):
 
 
 def test_bigan_reconstructs_less_well(trained):
-    """Squared error 0.065, 0.154 to other images, read as the right digit 0.60; of samples 0.52 recognised, 0.02."""
-    runs = trained("model=bigan", *PAIRS, seeds=(0,))
+    """Squared error 0.065 and 0.053, 0.154 and 0.148 to other images; read as the right digit 0.60 and 0.75.
+
+    Of samples 0.52 and 0.54 are recognised, 0.02 as the rarest digit.
+    """
+    runs = trained("model=bigan", *PAIRS)
     assert (values(runs, "recon_mse") < 0.071).all()
     assert (seen(runs, "shuffled") > 1.7 * values(runs, "recon_mse")).all()
     assert (seen(runs, "read") > 0.4).all()
