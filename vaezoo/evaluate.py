@@ -60,7 +60,8 @@ def evaluate(
             calibration.recalibrate(model, calibration.real_batches(data, seed))
         table = encode(model, data, rows=metric.rows, test_rows=metric.test_rows, seed=seed, batch_size=batch_size)
         made = table
-        runs.write_whole(path, lambda beside: made.save(beside, **identity))
+        if len(made.index):  # a table of nothing would take the place of one that other weights have left
+            runs.write_whole(path, lambda beside: made.save(beside, **identity))
     encoding = time.perf_counter() - began
 
     told = outputs.Outputs(model, data, table, title, seed)
