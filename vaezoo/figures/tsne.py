@@ -25,8 +25,9 @@ def tsne(
 ) -> Figure:
     """Points (n, 2), a panel for each column of `plane_levels` (n, P): whole numbers, such as classes or factors.
 
-    Names stand on the medians of their classes, so that they can be told apart without colours. `label_names` belong to
-    the levels of a single panel. Without a perplexity the points are the two latents themselves.
+    The levels of a single panel are classes: their names, from `label_names`, stand on their medians, so that they can
+    be told apart without colours. Those of several are factors, from dark to light. Without a perplexity the points are
+    the two latents themselves.
     """
     count, panels = plane_levels.shape
     side, across = (ALONE, 1) if panels == 1 else (SIDE, min(panels, 3))
@@ -45,12 +46,12 @@ def tsne(
     for i, (name, levels) in enumerate(zip(plane_names, plane_levels.T, strict=True)):
         x, y = i % across * (side + BETWEEN), i // across * (side + BETWEEN + LINE)
         sheet.text(x, y + LINE / 2 - 4, name, size=LABEL, weight="bold")
-        panel(sheet, x, y + LINE, side, plane_points, levels, label_names if panels == 1 else ())
+        panel(sheet, x, y + LINE, side, plane_points, levels, label_names if panels == 1 else None)
     return sheet.figure
 
 
 def panel(
-    sheet: Page, x: float, y: float, side: int, points: np.ndarray, levels: np.ndarray, names: Sequence[str]
+    sheet: Page, x: float, y: float, side: int, points: np.ndarray, levels: np.ndarray, names: Sequence[str] | None
 ) -> None:
     present = np.unique(levels)
     axes = sheet.axes(x, y, side, side)
@@ -61,12 +62,12 @@ def panel(
     low, high = points.min(axis=0), points.max(axis=0)
     middle, reach = (low + high) / 2, max(float((high - low).max()), 1e-9) * 0.53
     axes.set(xlim=(middle[0] - reach, middle[0] + reach), ylim=(middle[1] - reach, middle[1] + reach))
-    named = len(present) <= NAMED
+    named = names is not None and len(present) <= NAMED
     palette = colormaps["tab10" if len(present) <= 10 else "tab20"] if named else colormaps["viridis"]
     place = np.searchsorted(present, levels)
-    colors = palette(place if named else place / (len(present) - 1))
+    colors = palette(place if named else place / max(len(present) - 1, 1))
     axes.scatter(points[:, 0], points[:, 1], s=3.5 if len(points) > 1000 else 12, c=colors, linewidths=0)
-    if not named:
+    if names is None or not named:
         texts = f"dark: {present[0]}", f"light: {present[-1]}"
         sheet.text(x + side, y - LINE / 2 - 4, ", ".join(texts), ha="right", color=FADED)
         return
