@@ -54,8 +54,18 @@ def test_history_of_a_folder_without_a_file_is_empty(tmp_path):
 # ---- W&B -------------------------------------------------------------------------------------------------------
 
 
-def records(path: Path) -> Iterator:
-    """The records of an offline file: LevelDB's log format, blocks of 32 kB with a header of 7 bytes a piece."""
+def records(path: Path) -> list:
+    """The records of the offline file of a run that has ended; on a busy machine W&B is still writing the last."""
+    patience = time.monotonic() + 30
+    while True:
+        found = list(parsed(path))
+        if any(record.HasField("exit") for record in found) or time.monotonic() > patience:
+            return found
+        time.sleep(0.1)
+
+
+def parsed(path: Path) -> Iterator:
+    """What is there by now: LevelDB's log format, blocks of 32 kB with a header of 7 bytes a piece."""
     from wandb.proto import wandb_internal_pb2
 
     data, position, parts = path.read_bytes(), 7, b""
@@ -87,7 +97,7 @@ def test_an_offline_run_holds_configuration_values_and_figures(tmp_path):
     sync = logger.close()
     (path,) = tmp_path.glob("wandb/offline-run-*/*.wandb")
     assert sync == f"wandb sync {path.parent}"
-    kept = list(records(path))
+    kept = records(path)
     run = next(record.run for record in kept if record.HasField("run"))
     assert (run.project, run.display_name, run.run_group) == ("p", "model.beta=4", "a sweep")
     config = {item.key or "/".join(item.nested_key): item.value_json for item in run.config.update}
