@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hydra import compose, initialize_config_dir
 from hydra.utils import get_method, instantiate
 from omegaconf import OmegaConf
 from scipy import integrate, linalg, stats
 
+from tests.conftest import compose_train
 from vaezoo.metrics import aggregate
 from vaezoo.metrics.correlations import correlation, covariance, pearson
 from vaezoo.metrics.elbo import elbo, gaussian_kl
@@ -875,8 +875,7 @@ def test_a_score_spells_out_the_constants_of_its_protocol(path: Path) -> None:
 
 @pytest.mark.parametrize("bundle", ["none", "fast", "full"])
 def test_a_bundle_composes(bundle: str) -> None:
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        metric = compose(f"metric/{bundle}").metric
+    metric = compose_train(f"metric={bundle}").metric
     assert set(metric) == {"rows", "test_rows", "images", "inception", "seeds", "scores"}
     assert bool(metric.scores) == (bundle != "none")
     assert all(callable(instantiate(score)) for score in metric.scores.values())
