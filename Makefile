@@ -11,7 +11,7 @@ export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train test test-all check format bench bench-data bench-evaluation clean
+.PHONY: help setup train test test-all check format bench bench-train bench-data bench-evaluation clean
 
 help:            ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 18
@@ -43,7 +43,9 @@ format: setup    ## let ruff write
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: setup     ## what a training step costs beside the model's own work
+bench: bench-train bench-data bench-evaluation  ## all measurements of speed; fewer rounds: make bench ARGS=rounds=2
+
+bench-train: setup ## what a training step costs beside the model's own work
 	$(BIN)/python benchmarks/step_overhead.py $(ARGS)
 
 bench-data: setup ## images a second from the store against a torch DataLoader with workers
