@@ -17,6 +17,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
@@ -26,6 +27,7 @@ from rich.console import Console
 from rich.table import Table
 
 from vaezoo.config import DIRECTORY
+from vaezoo.evaluation.fixtures import call
 from vaezoo.evaluation.table import evaluating
 from vaezoo.metrics.groups import Groups
 
@@ -60,11 +62,11 @@ def main() -> None:
             a, b = groups.pairs(rng, rng.integers(len(groups.sizes), size=1), BATCH)
             np.abs(encode(a[0]) - encode(b[0])).mean(axis=0)
 
-    def votes(rng: np.random.Generator, number: int) -> None:
+    def votes(rng: np.random.Generator, number: int, batch: int = BATCH) -> None:
         for _ in range(number):
             k = rng.integers(len(groups.sizes), size=1)
             level = rng.integers(groups.sizes[k])
-            chosen = groups.matching(rng, np.broadcast_to(k, BATCH), np.broadcast_to(level, BATCH))
+            chosen = groups.matching(rng, np.broadcast_to(k, batch), np.broadcast_to(level, batch))
             encode(chosen).var(axis=0, ddof=1)
 
     def drawn(rng: np.random.Generator, number: int) -> None:
@@ -76,12 +78,15 @@ def main() -> None:
         "higgins_logistic": (pairs, 15_000),
         "higgins_svm": (pairs, 7_500),
         "factor_vae": (votes, 15_000),
+        "factor_vae_paper": (partial(votes, batch=100), 800),
         "mig_hist": (drawn, 10_000),
+        "modularity": (drawn, 10_000),
         "mis": (drawn, 10_000),
         "sap_discrete": (drawn, 15_000),
         "explicitness": (drawn, 15_000),
         "irs": (drawn, 10_000),
         "dci_lasso": (drawn, 15_000),
+        "dci_hgb": (drawn, 15_000),
     }
     scores = instantiate(config.metric.scores)
     passes: list[float] = []
@@ -92,11 +97,12 @@ def main() -> None:
             began = time.perf_counter()
             codes = whole_table()
             passes.append(time.perf_counter() - began)
+            narrow = np.full_like(codes, -4)  # log variances with which every latent counts
             for name, (loop, count) in plain.items():
-                metric = scores[name]
+                arrays = {"codes": codes, "means": codes, "logvars": narrow, "factors": factors}
+                given = {**arrays, "rng": np.random.default_rng(number)}
                 began = time.perf_counter()
-                given = {"codes": codes, "rng": np.random.default_rng(number)}
-                metric(**given) if name == "mis" else metric(factors=factors, **given)
+                call(scores[name], {key: partial(given.get, key) for key in given})
                 ours = time.perf_counter() - began
                 some = max(BATCH if loop is drawn else 2, round(share * count))
                 began = time.perf_counter()

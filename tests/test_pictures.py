@@ -172,9 +172,10 @@ def test_scores_are_read_as_they_were_written(tmp_path):
     ],
 )
 def test_who_asks_for_a_picture_alone_gets_no_scores(line, scores, tmp_path, monkeypatch):
-    composed = []
+    composed, folder = [], tmp_path / "metrics"  # its name is no choice of scores
+    folder.mkdir()
     monkeypatch.setattr("vaezoo.evaluate.evaluate_run", composed.append)
-    monkeypatch.setattr("sys.argv", ["vaezoo.evaluate", f"run={tmp_path}", *line])
+    monkeypatch.setattr("sys.argv", ["vaezoo.evaluate", f"run={folder}", *line])
     evaluate_main()
     assert bool(composed[0].metric.scores) == scores
 

@@ -214,7 +214,8 @@ def job(config: DictConfig) -> None:
 
 
 def main() -> None:
-    if any(argument.startswith("figure=") for argument in sys.argv) and not any("metric" in a for a in sys.argv):
+    scored = any(argument.lstrip("+~").startswith("metric") for argument in sys.argv)
+    if not scored and any(argument.startswith("figure=") for argument in sys.argv):
         sys.argv.append("metric=none")  # who asks for a picture has the scores
     try:
         check_command_line("evaluate", sys.argv[1:])
