@@ -18,6 +18,7 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "progress": (set(), {"tqdm"}),
     "environment": ({"errors"}, set()),
     "processes": (set(), {"torch"}),
+    "sharing": (set(), {"filelock", "threadpoolctl", "torch"}),
     "workers": ({"errors", "runs", "train"}, set()),
     "losses": ({"precision", "processes"}, {"torch"}),
     "networks": ({"processes"}, {"torch", "pytorch_lightning"}),
@@ -97,13 +98,24 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "evaluation/agreement": ({"errors", "metrics", "seeds", "evaluation/table"}, {"numpy"}),
     "report": ({"evaluation/agreement", "checks", "config", "errors", "runs"}, {"hydra", "omegaconf", "numpy"}),
     "train": (
-        {"callbacks", "checks", "config", "environment", "errors", "evaluate", "processes", "runs", "workers"},
+        {
+            "callbacks",
+            "checks",
+            "config",
+            "environment",
+            "errors",
+            "evaluate",
+            "processes",
+            "runs",
+            "sharing",
+            "workers",
+        },
         {"hydra", "omegaconf", "torch", "pytorch_lightning", "lightning_fabric"},
     ),
 }
 
 # What `--cfg job` and a slip on the command line load, and what must not be loaded with it.
-LIGHT = ("train", "evaluate", "report", "config", "checks", "rules", "pairs", "runs", "errors", "workers")
+LIGHT = ("train", "evaluate", "report", "config", "checks", "rules", "pairs", "runs", "sharing", "errors", "workers")
 HEAVY = {"torch", "pytorch_lightning", "lightning_fabric", "sklearn", "matplotlib", "wandb", "scipy"}
 
 

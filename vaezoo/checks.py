@@ -12,6 +12,7 @@ from typing import Any
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException, MissingConfigException
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
 
@@ -24,10 +25,21 @@ from vaezoo.rules import is_schedule, rule_for, takes_schedule
 OWN_DATA = "vaezoo.data.sources.arrays.arrays"
 
 # Groups whose keys are ours: a key that is not in their yaml is a slip of the pen, even when added with `+`.
-CLOSED = ("", "model", "latent", "likelihood", "network", "dataset", "callbacks", "metric", "figure")
+CLOSED = ("", "model", "latent", "likelihood", "network", "dataset", "callbacks", "metric", "figure", "launcher")
+
+# Hydra's plugins: the extra that brings each.
+EXTRAS = {
+    "hydra/launcher/joblib": "joblib",
+    "hydra/launcher/submitit_local": "submitit",
+    "hydra/launcher/submitit_slurm": "submitit",
+    "hydra/launcher/ray": "ray",
+    "hydra/sweeper/optuna": "optuna",
+}
 
 # Hydra's flags that name another configuration than ours.
 OTHER_CONFIGURATION = ("--config", "-cp", "-cn", "-cd", "--experimental-rerun")
+# Those with which no job begins, or many.
+NOT_ONE_JOB = ("-m", "--multirun", "-c", "--cfg", "-i", "--info", "-h", "--help", "--hydra-help", "-sc", "--shell")
 
 
 def branches(config: Any, prefix: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
@@ -98,6 +110,7 @@ def check_command_line(config_name: str, arguments: Sequence[str]) -> None:
     first = [(override, plain(override)) for override in parse_overrides(arguments)]
     with initialize_config_dir(DIRECTORY, version_base="1.3"):
         check_keys(config_name, first)
+        check_launcher(config_name, first, arguments)
         check_sweep(config_name, first)
         check(compose_or_refuse(config_name, [line for _, line in first]))
         for swept, _ in first:
@@ -108,6 +121,18 @@ def check_command_line(config_name: str, arguments: Sequence[str]) -> None:
                 if is_group(swept):
                     check_keys(config_name, job)
                 check(compose_or_refuse(config_name, [line for _, line in job]))
+
+
+def check_launcher(config_name: str, job: Sequence[tuple[Override, str]], arguments: Sequence[str]) -> None:
+    """A single run is trained by the process that was started, wherever it was meant to be trained."""
+    chosen = [line for override, line in job if override.key_or_group in ("launcher", "hydra/launcher")]
+    if not chosen or any(argument.startswith(NOT_ONE_JOB) for argument in arguments):
+        return
+    hydra = compose(config_name, [line for _, line in job], return_hydra_config=True).hydra
+    if hydra.mode != RunMode.MULTIRUN and hydra.runtime.choices["hydra/launcher"] != "basic":
+        raise UserError(
+            f"{chosen[-1]}: launchers start the jobs of a study; without -m this one would be trained here."
+        )
 
 
 def check_keys(config_name: str, job: Sequence[tuple[Override, str]]) -> None:
@@ -200,6 +225,11 @@ def compose_or_refuse(config_name: str, overrides: list[str]) -> DictConfig:
     try:
         return compose(config_name, overrides)
     except MissingConfigException as error:
+        if extra := EXTRAS.get(str(error.missing_cfg_file)):
+            group, _, name = str(error.missing_cfg_file).rpartition("/")
+            raise UserError(
+                f"{group}={name}: this plugin of Hydra is not installed. pip install 'vaezoo[{extra}]' brings it."
+            ) from None
         match = re.match(r".*?(\S+)/([^/']+)'", str(error).splitlines()[0])
         group, name = match.groups() if match else ("", str(error.missing_cfg_file))
         options = sorted(error.options or [])

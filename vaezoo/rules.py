@@ -58,6 +58,11 @@ def text(value: Any) -> str | None:
     return None if isinstance(value, str) and value else "a text"
 
 
+def texts(value: Any) -> str | None:
+    good = isinstance(value, list) and all(text(item) is None for item in value)
+    return None if good else "a list of texts"
+
+
 def anything(value: Any) -> str | None:
     return None
 
@@ -337,6 +342,15 @@ RULES: dict[str, Rule] = {
     "callbacks.progress": boolean,
     "callbacks.samples": boolean,
     "logger.*": anything,
+    "launcher.jobs": integer(1),
+    "launcher.threads": optional(integer(1)),
+    "launcher.minutes": integer(1),
+    "launcher.restarts": integer(0),
+    "launcher.memory": integer(1),
+    "launcher.gpus": integer(0),
+    "launcher.partition": optional(text),
+    "launcher.account": optional(text),
+    "launcher.setup": texts,
     # evaluate and report
     "run": optional(existing_path),
     "codes": optional(existing_path),

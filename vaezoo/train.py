@@ -22,7 +22,7 @@ from hydra.errors import CompactHydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from vaezoo import runs, workers
+from vaezoo import runs, sharing, workers
 from vaezoo.checks import check, check_command_line
 from vaezoo.config import DIRECTORY, SWEPT, flatten, job_name, swept_keys
 from vaezoo.errors import NotFinite, UserError, report
@@ -54,7 +54,9 @@ def train_together(config: DictConfig, folder: Path, processes: int) -> dict[str
     check(config)
     runs.write_whole(folder / runs.CONFIG, lambda beside: OmegaConf.save(config, beside, resolve=True))
     try:
-        workers.supervise(folder, processes, max(1, (os.cpu_count() or 1) // processes))
+        with sharing.gpus(config.trainer) as numbers:
+            environment = sharing.environment(sharing.threads(config.get("launcher"), processes), numbers)
+            workers.supervise(folder, processes, environment)
     except UserError as error:
         runs.write_text(folder / "error.txt", f"{error}\n")
         raise
@@ -83,7 +85,10 @@ def lead(config: DictConfig, folder: Path) -> dict[str, float]:
     runs.remove_unfinished(folder)
     try:
         check(config)
-        with Interrupts() as interrupts:
+        with Interrupts() as interrupts, sharing.gpus(config.trainer) as numbers:
+            if numbers is not None:
+                config = config.copy()
+                config.trainer.devices = numbers
             return fit_and_evaluate(config, folder, resuming, interrupts)
     except Interrupted as interrupted:
         runs.write_text(folder / "error.txt", f"{interrupted}\n")
@@ -295,7 +300,8 @@ def tell(folder: Path, model: Any, seconds: float, sync: str | None) -> None:
 @hydra.main(version_base="1.3", config_path=DIRECTORY, config_name="train")
 def job(config: DictConfig) -> dict[str, float]:
     try:
-        return train(config)
+        with sharing.beside_others(config.launcher, Path(HydraConfig.get().sweep.dir)):
+            return train(config)
     except UserError as error:
         if HydraConfig.get().mode != RunMode.MULTIRUN:
             report(error)
@@ -325,6 +331,7 @@ def main() -> None:
             resume(sys.argv[1:])
         else:
             check_command_line("train", sys.argv[1:])
+            sharing.remember_shell()
             os.environ[SWEPT] = " ".join(swept_keys(sys.argv[1:]))
             job()
     except UserError as error:

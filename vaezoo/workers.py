@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -36,13 +36,15 @@ def orphaned() -> bool:
     return SUPERVISOR in os.environ and os.getppid() != int(os.environ[SUPERVISOR])
 
 
-def supervise(folder: Path, processes: int, threads: int | None) -> None:
+def supervise(folder: Path, processes: int, environment: Mapping[str, str]) -> None:
     """Train the run in `folder` on so many processes; returns when all have ended well.
+
+    `environment` is what each of them is told beside the usual.
 
     Raises UserError with the message of the one that failed first; ends with its status where that was a signal.
     """
     with ExitStack() as stack:
-        workers = [stack.enter_context(running(command)) for command in commands(folder, processes, threads)]
+        workers = [stack.enter_context(running(command)) for command in commands(folder, processes, environment)]
         with forwarded(workers[0]):
             failed = first_failure(workers)
     logs = [log_of(folder, rank) for rank in range(1, processes)]
@@ -67,17 +69,15 @@ def log_of(folder: Path, rank: int) -> Path:
     return folder / f"process_{rank}.log"
 
 
-def commands(folder: Path, processes: int, threads: int | None) -> list[dict[str, Any]]:
+def commands(folder: Path, processes: int, environment: Mapping[str, str]) -> list[dict[str, Any]]:
     """How each worker is started. The first one speaks to the user, the others to files."""
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         port = found.getsockname()[1]
-    common = {**os.environ, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "NODE_RANK": "0"}
+    common = {**os.environ, **environment, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "NODE_RANK": "0"}
     common |= {"WORLD_SIZE": str(processes), SUPERVISOR: str(os.getpid())}
     # find_unused_parameters is right for adversarial models and told off for all others.
     common.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
-    if threads is not None:
-        common.setdefault("OMP_NUM_THREADS", str(threads))
     return [
         {
             "args": [sys.executable, "-m", "vaezoo.workers", str(folder)],
