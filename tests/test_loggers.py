@@ -1,10 +1,9 @@
 """Loggers: metrics.csv row by row, and W&B runs read back from their files."""
 
+import json
 import socket
-import struct
 import threading
 import time
-from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -13,7 +12,7 @@ import pytest
 from PIL import Image
 
 from vaezoo.loggers.csv import CSVFile
-from vaezoo.loggers.wandb import WandB, choose_mode
+from vaezoo.loggers.wandb import WandB, choose_mode, records
 from vaezoo.runs import history
 
 # ---- metrics.csv -----------------------------------------------------------------------------------------------
@@ -54,38 +53,19 @@ def test_history_of_a_folder_without_a_file_is_empty(tmp_path):
 # ---- W&B -------------------------------------------------------------------------------------------------------
 
 
-def records(path: Path) -> list:
+def finished(path: Path) -> list:
     """The records of the offline file of a run that has ended; on a busy machine W&B is still writing the last."""
     patience = time.monotonic() + 30
     while True:
-        found = list(parsed(path))
+        found = list(records(path))
         if any(record.HasField("exit") for record in found) or time.monotonic() > patience:
             return found
         time.sleep(0.1)
 
 
-def parsed(path: Path) -> Iterator:
-    """What is there by now: LevelDB's log format, blocks of 32 kB with a header of 7 bytes a piece."""
-    from wandb.proto import wandb_internal_pb2
-
-    data, position, parts = path.read_bytes(), 7, b""
-    while position + 7 <= len(data):
-        if 32768 - position % 32768 < 7:
-            position += 32768 - position % 32768
-            continue
-        length, kind = struct.unpack("<HB", data[position + 4 : position + 7])
-        parts += data[position + 7 : position + 7 + length]
-        position += 7 + length
-        if kind in (1, 4):  # a whole record, or the last piece of one
-            record = wandb_internal_pb2.Record()
-            record.ParseFromString(parts)
-            parts = b""
-            yield record
-
-
 def test_an_offline_run_holds_configuration_values_and_figures(tmp_path):
-    logger = WandB(tmp_path, project="p", name="model.beta=4", group="a sweep")
-    logger.start({"model.beta": 4, "seed": 0})
+    logger = WandB(tmp_path, project="p", name="model.beta=4", group="a study", model="betavae", dataset="digits")
+    logger.start({"model": {"beta": 4}, "seed": 0})
     logger.log_metrics({"train/loss": 2.5}, step=50)
     picture = np.full((6, 8, 3), 200, np.uint8)
     picture[2] = 10
@@ -97,11 +77,12 @@ def test_an_offline_run_holds_configuration_values_and_figures(tmp_path):
     sync = logger.close()
     (path,) = tmp_path.glob("wandb/offline-run-*/*.wandb")
     assert sync == f"wandb sync {path.parent}"
-    kept = records(path)
+    kept = finished(path)
     run = next(record.run for record in kept if record.HasField("run"))
-    assert (run.project, run.display_name, run.run_group) == ("p", "model.beta=4", "a sweep")
-    config = {item.key or "/".join(item.nested_key): item.value_json for item in run.config.update}
-    assert config["model.beta"] == "4"
+    assert (run.project, run.display_name, run.run_group) == ("p", "model.beta=4", "a study")
+    assert (run.job_type, list(run.tags)) == ("betavae", ["betavae", "digits"])
+    config = {item.key: json.loads(item.value_json) for item in run.config.update}
+    assert config["model"]["beta"] == 4
     rows = [
         {item.key or "/".join(item.nested_key): item.value_json for item in record.history.item}
         for record in kept
@@ -202,4 +183,4 @@ def test_a_server_with_errors_or_without_answers_leaves_an_offline_run(silent, t
     assert "the server does not take this run" in caplog.text
     (path,) = tmp_path.glob("wandb/offline-run-*/*.wandb")
     assert sync == f"wandb sync {path.parent}"
-    assert any(record.HasField("history") for record in records(path))
+    assert any(record.HasField("history") for record in finished(path))

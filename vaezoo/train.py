@@ -24,7 +24,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from vaezoo import runs, sharing, workers
 from vaezoo.checks import check, check_command_line
-from vaezoo.config import DIRECTORY, SWEPT, flatten, job_name, swept_keys
+from vaezoo.config import DIRECTORY, SWEPT, job_name, swept_keys
 from vaezoo.errors import NotFinite, UserError, report
 from vaezoo.evaluate import evaluate, show, title_of
 
@@ -164,7 +164,7 @@ def fit_and_evaluate(config: DictConfig, folder: Path, resuming: bool, interrupt
     code = 1
     try:
         if "wandb" in loggers:
-            loggers["wandb"].start(flatten(config))
+            loggers["wandb"].start(OmegaConf.to_container(config, resolve=True))
         if int(model.batches) < max_batches:
             trainer.fit(model, datamodule=data, ckpt_path=checkpoint, weights_only=True)
         processes.leave()
