@@ -96,7 +96,14 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
         {"hydra", "omegaconf", "torch", "rich"},
     ),
     "evaluation/agreement": ({"errors", "metrics", "seeds", "evaluation/table"}, {"numpy"}),
-    "report": ({"evaluation/agreement", "checks", "config", "errors", "runs"}, {"hydra", "omegaconf", "numpy"}),
+    "reporting": (
+        {"config", "errors", "metrics", "progress", "runs"},
+        {"numpy", "scipy", "matplotlib", "PIL", "plotly"},
+    ),
+    "report": (
+        {"evaluation/agreement", "checks", "config", "errors", "metrics", "reporting", "runs"},
+        {"hydra", "omegaconf", "numpy"},
+    ),
     "train": (
         {
             "callbacks",

@@ -15,7 +15,6 @@ import pytest
 import torch
 from hydra.utils import instantiate
 
-import vaezoo.report
 import vaezoo.train
 from tests.conftest import compose_train
 from vaezoo import runs
@@ -23,6 +22,8 @@ from vaezoo.callbacks.clock import Clock, Interrupted
 from vaezoo.data.module import TrainingStream
 from vaezoo.errors import NotFinite, UserError
 from vaezoo.loggers.csv import CSVFile
+from vaezoo.reporting.reading import read_runs
+from vaezoo.reporting.settings import differing
 
 LINE = [
     "dataset=digits",
@@ -236,10 +237,10 @@ def test_a_run_that_was_killed_before_it_began_is_told_so_and_does_not_hide_othe
         UserError, match=r"stopped before it had begun. Give its whole|config.yaml cannot be read"
     ) as told:
         runs.load_config(Path("runs/cut"))
-    bad, good = vaezoo.report.read_runs(Path("runs"))
+    bad, good = read_runs([Path("runs")])
     assert bad.error == str(told.value)
-    assert good.error is None
-    assert vaezoo.report.swept_keys([bad, good]) == []
+    assert good.error == ""
+    assert differing([bad, good]) == []
     assert not Path("trapped").exists()
 
 

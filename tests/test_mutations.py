@@ -67,7 +67,8 @@ def evaluation(chance: random.Random) -> list[str]:
 def report(chance: random.Random) -> list[str]:
     line = [chance.choice(["runs=.", "runs=.", "runs=gone", "run=.", "-m runs=.,gone", ""])]
     line += [
-        setting(chance, ["runs", "udr", "out", "hydra.run.dir", "metric.rows"]) for _ in range(chance.choice((0, 1, 2)))
+        setting(chance, [*keys("report", "runs=."), "hydra.run.dir", "metric.rows"])
+        for _ in range(chance.choice((0, 1, 2)))
     ]
     return " ".join(line).split()
 

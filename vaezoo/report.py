@@ -1,208 +1,196 @@
 """Many runs on one page: `python -m vaezoo.report runs=multirun/2026-11-21/10-30-00`.
 
-Writes report.html, which holds its pictures and can be sent around, and report.csv, one row a run. It reads run folders
-and needs nothing else.
+Writes report.html, which holds all it shows and can be sent around, report.csv, one row a run, and
+report_settings.csv, one row a setting. It reads run folders and needs nothing else: docs/report.md.
 """
 
-import base64
 import csv
 import io
-import json
+import os
 import sys
-from dataclasses import dataclass, replace
-from html import escape
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import hydra
-import numpy as np
 from omegaconf import DictConfig
 
 from vaezoo import runs
 from vaezoo.checks import check, check_command_line
-from vaezoo.config import DIRECTORY, flatten
-from vaezoo.errors import UserError, report
+from vaezoo.config import DIRECTORY
+from vaezoo.errors import UserError, nearest, report
 
-# Where a run was made says nothing about it; the model's parts repeat the groups that they come from.
-IGNORED = (
-    "folder",
-    "logger.",
-    "callbacks.",
-    "figure.",
-    "dataset.seed",
-    *(f"model.{part}" for part in ("latent.", "likelihood.", "encoder.", "decoder.", "optimizer.", "image_shape")),
-)
-PICTURES = ("reconstructions", "traversals", "curves")
+if TYPE_CHECKING:
+    from vaezoo.reporting.page import Report
+    from vaezoo.reporting.reading import Run
 
-STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 75rem; margin: 2rem auto; padding: 0 1rem; color: #222 }
-h1 { font-size: 1.5rem } h2 { font-size: 1.15rem; margin-top: 2.5rem }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; display: block; overflow-x: auto }
-th, td { padding: .3rem .7rem; border-bottom: 1px solid #ddd; text-align: right; white-space: nowrap }
-th { text-align: right; border-bottom: 2px solid #888 } td.key, th.key { text-align: left }
-td.bad { color: #a00; text-align: left; white-space: normal } .small { color: #666; font-size: .85rem }
-figure { margin: 1rem 0 } figure img { max-width: 100% } .pictures { display: flex; flex-wrap: wrap; gap: 1.5rem }
-"""
+CURVES = 3  # scores that are drawn where none are chosen
 
 
-@dataclass(frozen=True)
-class Run:
-    folder: Path
-    config: dict[str, Any]  # flattened
-    scores: dict[str, float]  # empty until it is finished
-    error: str | None  # the first line of error.txt
+def gather(config: DictConfig) -> "Report":
+    """Read the runs and decide what is shown."""
+    import numpy as np
 
+    from vaezoo.metrics.directions import direction
+    from vaezoo.reporting.page import Report
+    from vaezoo.reporting.reading import FINISHED, read_runs
+    from vaezoo.reporting.settings import (
+        RECONSTRUCTION,
+        all_scores,
+        headline,
+        place,
+        ranked,
+        settings,
+        swept,
+    )
+    from vaezoo.reporting.summary import mean, mean_rank
 
-def read_runs(root: Path) -> list[Run]:
-    """Every run folder below `root`, in the order of its swept values."""
-    found = sorted(path.parents[1] for path in root.rglob(str(runs.CONFIG)))
-    if not found:
-        raise UserError(f"runs={root}: no run folder in it or below it; each has a {runs.CONFIG}.")
-    table = [read_run(folder) for folder in found]
-    keys = swept_keys(table)
-
-    def place(run: Run) -> list[tuple[bool, float, str]]:
-        values = [run.config.get(key) for key in keys]
-        numbers = [isinstance(item, int | float) for item in values]
-        return [(not n, float(v) if n else 0.0, str(v)) for n, v in zip(numbers, values, strict=True)]  # type: ignore[arg-type]
-
-    return sorted(table, key=place)
-
-
-def read_run(folder: Path) -> Run:
-    metrics, error = folder / "metrics.json", folder / "error.txt"
-    scores = json.loads(metrics.read_text())["scores"] if metrics.is_file() else {}
-    try:
-        config = flatten(runs.load_config(folder))
-    except UserError as mistake:
-        return Run(folder, config={}, scores={}, error=str(mistake))
-    return Run(
-        folder=folder,
-        config=config,
-        scores={name.removeprefix("eval/"): float(value) for name, value in scores.items()},
-        error=(error.read_text().strip().splitlines() or ["failed"])[-1] if error.is_file() else None,
+    roots = roots_of(config)
+    table = read_runs(roots)
+    if config.udr:
+        table = with_udr(table)
+    known = all_scores(table)
+    for key in ("scores", "y"):
+        check_names(key, config[key] or [], known)
+    check_names("x", [config.x] if config.x else [], known)
+    order = [*swept(table), "seed"]
+    table.sort(key=lambda run: [place(run.config.get(key)) for key in order])
+    # What only runs without scores were given is no column of the leaderboard.
+    keys = swept([run for run in table if run.state == FINISHED])
+    groups = settings(table, keys)
+    names = list(config.scores or headline(known))
+    in_rank = ranked(names, chosen=bool(config.scores))
+    columns = [np.array([mean(group.scores(name)).value for group in groups]) for name in in_rank]
+    rank = mean_rank(columns, [direction(name) for name in in_rank], len(groups))
+    x = config.x or next((name for name in RECONSTRUCTION if name in known), None)
+    y = list(config.y or [name for name in names if direction(name) and name not in ("elbo", x)][:CURVES])
+    out = page_file(config)
+    return Report(
+        title=" and ".join("/".join(root.parts[-2:]).lstrip("/") for root in roots),
+        place=out.parent,
+        runs=table,
+        keys=keys,
+        settings=groups,
+        names=names,
+        ranked=in_rank,
+        rank=rank,
+        x=x,
+        y=y,
+        chosen=chosen(config, table, groups, rank, in_rank),
     )
 
 
-def swept_keys(table: list[Run]) -> list[str]:
-    """Configuration keys whose value is not the same in all runs; the seed last."""
-    read = [run for run in table if run.config]
-    keys = list(dict.fromkeys(key for run in read for key in run.config))
-    kept = [key for key in keys if not key.startswith(IGNORED) and "_partial_" not in key and "_convert_" not in key]
-    differ = [key for key in kept if len({str(run.config.get(key)) for run in read}) > 1]
-    return [key for key in differ if key != "seed"] + [key for key in differ if key == "seed"]
+def roots_of(config: DictConfig) -> list[Path]:
+    given = [config.runs] if isinstance(config.runs, str) else list(config.runs)
+    return [Path(root).expanduser().resolve() for root in given]
 
 
-def headline_scores(table: list[Run]) -> list[str]:
-    """The metrics' own values; their parts are in report.csv."""
-    names = list(dict.fromkeys(name for run in table for name in run.scores))
-    return [name for name in names if "/" not in name]
+def page_file(config: DictConfig) -> Path:
+    """The page; of several folders it lies where the command is given."""
+    roots = roots_of(config)
+    inside = roots[0] if len(roots) == 1 else Path.cwd()
+    return Path(config.out).expanduser().resolve() if config.out else inside / "report.html"
 
 
-def value(item: Any) -> str:
-    return "" if item is None else f"{item:.4g}" if isinstance(item, float) else str(item).rpartition("vaezoo.")[2]
+def check_names(key: str, names: Sequence[str], known: Sequence[str]) -> None:
+    for name in names:
+        if name not in known:
+            hint = nearest(name, known) or f" They have {', '.join(known) or 'none'}."
+            raise UserError(f"{key}: none of the runs has a score called {name}.{hint}")
 
 
-def over_seeds(table: list[Run], keys: list[str], names: list[str]) -> tuple[list[str], list[list[str]]]:
-    """One row for each setting: mean and standard deviation over its seeds, and how many there were."""
-    settings = [key for key in keys if key != "seed"]
-    groups: dict[tuple[str, ...], list[Run]] = {}
-    for run in table:
-        if run.scores:
-            groups.setdefault(tuple(str(run.config.get(key)) for key in settings), []).append(run)
-    rows = []
-    for group in groups.values():
-        cells = [value(group[0].config.get(key)) for key in settings]
-        for name in names:
-            values = np.array([run.scores[name] for run in group if name in run.scores])
-            spread = f" ± {values.std(ddof=1):.2g}" if len(values) > 1 else ""
-            cells.append(f"{values.mean():.4g}{spread}" if len(values) else "")
-        rows.append([*cells, str(len(group))])
-    return [*settings, *names, "seeds"], rows
+def chosen(config: DictConfig, table: list["Run"], groups: Sequence[Any], rank: Any, in_rank: list[str]) -> list["Run"]:
+    """The runs with pictures: those named, else the best seed of each of the best settings."""
+    import numpy as np
+
+    from vaezoo.metrics.directions import direction
+    from vaezoo.reporting.summary import mean_rank
+
+    if config.traversals is not None:
+        by_name = {run.folder.name: run for run in table}
+        for name in config.traversals:
+            if name not in by_name:
+                raise UserError(f"traversals: there is no run folder called {name}.{nearest(name, by_name)}")
+        return [by_name[name] for name in config.traversals]
+    order = sorted(range(len(groups)), key=lambda i: (not np.isfinite(rank[i]), rank[i]))
+    best = []
+    for group in [groups[i] for i in order if groups[i].counted][: config.pictures]:
+        columns = [np.array([run.scores.get(name, np.nan) for run in group.counted]) for name in in_rank]
+        within = mean_rank(columns, [direction(name) for name in in_rank], len(group.counted))
+        best.append(group.counted[int(np.argmin(np.nan_to_num(within, nan=np.inf)))])
+    return best
 
 
-def with_udr(table: list[Run]) -> list[Run]:
+def with_udr(table: list["Run"]) -> list["Run"]:
     """The runs with scores of how far their codes agree with one another's, where they have codes."""
     from vaezoo.evaluation.agreement import udr_scores
+    from vaezoo.reporting.settings import swept
 
-    keys = [key for key in swept_keys(table) if key != "seed"]
-    settings = [tuple(str(run.config.get(key)) for key in keys) for run in table]
-    found = udr_scores([run.folder for run in table], settings)
+    keys = swept(table)
+    which = [tuple(str(run.config.get(key)) for key in keys) for run in table]
+    found = udr_scores([run.folder for run in table], which)
     return [replace(run, scores={**run.scores, **scores}) for run, scores in zip(table, found, strict=True)]
 
 
-def html_table(head: list[str], rows: list[list[str]], left: int) -> str:
-    def cells(tag: str, row: list[str]) -> str:
-        return "".join(f"<{tag}{' class=key' if i < left else ''}>{escape(c)}</{tag}>" for i, c in enumerate(row))
+def runs_table(shown: "Report") -> str:
+    """One row a run: every key that differs, every score at full precision."""
+    from vaezoo.reporting.settings import all_scores, differing
 
-    body = "".join(f"<tr>{cells('td', row)}</tr>" for row in rows)
-    return f"<table><tr>{cells('th', head)}</tr>{body}</table>"
-
-
-def page(table: list[Run], root: Path) -> str:
-    keys, names = swept_keys(table), headline_scores(table)
-    finished = [run for run in table if run.scores]
-    head, rows = over_seeds(table, keys, names)
-    parts = [
-        f"<h1>{escape(str(root))}</h1>",
-        f"<p>{len(table)} runs, {len(finished)} finished, {sum(run.error is not None for run in table)} failed.</p>",
-        "<h2>Scores, mean ± standard deviation over seeds</h2>",
-        html_table(head, rows, len(head) - len(names) - 1) if rows else "<p>No run is finished yet.</p>",
-        '<p class="small">Each score with its protocol, rows and seconds: metrics.json in the run folder. '
-        "All values, also the parts: report.csv.</p>",
+    keys, names = differing(shown.runs), all_scores(shown.runs)
+    rows = [
+        [
+            os.path.relpath(run.folder, shown.place),
+            run.state,
+            *(run.config.get(key) for key in keys),
+            *(run.scores.get(name, "") for name in names),
+            run.error,
+        ]
+        for run in shown.runs
     ]
-    if failed := [run for run in table if run.error]:
-        listed = [[str(run.folder.relative_to(root)), run.error or ""] for run in failed]
-        parts += ["<h2>Runs that ended badly</h2>", html_table(["run", "why"], listed, 2)]
-    for run in table:
-        settings = ", ".join(f"{key}={value(run.config.get(key))}" for key in keys) or "one run"
-        parts.append(f"<h2>{escape(settings)}</h2><p class=small>{escape(str(run.folder.relative_to(root)))}</p>")
-        parts.append('<div class="pictures">' + "".join(picture(run.folder, name) for name in PICTURES) + "</div>")
-    return (
-        "<!doctype html><html lang=en><head><meta charset=utf-8><meta name=viewport content='width=device-width'>"
-        f"<title>{escape(root.name)}</title><style>{STYLE}</style></head><body>{''.join(parts)}</body></html>\n"
-    )
+    return written(["run", "state", *keys, *names, "error"], rows)
 
 
-def picture(folder: Path, name: str) -> str:
-    path = folder / "figures" / f"{name}.png"
-    if not path.is_file():
-        return ""
-    data = base64.b64encode(path.read_bytes()).decode()
-    return f'<figure><img alt="{name}" src="data:image/png;base64,{data}"></figure>'
+def settings_table(shown: "Report") -> str:
+    """One row a setting: mean, half of the interval and seeds of every score of the leaderboard."""
+    from vaezoo.reporting.summary import mean
+
+    heads = [f"{name}{part}" for name in shown.names for part in ("", "/half", "/n")]
+    rows = []
+    for setting, rank in zip(shown.settings, shown.rank, strict=True):
+        found = [mean(setting.scores(name)) for name in shown.names]
+        cells = [cell for one in found for cell in (one.value, one.half, one.n)]
+        rows.append([*setting.values.values(), len(setting.counted), rank, *cells])
+    return written([*shown.keys, "seeds", "rank", *heads], rows)
 
 
-def csv_text(table: list[Run]) -> str:
-    keys = swept_keys(table)
-    names = list(dict.fromkeys(name for run in table for name in run.scores))
+def written(heads: list[str], rows: list[list[Any]]) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["run", *keys, *names, "error"])
-    for run in table:
-        settings = [run.config.get(key) for key in keys]
-        writer.writerow([run.folder.name, *settings, *(run.scores.get(name, "") for name in names), run.error or ""])
+    writer.writerow(heads)
+    writer.writerows([["" if cell is None or cell != cell else cell for cell in row] for row in rows])
     return out.getvalue()
 
 
-def make_report(config: DictConfig) -> Path:
+def make_report(config: DictConfig) -> list[Path]:
     check(config)
-    root = Path(config.runs).expanduser().resolve()
-    table = read_runs(root)
-    if config.udr:
-        table = with_udr(table)
-    out = Path(config.out) if config.out else root / "report.html"
-    runs.write_text(out, page(table, root))
-    runs.write_text(out.with_suffix(".csv"), csv_text(table))
-    return out
+    from vaezoo.reporting.page import page
+
+    shown, out = gather(config), page_file(config)
+    files = [out, out.with_suffix(".csv"), out.with_name(f"{out.stem}_settings.csv")]
+    for path, make in zip(files, (page, runs_table, settings_table), strict=True):
+        runs.write_text(path, make(shown))
+    return files
 
 
 @hydra.main(version_base="1.3", config_path=DIRECTORY, config_name="report")
 def job(config: DictConfig) -> None:
     try:
-        out = make_report(config)
+        files = make_report(config)
     except UserError as error:
         report(error)
-    print(f"page   {out}\ntable  {out.with_suffix('.csv')}")
+    for name, path in zip(("page", "runs", "settings"), files, strict=True):
+        print(f"{name:<9} {path}")
 
 
 def main() -> None:

@@ -72,6 +72,17 @@ def existing_path(value: Any) -> str | None:
     return None if good else "a file or folder that exists"
 
 
+def existing_paths(value: Any) -> str | None:
+    several = value if isinstance(value, list) and value else [value]
+    good = all(existing_path(path) is None for path in several)
+    return None if good else "a file or folder that exists, or a list of them"
+
+
+def names(value: Any) -> str | None:
+    good = isinstance(value, list) and value and all(text(name) is None for name in value)
+    return None if good else "a list of names, such as [mig_hist,sap_discrete]"
+
+
 def sizes(value: Any) -> str | None:
     good = isinstance(value, list) and value and all(integer(1)(size) is None for size in value)
     return None if good else "a list of whole numbers of at least 1, such as [32, 64]"
@@ -354,8 +365,13 @@ RULES: dict[str, Rule] = {
     # evaluate and report
     "run": optional(existing_path),
     "codes": optional(existing_path),
-    "runs": existing_path,
+    "runs": existing_paths,
+    "scores": optional(names),
+    "x": optional(text),
+    "y": optional(names),
     "udr": boolean,
+    "pictures": integer(0),
+    "traversals": optional(names),
     "out": optional(text),
     "checkpoint": choice("last", "previous", "best"),
     "accelerator": choice("auto", "cpu", "gpu"),
