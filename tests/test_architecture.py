@@ -61,7 +61,8 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "rules": ({"data/shifts", "errors"}, set()),
     "pairs": ({"rules", "workers"}, {"omegaconf"}),
     "checks": ({"config", "errors", "pairs", "rules"}, {"hydra", "omegaconf"}),
-    "runs": ({"errors"}, {"numpy", "torch", "omegaconf", "yaml"}),
+    "runs": ({"errors"}, {"numpy", "torch", "omegaconf", "yaml", "filelock"}),
+    "study": ({"checks", "config", "errors", "progress", "runs"}, {"hydra", "omegaconf"}),
     "evaluation/calibration": ({"seeds"}, {"numpy", "torch"}),
     "evaluation/table": ({"progress", "seeds"}, {"numpy", "torch"}),
     "evaluation/outputs": ({"progress", "seeds", "evaluation/table"}, {"numpy", "torch"}),
@@ -115,6 +116,7 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
             "processes",
             "runs",
             "sharing",
+            "study",
             "workers",
         },
         {"hydra", "omegaconf", "torch", "pytorch_lightning", "lightning_fabric"},
@@ -122,7 +124,20 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
 }
 
 # What `--cfg job` and a slip on the command line load, and what must not be loaded with it.
-LIGHT = ("train", "evaluate", "report", "config", "checks", "rules", "pairs", "runs", "sharing", "errors", "workers")
+LIGHT = (
+    "train",
+    "evaluate",
+    "report",
+    "config",
+    "checks",
+    "rules",
+    "pairs",
+    "runs",
+    "sharing",
+    "study",
+    "errors",
+    "workers",
+)
 HEAVY = {"torch", "pytorch_lightning", "lightning_fabric", "sklearn", "matplotlib", "wandb", "scipy"}
 
 

@@ -4,8 +4,10 @@ Each value has a rule (vaezoo.rules), and some parts cannot work together (vaezo
 or two lines: what is wrong, where, and what is allowed.
 """
 
+import copy
 import re
 from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +27,19 @@ from vaezoo.rules import is_schedule, rule_for, takes_schedule
 OWN_DATA = "vaezoo.data.sources.arrays.arrays"
 
 # Groups whose keys are ours: a key that is not in their yaml is a slip of the pen, even when added with `+`.
-CLOSED = ("", "model", "latent", "likelihood", "network", "dataset", "callbacks", "metric", "figure", "launcher")
+CLOSED = (
+    "",
+    "model",
+    "latent",
+    "likelihood",
+    "network",
+    "dataset",
+    "callbacks",
+    "metric",
+    "figure",
+    "sweep",
+    "launcher",
+)
 
 # Hydra's plugins: the extra that brings each.
 EXTRAS = {
@@ -97,30 +111,50 @@ def check_schedule(key: str, node: dict[str, Any]) -> None:
             raise UserError(f"{key}: a {path.stem} schedule takes {takes}, not {given}.")
 
 
-def groups() -> set[str]:
+@cache
+def groups() -> frozenset[str]:
     """Names of the configuration groups, such as "model" and "metric/score"."""
     root = Path(DIRECTORY)
-    return {str(path.relative_to(root)) for path in root.rglob("*") if path.is_dir()}
+    return frozenset(str(path.relative_to(root)) for path in root.rglob("*") if path.is_dir())
 
 
-def check_command_line(config_name: str, arguments: Sequence[str]) -> None:
-    """Refuse a command line that no job can follow, before Hydra makes a folder. Each value of a sweep is tried."""
+def check_command_line(config_name: str, arguments: Sequence[str]) -> DictConfig | None:
+    """Refuse a command line that no job can follow, before Hydra makes a folder. Each value of a sweep is tried.
+
+    Returns the configuration of the first job; None where it is not ours to know.
+    """
     if any(argument.startswith(OTHER_CONFIGURATION) for argument in arguments):
-        return  # `check` still sees the composed result
+        return None  # `check` still sees the composed result
     first = [(override, plain(override)) for override in parse_overrides(arguments)]
     with initialize_config_dir(DIRECTORY, version_base="1.3"):
         check_keys(config_name, first)
         check_launcher(config_name, first, arguments)
         check_sweep(config_name, first)
-        check(compose_or_refuse(config_name, [line for _, line in first]))
-        for swept, _ in first:
-            if not swept.is_choice_sweep():
-                continue
-            for value in list(swept.sweep_string_iterator())[1:]:
-                job = [(one, assignment(one, value) if one is swept else line) for one, line in first]
-                if is_group(swept):
-                    check_keys(config_name, job)
-                check(compose_or_refuse(config_name, [line for _, line in job]))
+        return check_values(config_name, first)
+
+
+def check_grid(config_name: str, line: Sequence[str]) -> None:
+    """The same for a command line that a preset of a sweep stands for; Hydra is given its jobs one by one."""
+    first = [(override, plain(override)) for override in parse_overrides(line)]
+    with initialize_config_dir(DIRECTORY, version_base="1.3"):
+        check_keys(config_name, first)
+        check_values(config_name, first)
+
+
+def check_values(config_name: str, first: Sequence[tuple[Override, str]]) -> DictConfig:
+    """Each value of a sweep by itself, the others being those of the first job, whose configuration is returned."""
+    compose = Composer(config_name)
+    config = compose([line for _, line in first])
+    check(config)
+    for swept, _ in first:
+        if not swept.is_choice_sweep():
+            continue
+        for value in list(swept.sweep_string_iterator())[1:]:
+            job = [(one, assignment(one, value) if one is swept else line) for one, line in first]
+            if is_group(swept):
+                check_keys(config_name, job)
+            check(compose([line for _, line in job]))
+    return config
 
 
 def check_launcher(config_name: str, job: Sequence[tuple[Override, str]], arguments: Sequence[str]) -> None:
@@ -154,6 +188,8 @@ def plain(override: Override) -> str:
     """The override as a single run would be given it: of a sweep, its first value."""
     if override.is_choice_sweep() or override.is_range_sweep():
         return assignment(override, next(iter(override.sweep_string_iterator())))
+    if override.is_interval_sweep():
+        return assignment(override, str(override.value().start))  # type: ignore[union-attr]
     return override.input_line or ""
 
 
@@ -163,6 +199,12 @@ def assignment(override: Override, value: str) -> str:
 
 def is_group(override: Override) -> bool:
     return override.key_or_group in groups() or override.key_or_group.startswith("hydra/")
+
+
+def is_plain(override: Override) -> bool:
+    """Whether it gives a value to a key of ours that is there already, so that nothing else changes with it."""
+    sign = override.is_add() or override.is_force_add() or override.is_delete()
+    return not (sign or is_group(override) or override.key_or_group.startswith("hydra."))
 
 
 def check_sweep(config_name: str, job: Sequence[tuple[Override, str]]) -> None:
@@ -219,6 +261,30 @@ def check_key(override: Override, base: DictConfig) -> None:
     listed = f" {head} has {', '.join(name.rpartition('.')[2] for name in inside)}." if inside else ""
     hint = nearest(key, options) or listed
     raise UserError(f"'{key}' is not a key of this configuration.{hint}")
+
+
+class Composer:
+    """Configurations of jobs as Hydra composes them; groups that several have in common are composed once."""
+
+    def __init__(self, config_name: str) -> None:
+        self.config_name = config_name
+        self.bases: dict[tuple[str, ...], DictConfig] = {}
+
+    def __call__(self, lines: Sequence[str]) -> DictConfig:
+        values: list[Override] = []
+        others: list[Override] = []
+        for override in parse_overrides(lines):
+            (values if is_plain(override) else others).append(override)
+        shared = tuple(override.input_line or "" for override in others)
+        if shared not in self.bases:
+            self.bases[shared] = compose_or_refuse(self.config_name, list(shared))
+        config = copy.deepcopy(self.bases[shared])
+        for override in values:
+            try:
+                OmegaConf.update(config, override.key_or_group, override.value(), merge=True)
+            except OmegaConfBaseException as error:
+                raise UserError(str(error).splitlines()[0]) from None
+        return config
 
 
 def compose_or_refuse(config_name: str, overrides: list[str]) -> DictConfig:

@@ -4,9 +4,11 @@ Nothing here imports torch: `--cfg job` and a slip on the command line are answe
 """
 
 import hashlib
-import os
+import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -36,9 +38,13 @@ def leaves(config: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
 
 def parse_overrides(arguments: Sequence[str]) -> list[Override]:
     """The arguments that set something; flags and their values are Hydra's."""
-    lines = [argument for argument in arguments if not argument.startswith("-") and re.search("[=~]", argument)]
+    return [parsed(argument) for argument in arguments if not argument.startswith("-") and re.search("[=~]", argument)]
+
+
+@cache  # the jobs of a study share most of their lines, and the parser takes its time
+def parsed(line: str) -> Override:
     try:
-        return OverridesParser.create().parse_overrides(lines)
+        return OverridesParser.create().parse_overrides([line])[0]
     except OverrideParseException as error:
         raise UserError(
             f"'{error.override}' cannot be read as key=value ({str(error).splitlines()[0]})."
@@ -60,29 +66,88 @@ def folder_name(overrides: str) -> str:
     return name
 
 
-SWEPT = "VAEZOO_SWEPT"  # an environment variable, so that the workers of any launcher know it
+# What cannot change the weights that a training ends with: where it runs, what is looked at on the way and afterwards.
+# The result of several processes is that of one.
+NEUTRAL = (
+    *("folder", "log_every", "val_every", "logger*", "callbacks*", "sweep*", "launcher*", "hydra*"),
+    *("dataset.download", "dataset.verify", "dataset.residence"),
+    *("trainer._target_", "trainer.accelerator", "trainer.devices", "trainer.strategy*", "trainer.plugins"),
+    *("trainer.deterministic", "trainer.benchmark", "trainer.profiler*", "trainer.enable_*", "trainer.detect_anomaly"),
+)
+# Scores and pictures can be made later.
+AFTERWARDS = ("metric*", "figure*")
 
 
-def job_name() -> str:
-    """The overrides that tell this job from the others of its sweep; of a single run all of them."""
-    hydra = HydraConfig.get()
-    overrides = list(hydra.overrides.task)
-    swept = os.environ.get(SWEPT, "").split()
-    if hydra.mode == RunMode.MULTIRUN and swept:
-        overrides = [override for override in overrides if override.partition("=")[0].lstrip("+~") in swept]
-    return ",".join(overrides)
+@cache
+def is_neutral(key: str) -> bool:
+    """Whether the training is the same whatever this key says."""
+    return is_for_later(key) or any(fnmatchcase(key, pattern) for pattern in NEUTRAL)
 
 
-def swept_keys(arguments: Sequence[str]) -> list[str]:
-    """Keys that the command line gives several values, as they are written there, such as schedule@model.beta."""
-    swept = [override for override in parse_overrides(arguments) if override.is_sweep_override()]
-    return [override.get_key_element().lstrip("+~") for override in swept]
+def identity(config: DictConfig) -> str:
+    """Of a training: the hash of everything in its configuration that determines the weights, the seed included."""
+    return fingerprint(config, lambda key: not is_neutral(key))
 
 
-def sweep_name() -> str | None:
-    """What the jobs of one multirun have in common: the last two parts of its folder; None for a single run."""
-    hydra = HydraConfig.get()
-    return "/".join(Path(hydra.sweep.dir).parts[-2:]) if hydra.mode == RunMode.MULTIRUN else None
+def afterwards(config: DictConfig) -> str:
+    """The hash of what is to be done with the trained model: scores and figures."""
+    return fingerprint(config, is_for_later)
+
+
+@cache
+def is_for_later(key: str) -> bool:
+    return any(fnmatchcase(key, pattern) for pattern in AFTERWARDS)
+
+
+def fingerprint(config: DictConfig, counts: Callable[[str], bool]) -> str:
+    """1 and 1.0 are the same number; a value that is set to its default is the default."""
+    container: Any = OmegaConf.to_container(config, resolve=False)
+    values = {
+        key: comparable(OmegaConf.select(config, key) if "${" in str(written) else written)
+        for key, written in leaves(container)
+        if counts(key)
+    }
+    return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def comparable(value: Any) -> Any:
+    if OmegaConf.is_config(value):
+        value = OmegaConf.to_container(value, resolve=True)
+    if isinstance(value, dict):
+        return {key: comparable(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [comparable(item) for item in value]
+    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def key_of(override: Override) -> str:
+    """As it is written, such as schedule@model.beta, without the signs in front."""
+    return override.get_key_element().lstrip("+~")
+
+
+def job_name(lines: Sequence[str], keys: Sequence[str]) -> str:
+    """Those of its overrides that tell a job from the others of its study."""
+    return ",".join(line for line in lines if line.partition("=")[0].lstrip("+~") in keys)
+
+
+def job_folder(name: str, identity: str) -> str:
+    """Its name, and eight digits of its identity: what was trained otherwise lies elsewhere."""
+    return f"{folder_name(name)}-{identity[:8]}"
+
+
+def own_name(config: DictConfig) -> str:
+    """The name of the job that is going on; that of a single run has all its overrides."""
+    lines = list(HydraConfig.get().overrides.task)
+    return job_name(lines, config.sweep.over) if in_study() else ",".join(lines)
+
+
+def in_study() -> bool:
+    return HydraConfig.get().mode == RunMode.MULTIRUN
+
+
+def study_name() -> str | None:
+    """What the jobs of one multirun have in common, its folder; None for a single run."""
+    return Path(HydraConfig.get().sweep.dir).name if in_study() else None
 
 
 def call(function: str, *arguments: Any) -> Any:
@@ -99,6 +164,8 @@ def choose(key: Any, table: Mapping[Any, Any], default: Any = None) -> Any:
 
 OmegaConf.register_new_resolver("call", call, replace=True)
 OmegaConf.register_new_resolver("choose", choose, replace=True)
-OmegaConf.register_new_resolver("folder_name", folder_name, replace=True)
-OmegaConf.register_new_resolver("job_name", lambda *_: job_name(), replace=True)
-OmegaConf.register_new_resolver("sweep_name", lambda *_: sweep_name(), replace=True)
+OmegaConf.register_new_resolver("job_name", lambda *_, _root_: own_name(_root_), replace=True)
+OmegaConf.register_new_resolver(
+    "job_folder", lambda *_, _root_: job_folder(own_name(_root_), identity(_root_)), replace=True
+)
+OmegaConf.register_new_resolver("study_name", lambda *_: study_name(), replace=True)

@@ -127,6 +127,17 @@ def correlation(value: Any) -> str | None:
     return None if good else "two factors and a number above 0, such as {factors: [scale, posX], sigma: 0.2}"
 
 
+def folder(value: Any) -> str | None:
+    good = isinstance(value, str) and value.strip(".") and "/" not in value
+    return None if good else "a name without /"
+
+
+def grids(value: Any) -> str | None:
+    good = isinstance(value, list) and all(isinstance(grid, dict) and grid for grid in value)
+    good = good and all(isinstance(values, str | int | float) for grid in value for values in grid.values())
+    return None if good else 'a list such as [{model.beta: "1,4", seed: "0,1,2"}]'
+
+
 def optional(rule: Rule) -> Rule:
     def either(value: Any) -> str | None:
         wanted = None if value is None else rule(value)
@@ -362,6 +373,11 @@ RULES: dict[str, Rule] = {
     "launcher.partition": optional(text),
     "launcher.account": optional(text),
     "launcher.setup": texts,
+    "sweep.name": optional(folder),
+    "sweep.rerun": choice("failed", "all", "none"),
+    "sweep.objective": optional(text),
+    "sweep.grids": grids,
+    "sweep.over": anything,
     # evaluate and report
     "run": optional(existing_path),
     "codes": optional(existing_path),

@@ -6,18 +6,24 @@ import logging
 import math
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import yaml
+from filelock import FileLock, Timeout
 from omegaconf import DictConfig, OmegaConf
 
 from vaezoo.errors import UserError
 
 CONFIG = Path(".hydra") / "config.yaml"
 LAST = Path("checkpoints") / "last.ckpt"
+DONE = Path("done.json")  # the last file of a run that has done all it was asked for
+LOCK = Path(".lock")
+ERROR = Path("error.txt")
 PREVIOUS = LAST.with_name("previous.ckpt")  # the one before, for the day when the last is damaged
 
 log = logging.getLogger(__name__)
@@ -117,6 +123,75 @@ def load_checkpoint(folder: Path, name: str = "last") -> dict[str, Any]:
     except Exception as error:
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise UserError(f"{path} cannot be read, it is damaged or not a checkpoint ({reason}).") from None
+
+
+@contextmanager
+def sole(folder: Path) -> Iterator[None]:
+    """While entered, nobody else trains in the folder, on this machine or another that shares its files.
+
+    The system gives the lock back when a process dies, however it dies.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(folder / LOCK, timeout=2):  # `is_running` takes it for an instant
+            yield
+    except Timeout:
+        raise UserError(f"{folder}: another process is training there. Wait for it, or stop it first.") from None
+
+
+def is_running(folder: Path) -> bool:
+    if not (folder / LOCK).is_file():
+        return False
+    try:
+        with FileLock(folder / LOCK, timeout=0):
+            return False
+    except Timeout:
+        return True
+    except OSError:  # a folder of somebody else's
+        return False
+
+
+def finish(folder: Path, identity: str, afterwards: str) -> None:
+    """done.json: all that this configuration asks for is there."""
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    write_json(folder / DONE, {"job": identity, "afterwards": afterwards, "finished": now})
+
+
+def final_scores(folder: Path) -> dict[str, float]:
+    """By key, as metrics.json has them; none where nothing was scored."""
+    path = folder / "metrics.json"
+    scores = json.loads(path.read_text())["scores"] if path.is_file() else {}
+    return {name: float(value) for name, value in scores.items()}  # "nan" and "inf" are texts there
+
+
+def is_done(folder: Path, identity: str, afterwards: str) -> bool:
+    """Whether this training, and what was to be done with the model then, has been finished here."""
+    try:
+        done = json.loads((folder / DONE).read_text())
+    except (OSError, ValueError):
+        return False
+    return done.get("job") == identity and done.get("afterwards") == afterwards
+
+
+def state(folder: Path) -> str:
+    """What became of a run: "finished", "failed", "stopped" (it can go on), "running", or "new"."""
+    if is_running(folder):
+        return "running"
+    if (folder / DONE).is_file():
+        return "finished"
+    if (said := why_it_ended(folder)) is not None:
+        return "stopped" if said.startswith("interrupted") else "failed"
+    return "stopped" if begun(folder) else "new"
+
+
+def why_it_ended(folder: Path) -> str | None:
+    """The line of error.txt that says it: a message, or the last of a traceback. None where nothing went wrong."""
+    try:
+        text = (folder / ERROR).read_text(errors="replace").strip()
+    except OSError:
+        return None
+    lines = text.splitlines() or ["it failed without a word"]
+    return lines[-1] if lines[0].startswith("Traceback") else lines[0]
 
 
 def begun(folder: Path) -> bool:

@@ -8,7 +8,6 @@ import errno
 import json
 import logging
 import math
-import os
 import sys
 import time
 import traceback
@@ -22,9 +21,9 @@ from hydra.errors import CompactHydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from vaezoo import runs, sharing, workers
-from vaezoo.checks import check, check_command_line
-from vaezoo.config import DIRECTORY, SWEPT, job_name, swept_keys
+from vaezoo import runs, sharing, study, workers
+from vaezoo.checks import check, check_command_line, check_grid
+from vaezoo.config import DIRECTORY, afterwards, identity, own_name
 from vaezoo.errors import NotFinite, UserError, report
 from vaezoo.evaluate import evaluate, show, title_of
 
@@ -35,18 +34,24 @@ log = logging.getLogger(__name__)
 
 
 def train(config: DictConfig) -> dict[str, float]:
-    """Run or resume the job in `config.folder`; returns its final scores.
+    """Run or resume the job in `config.folder`; returns its final scores, those in the folder if nothing is left to do.
 
     The folder is complete also when the run fails: error.txt says why, and what was logged and saved stays.
     """
     folder = Path(config.folder)
-    processes = workers.count(config.trainer.devices) if "strategy" in config.trainer else 1
     rank = workers.worker_rank()
-    if processes > 1 and rank is None:
-        return train_together(config, folder, processes)
-    if rank:
-        return follow(config, folder)
-    return lead(config, folder)
+    if rank is not None:
+        return follow(config, folder) if rank else lead(config, folder)
+    done = identity(config), afterwards(config)
+    with runs.sole(folder):
+        if runs.is_done(folder, *done):
+            print(f"{shown(folder)} is finished")
+            return runs.final_scores(folder)
+        (folder / runs.DONE).unlink(missing_ok=True)
+        processes = workers.count(config.trainer.devices) if "strategy" in config.trainer else 1
+        scores = train_together(config, folder, processes) if processes > 1 else lead(config, folder)
+        runs.finish(folder, *done)
+    return scores
 
 
 def train_together(config: DictConfig, folder: Path, processes: int) -> dict[str, float]:
@@ -58,10 +63,9 @@ def train_together(config: DictConfig, folder: Path, processes: int) -> dict[str
             environment = sharing.environment(sharing.threads(config.get("launcher"), processes), numbers)
             workers.supervise(folder, processes, environment)
     except UserError as error:
-        runs.write_text(folder / "error.txt", f"{error}\n")
+        runs.write_text(folder / runs.ERROR, f"{error}\n")
         raise
-    scores = folder / "metrics.json"
-    return json.loads(scores.read_text())["scores"] if scores.is_file() else {}
+    return runs.final_scores(folder)
 
 
 def follow(config: DictConfig, folder: Path) -> dict[str, float]:
@@ -81,7 +85,7 @@ def lead(config: DictConfig, folder: Path) -> dict[str, float]:
 
     resuming = runs.begun(folder)
     runs.write_whole(folder / runs.CONFIG, lambda beside: OmegaConf.save(config, beside, resolve=True))
-    (folder / "error.txt").unlink(missing_ok=True)
+    (folder / runs.ERROR).unlink(missing_ok=True)
     runs.remove_unfinished(folder)
     try:
         check(config)
@@ -91,25 +95,25 @@ def lead(config: DictConfig, folder: Path) -> dict[str, float]:
                 config.trainer.devices = numbers
             return fit_and_evaluate(config, folder, resuming, interrupts)
     except Interrupted as interrupted:
-        runs.write_text(folder / "error.txt", f"{interrupted}\n")
+        runs.write_text(folder / runs.ERROR, f"{interrupted}\n")
         print(f"\n{interrupted}; go on with: python -m vaezoo.train run={shown(folder)}", file=sys.stderr)
         sys.exit(128 + interrupted.signum)
     except UserError as error:
-        runs.write_text(folder / "error.txt", f"{error}\n")
+        runs.write_text(folder / runs.ERROR, f"{error}\n")
         raise
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            runs.write_text(folder / "error.txt", traceback.format_exc())
+            runs.write_text(folder / runs.ERROR, traceback.format_exc())
             raise
         message = (
             f"There is no space left to write {error.filename or 'into the run folder'}. What was saved before is"
             f" whole: make room and go on with: python -m vaezoo.train run={shown(folder)}"
         )
         with suppress(OSError):
-            runs.write_text(folder / "error.txt", f"{message}\n")
+            runs.write_text(folder / runs.ERROR, f"{message}\n")
         raise UserError(message) from error
     except BaseException:
-        runs.write_text(folder / "error.txt", traceback.format_exc())
+        runs.write_text(folder / runs.ERROR, traceback.format_exc())
         raise
 
 
@@ -192,9 +196,13 @@ def fit_and_evaluate(config: DictConfig, folder: Path, resuming: bool, interrupt
         raise
     finally:
         sync = loggers["wandb"].close(code) if "wandb" in loggers else None
-    if scores.values:
-        show(scores, title_of(config))
-    tell(folder, model, time.perf_counter() - began, sync)
+    seconds = time.perf_counter() - began
+    if config.sweep.over:  # the tables of a study are in its report
+        print(f"{folder.name}: {duration(model, seconds)}")
+    else:
+        if scores.values:
+            show(scores, title_of(config))
+        tell(folder, duration(model, seconds), sync)
     return scores.values
 
 
@@ -285,10 +293,14 @@ def shown(path: Path) -> Path:
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
-def tell(folder: Path, model: Any, seconds: float, sync: str | None) -> None:
+def duration(model: Any, seconds: float) -> str:
+    return f"{int(model.batches)} batches, {math.floor(seconds / 60)} min {seconds % 60:.0f} s"
+
+
+def tell(folder: Path, took: str, sync: str | None) -> None:
     """The last lines: where to look."""
     place = shown(folder)
-    print(f"{int(model.batches)} batches, {math.floor(seconds / 60)} min {seconds % 60:.0f} s")
+    print(took)
     print(f"run       {place}")
     print(f"figures   {place / 'figures'}")
     print(f"scores    {place / 'metrics.json'}")
@@ -302,12 +314,14 @@ def job(config: DictConfig) -> dict[str, float]:
     try:
         with sharing.beside_others(config.launcher, Path(HydraConfig.get().sweep.dir)):
             return train(config)
-    except UserError as error:
+    except Exception as error:
         if HydraConfig.get().mode != RunMode.MULTIRUN:
-            report(error)
-        # The other jobs of the sweep go on; Hydra ends with this message and status 1.
-        message = f"vaezoo: {job_name()}: {error}"
-        print(message, file=sys.stderr)
+            if isinstance(error, UserError):
+                report(error)
+            raise
+        # Said at once; the other jobs go on, and the study ends with the list of those that failed.
+        message = runs.why_it_ended(Path(config.folder)) or f"{type(error).__name__}: {error}"
+        print(f"vaezoo: {own_name(config)}: {message}", file=sys.stderr)
         raise CompactHydraException(message) from None
 
 
@@ -326,16 +340,35 @@ def resume(arguments: list[str]) -> None:
 
 
 def main() -> None:
+    arguments = sys.argv[1:]
     try:
-        if any(argument.startswith("run=") for argument in sys.argv[1:]):
-            resume(sys.argv[1:])
+        if any(argument.startswith("run=") for argument in arguments):
+            resume(arguments)
         else:
-            check_command_line("train", sys.argv[1:])
+            sys.argv += prepare(arguments)
             sharing.remember_shell()
-            os.environ[SWEPT] = " ".join(swept_keys(sys.argv[1:]))
             job()
     except UserError as error:
         report(error)
+
+
+def prepare(arguments: list[str]) -> list[str]:
+    """Check the command line; what a study adds to it, so that each of its jobs knows where it belongs."""
+    config = check_command_line("train", arguments)
+    if config is None:
+        return []
+    if not study.is_multirun(arguments):
+        if config.sweep.grids:
+            raise UserError("This asks for the many jobs of a sweep: add -m, or sweep=null for a single one.")
+        return []
+    request = study.request(arguments, config.sweep)
+    if config.sweep.grids:
+        for line in request.lines:
+            check_grid("train", line)
+    added = [f"sweep.over={list(request.keys)}"]
+    if not any(argument.startswith("hydra.sweep.dir=") for argument in arguments):
+        added.append(f"hydra.sweep.dir='multirun/{request.name}'")
+    return added
 
 
 if __name__ == "__main__":

@@ -1,0 +1,35 @@
+"""What Hydra calls for a multirun of `python -m vaezoo.train`; Hydra finds plugins in this place only.
+
+Hydra imports this file whenever it starts, in whatever program, so what it needs is imported when it is used.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from hydra.core.plugins import Plugins
+from hydra.errors import CompactHydraException
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
+
+
+class Study(Sweeper):
+    """Launches the jobs of a study that are not finished yet; see `vaezoo.study`."""
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        self.config = config
+        self.launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=hydra_context, task_function=task_function, config=config
+        )
+
+    def sweep(self, arguments: list[str]) -> Sequence[Any]:
+        from vaezoo import study
+        from vaezoo.errors import UserError
+
+        def launch(jobs: list[list[str]]) -> Sequence[Any]:
+            return self.launcher.launch(jobs, initial_job_idx=0)
+
+        try:
+            return study.conduct(self.config, arguments, launch)
+        except UserError as error:
+            raise CompactHydraException(f"vaezoo: {error}") from None
