@@ -105,6 +105,11 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
         {"evaluation/agreement", "checks", "config", "errors", "metrics", "reporting", "runs"},
         {"hydra", "omegaconf", "numpy"},
     ),
+    "panels": (set(), {"wandb_workspaces"}),
+    "dashboard": (
+        {"checks", "config", "errors", "loggers", "panels", "report", "reporting", "runs"},
+        {"hydra", "omegaconf", "wandb_workspaces"},
+    ),
     "train": (
         {
             "callbacks",
@@ -125,20 +130,13 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
 
 # What `--cfg job` and a slip on the command line load, and what must not be loaded with it.
 LIGHT = (
-    "train",
-    "evaluate",
-    "report",
-    "config",
-    "checks",
-    "rules",
-    "pairs",
-    "runs",
-    "sharing",
-    "study",
-    "errors",
-    "workers",
+    *("train", "evaluate", "report", "dashboard"),
+    *("config", "checks", "rules", "pairs", "runs", "sharing", "study", "errors", "workers"),
 )
-HEAVY = {"torch", "pytorch_lightning", "lightning_fabric", "sklearn", "matplotlib", "wandb", "scipy"}
+HEAVY = {
+    *("torch", "pytorch_lightning", "lightning_fabric", "sklearn", "matplotlib", "scipy"),
+    *("wandb", "wandb_workspaces"),
+}
 
 
 def part_of(module: str) -> str:

@@ -12,7 +12,8 @@ import pytest
 from PIL import Image
 
 from vaezoo.loggers.csv import CSVFile
-from vaezoo.loggers.wandb import WandB, choose_mode, records
+from vaezoo.loggers.mode import choose_mode
+from vaezoo.loggers.wandb import WandB, records
 from vaezoo.runs import history
 
 # ---- metrics.csv -----------------------------------------------------------------------------------------------

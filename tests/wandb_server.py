@@ -1,6 +1,7 @@
 """A W&B server on loopback that keeps what runs upload: as much as `wandb.init` and `wandb sync` ask of one."""
 
 import json
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -10,6 +11,16 @@ from typing import Any
 from urllib.parse import unquote
 
 HISTORY, SUMMARY, EVENTS, LOG = "wandb-history.jsonl", "wandb-summary.json", "wandb-events.jsonl", "output.log"
+
+PROJECT = {
+    "id": "p",
+    "name": "vaezoo",
+    "entityName": "me",
+    "createdAt": "2026-01-01T00:00:00",
+    "isBenchmark": False,
+    "user": None,
+}
+LAST_PAGE = {"hasNextPage": False, "endCursor": None}
 
 
 @dataclass
@@ -42,12 +53,12 @@ class Server:
 
     def __init__(self) -> None:
         self.runs: dict[str, Uploaded] = {}
-        self.asked: list[str] = []  # the GraphQL operations, in order
+        self.views: dict[str, dict[str, Any]] = {}  # their specifications, by kind
         self.url = ""
 
     def answer(self, query: dict[str, Any]) -> dict[str, Any]:
-        given, name = query.get("variables") or {}, query.get("operationName")
-        self.asked.append(name)
+        given = query.get("variables") or {}
+        name = query.get("operationName") or re.findall(r"(?:query|mutation) (\w+)", query["query"])[0]
         known: dict[str, Any] = {
             "Viewer": lambda: {
                 "viewer": {"id": "u", "entity": "me", "username": "me", "flags": "{}", "teams": {"edges": []}}
@@ -56,6 +67,10 @@ class Server:
             "RunResumeStatus": lambda: {"model": self.resume_status(given["name"])},
             "UpsertBucket": lambda: {"upsertBucket": self.upsert(given)},
             "CreateRunFiles": lambda: {"createRunFiles": self.places(given)},
+            "GetDefaultEntity": lambda: {"viewer": {"id": "u", "entity": "me"}},
+            "GetProjects": lambda: {"models": {"edges": [{"node": PROJECT}], "pageInfo": LAST_PAGE}},
+            "UpsertView2": lambda: {"upsertView": {"view": self.keep_view(given), "inserted": True}},
+            "upsertView": lambda: {"upsertView": {"view": self.keep_view(given), "inserted": True}},
         }
         return known.get(name, dict)()
 
@@ -77,6 +92,12 @@ class Server:
             "project": project,
         }
         return {"bucket": about, "inserted": new}
+
+    def keep_view(self, given: dict[str, Any]) -> dict[str, Any]:
+        """A workspace or a report."""
+        self.views[given["type"]] = json.loads(given["spec"])
+        project = {"id": "p", "name": given["projectName"], "entityName": given["entityName"]}
+        return {**given, "id": "v", "project": project, "updatedAt": PROJECT["createdAt"]}
 
     def resume_status(self, name: str) -> dict[str, Any]:
         run = self.runs.get(name)

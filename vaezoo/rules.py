@@ -378,13 +378,16 @@ RULES: dict[str, Rule] = {
     "sweep.objective": optional(text),
     "sweep.grids": grids,
     "sweep.over": anything,
-    # evaluate and report
+    # evaluate, report and dashboard
     "run": optional(existing_path),
     "codes": optional(existing_path),
     "runs": existing_paths,
     "scores": optional(names),
     "x": optional(text),
     "y": optional(names),
+    "study": existing_path,
+    "project": optional(text),
+    "entity": optional(text),
     "udr": boolean,
     "pictures": integer(0),
     "traversals": optional(names),
