@@ -137,6 +137,14 @@ def drawn(grid: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     return [(panel["viewType"], panel["config"]) for panel in grid["panelBankSectionConfig"]["panels"]]
 
 
+def test_a_long_name_is_cut_where_w_and_b_wants_it():
+    study = panels.Study("n" * 150, keys={}, models=["vae"], terms=[], scores=[], kl=[], figures=[])
+    assert panels.report(study, "", "ours").title == "n" * 128
+    assert panels.sections(study) == []
+    (filtered,) = panels.specification(panels.workspace(study, "", "ours"))["section"]["runSets"]
+    assert filtered["filters"]["filters"][0]["value"] == "n" * 150
+
+
 def test_with_credentials_both_are_saved(study, monkeypatch):
     monkeypatch.delenv("WANDB_MODE")
     monkeypatch.setenv("WANDB_API_KEY", "0" * 40)

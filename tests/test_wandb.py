@@ -164,3 +164,58 @@ def test_a_study_is_uploaded_by_one_command(tmp_path, server):
     sync(*tmp_path.glob("*/wandb"))
     assert {len(run.history) for run in server.runs.values()} == {2, 3}
     assert len(server.runs) == 3
+
+
+OWN = ("_", "perf/")  # of each run: times and speeds
+
+
+def ask(place: Path, mode: str, *further: str) -> str:
+    """The command line of a study, in a folder of its own."""
+    place.mkdir(exist_ok=True)
+    words = "model=betavae model.beta=1,4 dataset=digits max_batches=40 log_every=10 val_every=20 figure=samples"
+    line = [sys.executable, "-m", "vaezoo.train", "-m", *words.split(), "callbacks.progress=false", *further]
+    spoken = {**os.environ, "WANDB_MODE": mode, "PYTHONPATH": os.getcwd()}
+    done = subprocess.run(line, cwd=place, env=spoken, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def told(run: Uploaded) -> dict[str, Any]:
+    """What two uploads of one job have in common."""
+    config = {key: value for key, value in run.config.items() if key not in ("_wandb", "folder", "logger")}
+    rows = [{name: row[name] for name in sorted(row) if not name.startswith(OWN)} for row in run.history]
+    summary = {name: value for name, value in sorted(run.summary.items()) if not name.startswith(OWN)}
+    about = {name: run.about.get(name) for name in ("project", "groupName", "displayName", "jobType", "tags")}
+    media = {name: data for name, data in sorted(run.files.items()) if name.startswith("media/")}
+    return {"about": about, "config": config, "rows": rows, "summary": summary, "media": media}
+
+
+@pytest.mark.slow
+def test_a_study_is_the_same_on_wandb_at_once_and_later(tmp_path, server):
+    """Its jobs are uploaded by one command; what is finished opens no run again; new scores go on with the run."""
+    now, later = tmp_path / "now", tmp_path / "later"
+    for place, mode in ((now, "online"), (later, "offline")):
+        ask(place, mode, "metric=score/reconstruction")
+    assert len(server.runs) == 2, "nothing of the offline study was sent"
+    sync(*later.glob("multirun/*/*/wandb"))
+    by_name: dict[str, list[dict[str, Any]]] = {}
+    for run in server.runs.values():
+        by_name.setdefault(run.about["displayName"], []).append(told(run))
+    assert sorted(by_name) == ["model.beta=1", "model.beta=4"]
+    for one, other in by_name.values():
+        assert one == other
+        assert one["about"]["tags"] == ["betavae", "digits"]
+        assert [row["batches"] for row in one["rows"]] == [10, 20, 30, 40]
+        assert len(one["media"]) == 5  # samples and reconstructions at batches 20 and 40, and the last samples
+        assert "eval/recon_mse" in one["summary"]
+    before = sorted(later.glob("multirun/*/*/wandb/*run-*"))
+    assert "2 finished; 0 to do" in ask(later, "offline", "metric=score/reconstruction")
+    assert sorted(later.glob("multirun/*/*/wandb/*run-*")) == before
+    ask(later, "offline", "metric=score/correlation")
+    sync(*later.glob("multirun/*/*/wandb"))
+    assert len(server.runs) == 4
+    again = [run for run in server.runs.values() if "eval/correlation" in run.summary]
+    assert sorted(run.about["displayName"] for run in again) == ["model.beta=1", "model.beta=4"]
+    for run in again:
+        assert "eval/recon_mse" in run.summary
+        assert [batches for batches, _ in series(run, "train/loss")] == [10, 20, 30, 40]

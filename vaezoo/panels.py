@@ -11,6 +11,7 @@ from wandb_workspaces import expr
 # Logged terms that are nats per image in every model, so that one axis takes them all.
 NATS = ("loss", "rec", "kl", "elbo")
 BADLY = ("failed", "crashed", "killed")
+TITLE = 128  # letters of the title of a report
 ACROSS = 24  # columns of a report's grid
 GRADIENT = [wr.GradientPoint("#440154", 0), wr.GradientPoint("#21918c", 50), wr.GradientPoint("#fde725", 100)]
 
@@ -162,7 +163,7 @@ def report(study: Study, entity: str, project: str) -> Any:
     badly = {**every, "filters": of_study(study, expr.Metric("State").isin(list(BADLY)))}
     blocks += [wr.H1("Runs that ended badly"), grid(wr.Runset(name="ended badly", **badly), [], 1)]
     blocks += [wr.MarkdownBlock(failures_table(study))] if study.failures else []
-    return wr.Report(entity=entity, project=project, title=study.name, blocks=blocks, width="fluid")
+    return wr.Report(entity=entity, project=project, title=study.name[:TITLE], blocks=blocks, width="fluid")
 
 
 def grid(runset: Any, panels: Sequence[Any], columns: int) -> Any:
