@@ -156,6 +156,14 @@ def test_scores_of_a_finished_run_are_added_to_it(mode, between, tmp_path, serve
     assert run.summary["eval/irs"] == 0.25
 
 
+def test_where_w_and_b_is_disabled_earlier_records_stay(tmp_path, monkeypatch):
+    job(tmp_path, end=20)
+    before = sorted(tmp_path.glob("wandb/offline-run-*"))
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    job(tmp_path, begin=20, end=20)
+    assert sorted(tmp_path.glob("wandb/*run-*")) == before != []
+
+
 @pytest.mark.slow
 def test_a_study_is_uploaded_by_one_command(tmp_path, server):
     for name in ("a", "b"):

@@ -75,8 +75,8 @@ class WandB(Logger):
         run_id = known.read_text().strip() if known.exists() else secrets.token_hex(4)
         known.parent.mkdir(parents=True, exist_ok=True)
         known.write_text(run_id)
-        uploaded = self._drop_what_was_not_uploaded(run_id)
         mode = choose_mode()
+        uploaded = self._drop_what_was_not_uploaded(run_id) if mode != "disabled" else []
         try:
             self.run = self._open(config, run_id, mode)
         except Exception as error:
@@ -196,7 +196,8 @@ def pictures_of(folder: Path, end: int) -> Iterator[tuple[int, str, Path]]:
     figures = folder / "figures"
     for path in figures.glob("over_time/*_*.png"):
         name, _, at = path.stem.rpartition("_")
-        yield int(at), f"{name}_over_time", path
+        if at.isdigit():
+            yield int(at), f"{name}_over_time", path
     for path in (*figures.glob("*.png"), *figures.glob("*.gif")):
         yield end, path.stem, path
 
