@@ -50,7 +50,8 @@ def test_the_user_has_the_last_word_on_threads(cores, monkeypatch):
     assert sharing.threads(launcher(4, threads=2), processes=4) == 1
     monkeypatch.setenv(sharing.THREADS, "5")
     sharing.remember_shell()
-    assert sharing.threads(launcher(4)) is None
+    monkeypatch.setenv(sharing.THREADS, "1")
+    assert sharing.threads(launcher(4)) == sharing.threads(launcher()) == 5
     assert sharing.threads(launcher(4, threads=2)) == 2
 
 

@@ -19,8 +19,9 @@ from filelock import FileLock, Timeout
 from threadpoolctl import threadpool_limits
 
 THREADS = "OMP_NUM_THREADS"
+# What else limits threads, and, the last, the processes of scores that fit trees; joblib sets some of them.
+LIMITS = (THREADS, "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "LOKY_MAX_CPU_COUNT")
 VISIBLE = "CUDA_VISIBLE_DEVICES"
-PROCESSES = "LOKY_MAX_CPU_COUNT"  # at most, for scores that fit trees in processes of their own
 SHELL = "VAEZOO_SHELL"  # what the user has set of these; launchers put values of their own in its place
 
 POLL = 1.0  # seconds between two looks whether it is one's turn
@@ -48,13 +49,13 @@ def cores() -> int:
 
 
 def threads(launcher: Any, processes: int = 1) -> int | None:
-    """CPU threads of each process of a job; None: what the libraries take by themselves, or OMP_NUM_THREADS."""
+    """CPU threads of each process of a job; None: what the libraries take by themselves."""
     jobs, asked = (1, None) if launcher is None else (launcher.jobs, launcher.threads)
     if asked is not None:
         return max(1, asked // processes)
-    if THREADS in shell() or jobs * processes == 1:
-        return None
-    return max(1, cores() // (jobs * processes))
+    if given := re.match(r"\d+", shell().get(THREADS, "")):
+        return int(given[0])
+    return None if jobs * processes == 1 else max(1, cores() // (jobs * processes))
 
 
 @contextmanager
@@ -78,7 +79,7 @@ def show_gpus() -> None:
 
 def environment(count: int | None, numbers: Sequence[int] | None) -> dict[str, str]:
     """What says it to another process: its threads, and the GPUs it may use, by their numbers among the visible."""
-    said = {} if count is None else {THREADS: str(count), PROCESSES: str(count)}
+    said = {} if count is None else dict.fromkeys(LIMITS, str(count))
     if numbers is not None:
         given = os.environ.get(VISIBLE)
         said[VISIBLE] = ",".join(given.split(",")[number] if given else str(number) for number in numbers)

@@ -8,6 +8,8 @@ import errno
 import json
 import logging
 import math
+import os
+import signal
 import sys
 import time
 import traceback
@@ -347,9 +349,13 @@ def main() -> None:
         else:
             sys.argv += prepare(arguments)
             sharing.remember_shell()
+            os.environ[workers.COMMAND] = str(os.getpid())
             job()
     except UserError as error:
         report(error)
+    except KeyboardInterrupt:  # while it waited for the jobs of a launcher
+        print("\ninterrupted by SIGINT; the same command goes on", file=sys.stderr)
+        sys.exit(128 + signal.SIGINT)
 
 
 def prepare(arguments: list[str]) -> list[str]:

@@ -4,6 +4,7 @@ The process that the user started does not train: it outlives whatever happens t
 reads the configuration of the run folder, so neither Hydra nor the command line is run again, also not in a sweep.
 """
 
+import multiprocessing
 import os
 import signal
 import socket
@@ -19,6 +20,7 @@ from vaezoo.errors import UserError, report
 
 GRACE = 15.0  # seconds in which the others may end by themselves once one has failed
 SUPERVISOR = "VAEZOO_SUPERVISOR"  # its process number
+COMMAND = "VAEZOO_COMMAND"  # that of the process which the user started
 
 
 def count(devices: Any) -> int:
@@ -32,8 +34,13 @@ def worker_rank() -> int | None:
 
 
 def orphaned() -> bool:
-    """Whether this is a worker whose supervisor is gone."""
-    return SUPERVISOR in os.environ and os.getppid() != int(os.environ[SUPERVISOR])
+    """Whether the process is gone to which this one belongs: a worker to its supervisor, one of joblib's to the command.
+
+    Jobs of Submitit and Ray are meant to outlive the command, or are ended by others.
+    """
+    in_joblib = multiprocessing.current_process().name.startswith("Loky")
+    parent = os.environ.get(SUPERVISOR) or (os.environ.get(COMMAND) if in_joblib else None)
+    return parent is not None and os.getppid() != int(parent)
 
 
 def supervise(folder: Path, processes: int, environment: Mapping[str, str]) -> None:
