@@ -197,7 +197,7 @@ def test_the_way_to_slurm_and_back(launcher, one_by_one, tmp_path):
         (tools / name).write_text(text.format(python=sys.executable, folder=tmp_path))
         (tools / name).chmod(0o755)
     asked = ["launcher.jobs=2", "launcher.partition=short", "launcher.minutes=90", "launcher.memory=8"]
-    asked += ["launcher.gpus=0", "launcher.account=lab", "launcher.setup=[export GREETING=hello]"]
+    asked += ["launcher.gpus=0", "launcher.account=lab", "launcher.setup=['export GREETING=hello']"]
     path = f"{tools}{os.pathsep}{os.environ['PATH']}"
     done = study(tmp_path, "launcher=slurm", *asked, *STUDY, PATH=path)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -7,7 +7,6 @@ none, and nobody knows which GPU the neighbour uses. So each job sees to it itse
 import json
 import os
 import re
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -87,11 +86,12 @@ def environment(count: int | None, numbers: Sequence[int] | None) -> dict[str, s
 
 
 def use_threads(count: int) -> None:
-    """By the libraries that are loaded, those that will be, and in the processes that this one starts."""
+    """In this process, whatever its libraries have found when they were loaded, and in those that it starts."""
+    import torch
+
     os.environ |= environment(count, None)
     threadpool_limits(count)
-    if "torch" in sys.modules:
-        sys.modules["torch"].set_num_threads(count)
+    torch.set_num_threads(count)
 
 
 @contextmanager

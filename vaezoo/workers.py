@@ -34,9 +34,9 @@ def worker_rank() -> int | None:
 
 
 def orphaned() -> bool:
-    """Whether the process is gone to which this one belongs: a worker to its supervisor, one of joblib's to the command.
+    """Whether the process that this one belongs to is gone: a worker's supervisor, or the command of a job of joblib's.
 
-    Jobs of Submitit and Ray are meant to outlive the command, or are ended by others.
+    Jobs of Submitit are meant to outlive the command; Ray ends its own.
     """
     in_joblib = multiprocessing.current_process().name.startswith("Loky")
     parent = os.environ.get(SUPERVISOR) or (os.environ.get(COMMAND) if in_joblib else None)
