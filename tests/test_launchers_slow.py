@@ -213,3 +213,52 @@ def test_the_way_to_slurm_and_back(launcher, one_by_one, tmp_path):
     assert "export GREETING=hello" in script
     for seed in range(3):
         assert_same(job(tmp_path, seed), job(one_by_one, seed))
+
+
+SEARCH = (
+    "sweep=optuna",
+    "sweep.objective=eval/elbo",
+    "model.beta=interval(1,16)",
+    "max_batches=20",
+    "hydra.sweep.dir=study",
+)
+optuna = pytest.mark.skipif(find_spec("optuna") is None, reason="pip install 'vaezoo[optuna]'")
+
+
+def members(at: Path) -> list[dict]:
+    return json.loads((at / "study" / "study.json").read_text())["jobs"]
+
+
+@optuna
+def test_a_search_goes_on_where_it_was(tmp_path):
+    """The same seed proposes the same values, whose scores are there already."""
+    line = ("model=betavae", *SEARCH)
+    done = study(tmp_path, *line, "sweep.trials=2")
+    assert done.returncode == 0, done.stdout + done.stderr
+    first = [member["folder"] for member in members(tmp_path)]
+    ends = [(tmp_path / "study" / name / "done.json").stat().st_mtime_ns for name in first]
+    done = study(tmp_path, *line, "sweep.trials=3", "sweep.direction=maximize")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "3 finished" in done.stdout
+    assert [member["folder"] for member in members(tmp_path)][:2] == first
+    assert [(tmp_path / "study" / name / "done.json").stat().st_mtime_ns for name in first] == ends
+    best = max(scores(tmp_path / "study" / member["folder"])["eval/elbo"] for member in members(tmp_path))
+    assert f"best_value: {best}" in (tmp_path / "study" / "optimization_results.yaml").read_text()
+
+
+@optuna
+@pytest.mark.skipif(find_spec("hydra_plugins.hydra_joblib_launcher") is None, reason="pip install 'vaezoo[joblib]'")
+def test_a_search_side_by_side(tmp_path):
+    done = study(tmp_path, "model=betavae", *SEARCH, "sweep.trials=3", "launcher=joblib", "launcher.jobs=2")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "3 finished" in done.stdout
+
+
+@optuna
+def test_a_search_goes_by_a_score_that_is_there(tmp_path):
+    """One job is enough to know."""
+    done = study(tmp_path, "model=betavae", *SEARCH, "sweep.objective=eval/mig_hist")
+    assert done.returncode == 2
+    assert "sweep.objective=eval/mig_hist: the run has no such score. It has" in done.stderr
+    assert "eval/elbo" in done.stderr
+    assert len(members(tmp_path)) == 1

@@ -376,6 +376,8 @@ RULES: dict[str, Rule] = {
     "sweep.name": optional(folder),
     "sweep.rerun": choice("failed", "all", "none"),
     "sweep.objective": optional(text),
+    "sweep.direction": choice("maximize", "minimize"),
+    "sweep.trials": integer(1),
     "sweep.grids": grids,
     "sweep.over": anything,
     # evaluate, report and dashboard

@@ -153,18 +153,26 @@ def conduct(
     if config.sweep.rerun == "all":
         for job in now:
             clear(job.folder)
-    results: Sequence[Any] = []
-    try:
-        if now:
-            results = launch([list(job.overrides) for job in now])
-    finally:
-        reasons = {job: str(result._return_value) for job, result in zip(now, results, strict=False)}
-        states = {job: job.state() for job in asked}
-        conclusion = "\n".join(summary(root, states, reasons))
-    if set(states.values()) <= {"finished"}:
-        print(conclusion)
-        return results
-    raise CompactHydraException(conclusion)
+    results = launch([list(job.overrides) for job in now]) if now else []
+    conclude(root, asked, {job: str(result._return_value) for job, result in zip(now, results, strict=True)})
+    return results
+
+
+def trials(config: DictConfig, lines: Sequence[Sequence[str]]) -> list[Job]:
+    """The jobs that a searching sweeper asks for next, one a line; they join those of the study."""
+    root, compose = Path(config.hydra.sweep.dir), Composer(config.hydra.job.config_name)
+    asked = [job for line in lines for job in jobs(root, config, line, compose)]
+    remember(root, asked)
+    return asked
+
+
+def conclude(root: Path, asked: Sequence[Job], reasons: Mapping[Job, str]) -> None:
+    """Say what became of the jobs; CompactHydraException unless all are finished."""
+    states = {job: job.state() for job in asked}
+    conclusion = "\n".join(summary(root, states, reasons))
+    if not set(states.values()) <= {"finished"}:
+        raise CompactHydraException(conclusion)
+    print(conclusion)
 
 
 def summary(root: Path, states: Mapping[Job, str], reasons: Mapping[Job, str]) -> list[str]:

@@ -26,7 +26,7 @@ from omegaconf import DictConfig, OmegaConf
 from vaezoo import runs, sharing, study, workers
 from vaezoo.checks import check, check_command_line, check_grid
 from vaezoo.config import DIRECTORY, afterwards, identity, own_name
-from vaezoo.errors import NotFinite, UserError, report
+from vaezoo.errors import NotFinite, UserError, nearest, report
 from vaezoo.evaluate import evaluate, show, title_of
 
 if TYPE_CHECKING:
@@ -312,10 +312,11 @@ def tell(folder: Path, took: str, sync: str | None) -> None:
 
 
 @hydra.main(version_base="1.3", config_path=DIRECTORY, config_name="train")
-def job(config: DictConfig) -> dict[str, float]:
+def job(config: DictConfig) -> dict[str, float] | float:
     try:
         with sharing.beside_others(config.launcher, Path(HydraConfig.get().sweep.dir)):
-            return train(config)
+            scores = train(config)
+        return scores if config.sweep.objective is None else objective(config.sweep.objective, scores)
     except Exception as error:
         if HydraConfig.get().mode != RunMode.MULTIRUN:
             if isinstance(error, UserError):
@@ -325,6 +326,16 @@ def job(config: DictConfig) -> dict[str, float]:
         message = runs.why_it_ended(Path(config.folder)) or f"{type(error).__name__}: {error}"
         print(f"vaezoo: {own_name(config)}: {message}", file=sys.stderr)
         raise CompactHydraException(message) from None
+
+
+def objective(name: str, scores: dict[str, float]) -> float:
+    """The score that a search goes by. One that is not there ends the search: the other jobs would not have it."""
+    if name not in scores:
+        has = f"It has {', '.join(sorted(scores))}." if scores else "It has none: metric=none."
+        report(UserError(f"sweep.objective={name}: the run has no such score.{nearest(name, scores)} {has}"))
+    if not math.isfinite(scores[name]):
+        raise UserError(f"sweep.objective={name}: the score is {scores[name]}.")
+    return scores[name]
 
 
 def resume(arguments: list[str]) -> None:
