@@ -15,8 +15,10 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from tests.slow import REPOSITORY
 
@@ -121,6 +123,30 @@ def test_threads_are_those_of_the_share(launcher, tmp_path):
         for seed in range(2):
             told = json.loads((job(at, seed) / "environment.json").read_text())
             assert told["device"] == f"cpu, {expected} threads"
+
+
+@pytest.mark.parametrize("launcher", [needs("joblib"), needs("submitit"), needs("ray")])
+def test_jobs_that_need_the_same_images_make_them_once(launcher, tmp_path):
+    """They start at the same moment, and nothing is there yet."""
+    (tmp_path / "pictures").mkdir()
+    for number in range(200):
+        pixels = np.random.default_rng(number).integers(0, 255, (16, 16), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "pictures" / f"{number:03d}.png")
+    line = ["model=vae", "dataset=arrays", "dataset.path=pictures", "network=mlpk", "metric=none", "max_batches=2"]
+    line += [f"launcher={launcher}", "launcher.jobs=2", "seed=0,1", "hydra.sweep.dir=study"]
+    line += ["dataset.val_images=10", "dataset.batch_size=8"]
+    given = {"VAEZOO_DATA": str(tmp_path / "data")}
+    done = subprocess.run(
+        [sys.executable, "-m", "vaezoo.train", "-m", *line, *QUIET],
+        cwd=tmp_path,
+        env=environment(**given),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert len(list((tmp_path / "data" / "arrays" / "prepared").glob("*.npy"))) == 1
+    logs = [(job(tmp_path, seed) / "train.log").read_text() for seed in range(2)]
+    assert sum("once for all runs" in log for log in logs) == 1, logs
 
 
 LONG = ("seed=0,1", "max_batches=100000", "hydra.sweep.dir=study", "callbacks.checkpoints.batches=20")

@@ -60,12 +60,12 @@ def threads(launcher: Any, processes: int = 1) -> int | None:
 @contextmanager
 def beside_others(launcher: Any, study: Path) -> Iterator[None]:
     """A job of a study, in its turn and with its share of the cores."""
-    show_gpus()
-    if (count := threads(launcher)) is not None:
-        use_threads(count)
     # Submitit's local executor begins with all jobs at once; the other launchers count.
     counted = os.environ.get("SUBMITIT_EXECUTOR") != "local"
     with nullcontext() if counted else turn(study / ".submitit", launcher.jobs):
+        show_gpus()
+        if (count := threads(launcher)) is not None:
+            use_threads(count)
         yield
 
 
