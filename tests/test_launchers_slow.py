@@ -285,6 +285,6 @@ def test_a_search_goes_by_a_score_that_is_there(tmp_path):
     """One job is enough to know."""
     done = study(tmp_path, "model=betavae", *SEARCH, "sweep.objective=eval/mig_hist")
     assert done.returncode == 2
-    assert "sweep.objective=eval/mig_hist: the run has no such score. It has" in done.stderr
+    assert "sweep.objective=eval/mig_hist: the run has no such score." in done.stderr
     assert "eval/elbo" in done.stderr
     assert len(members(tmp_path)) == 1
