@@ -34,7 +34,7 @@ def sync(*paths: Path) -> str:
     """What the shell does with `wandb sync PATHS`."""
     spoken = {name: value for name, value in os.environ.items() if name not in ("WANDB_MODE", "WANDB_SILENT")}
     line = [sys.executable, "-m", "wandb", "sync", *map(str, paths)]
-    done = subprocess.run(line, env=spoken, cwd=paths[0], capture_output=True, text=True, timeout=60)
+    done = subprocess.run(line, env=spoken, cwd=paths[0], capture_output=True, text=True, timeout=300)
     return done.stdout + done.stderr
 
 
@@ -183,7 +183,7 @@ def ask(place: Path, mode: str, *further: str) -> str:
     words = "model=betavae model.beta=1,4 dataset=digits max_batches=40 log_every=10 val_every=20 figure=samples"
     line = [sys.executable, "-m", "vaezoo.train", "-m", *words.split(), "callbacks.progress=false", *further]
     spoken = {**os.environ, "WANDB_MODE": mode, "PYTHONPATH": os.getcwd()}
-    done = subprocess.run(line, cwd=place, env=spoken, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(line, cwd=place, env=spoken, capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
