@@ -68,8 +68,8 @@ ASIDE = (
 
 
 def matches(name: str, patterns: tuple[str, ...]) -> bool:
-    name = name.removesuffix("_continuous")
-    return any(fnmatchcase(name, pattern) for pattern in patterns)
+    names = (name, name.removesuffix("_continuous"))
+    return any(fnmatchcase(one, pattern) for one in names for pattern in patterns)
 
 
 def direction(name: str) -> int:

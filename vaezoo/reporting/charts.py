@@ -60,7 +60,8 @@ class Curve:
 
 @dataclass(frozen=True)
 class Chart:
-    title: str
+    """`y_label` stands above, where it can be read, and not along the axis."""
+
     x_label: str
     y_label: str
     curves: list[Curve]
@@ -144,7 +145,7 @@ def trade_off(group: Sequence[Setting], x: str, y: str) -> Chart:
     xs, ys = np.array([one.x for one in points]), np.array([one.y for one in points])
     best = front(xs, ys, (direction(x), direction(y))) if direction(x) and direction(y) else np.zeros(len(points), bool)
     on_front = sorted((one for one, on in zip(points, best, strict=True) if on), key=lambda one: one.x)
-    return Chart(f"{y} against {x}", arrow(x), arrow(y), [curve for curve in curves if curve.points], on_front=on_front)
+    return Chart(arrow(x), arrow(y), [curve for curve in curves if curve.points], on_front=on_front)
 
 
 def along_key(group: Sequence[Setting], key: str, y: str) -> Chart:
@@ -158,7 +159,7 @@ def along_key(group: Sequence[Setting], key: str, y: str) -> Chart:
             curves.append(Curve(model, [one for one in points if np.isfinite(one.y)]))
     few = values if len(values) <= 10 else [values[i] for i in np.linspace(0, len(values) - 1, 8).astype(int)]
     ticks = [(where(value), f"{value:g}") for value in few]
-    return Chart(f"{y} against {key}", key, arrow(y), [curve for curve in curves if curve.points], ticks=ticks)
+    return Chart(key, arrow(y), [curve for curve in curves if curve.points], ticks=ticks)
 
 
 def udr_chart(runs: Sequence[Run], of: Mapping[Path, Setting], x: str, y: str) -> Chart:
@@ -171,7 +172,7 @@ def udr_chart(runs: Sequence[Run], of: Mapping[Path, Setting], x: str, y: str) -
         one = Point(run.scores[x], run.scores[y], np.nan, np.nan, "", hover, setting.id)
         if np.isfinite([one.x, one.y]).all():
             curves.setdefault(model_of(setting), []).append(one)
-    return Chart(f"{y} against {x}", arrow(x), arrow(y), [Curve(*item) for item in curves.items()], joined=False)
+    return Chart(arrow(x), arrow(y), [Curve(*item) for item in curves.items()], joined=False)
 
 
 def positions(values: Sequence[float]) -> Callable[[float], float]:
@@ -267,11 +268,11 @@ def for_browser(chart: Chart, models: Sequence[str]) -> dict[str, Any]:
                 trace[f"error_{axis}"] = {"array": shown, "thickness": 1, "width": 3, "color": colour}
         traces.append(trace)
     plain = {"gridcolor": RULE, "zeroline": False, "automargin": True, "ticks": "outside", "linecolor": FADED}
-    x_axis = {**plain, "title": {"text": chart.x_label}}
+    x_axis = {**plain, "title": {"text": chart.x_label, "standoff": 8}}
     if chart.ticks:
         x_axis |= {"tickvals": [at for at, _ in chart.ticks], "ticktext": [told for _, told in chart.ticks]}
     layout = {
-        "margin": {"l": 60, "r": 20, "t": 12, "b": 52},
+        "margin": {"l": 30, "r": 20, "t": 8, "b": 44},
         "showlegend": False,
         "hovermode": "closest",
         "font": {
@@ -282,7 +283,7 @@ def for_browser(chart: Chart, models: Sequence[str]) -> dict[str, Any]:
         "paper_bgcolor": "white",
         "plot_bgcolor": "white",
         "xaxis": x_axis,
-        "yaxis": {**plain, "title": {"text": chart.y_label}},
+        "yaxis": plain,
         "hoverlabel": {"bgcolor": "white", "font": {"color": INK}},
     }
     return {"data": traces, "layout": layout}
@@ -297,7 +298,6 @@ def for_paper(chart: Chart, models: Sequence[str]) -> bytes:
         axes.grid(color=RULE, linewidth=0.6)
         axes.set_axisbelow(True)
         axes.set_xlabel(chart.x_label, color=INK)
-        axes.set_ylabel(chart.y_label, color=INK)
         if chart.ticks:
             axes.set_xticks([at for at, _ in chart.ticks], [told for _, told in chart.ticks])
         if len(chart.on_front) > 1:

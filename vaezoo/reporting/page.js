@@ -40,7 +40,9 @@ function filterable(controls) {
   const words = controls.querySelector("input");
   const choices = [...controls.querySelectorAll("select")];
   const told = controls.querySelector("output");
-  const rows = [...table.tBodies[0].rows].map((row) => ({ row, text: row.textContent.toLowerCase() }));
+  // Words are looked for in names and settings; a score has digits by chance.
+  const told_of = (row) => [...row.cells].filter((cell) => cell.matches(".l, .wrap")).map((cell) => cell.textContent);
+  const rows = [...table.tBodies[0].rows].map((row) => ({ row, text: told_of(row).join(" ").toLowerCase() }));
   const apply = () => {
     const wanted = words.value.toLowerCase().split(/\s+/).filter(Boolean);
     let count = 0;

@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 import numpy as np
 
+from vaezoo.errors import UserError
 from vaezoo.metrics.directions import direction
 from vaezoo.reporting import traversals
 from vaezoo.reporting.charts import (
@@ -103,6 +104,11 @@ def head(report: Report) -> str:
     )
 
 
+def breakable(name: str) -> str:
+    """A name with underscores, as the head of a column that may be narrow."""
+    return escape(name).replace("_", "_<wbr>")
+
+
 def listed(names: Sequence[str]) -> str:
     return ", ".join(names) if len(names) < 3 else f"{', '.join(names[:-1])} and {names[-1]}"
 
@@ -177,7 +183,7 @@ def titled(name: str) -> Cell:
     way = direction(name)
     sign = {1: " ↑", -1: " ↓", 0: ""}[way]
     told = {1: "higher is better", -1: "lower is better", 0: "neither high nor low is better"}[way]
-    return Cell(f'<span title="{told}">{escape(name)}{sign}</span>', " data-down" if way == 1 else "")
+    return Cell(f'<span title="{told}">{breakable(name)}{sign}</span>', " data-down" if way == 1 else "")
 
 
 def setting_cells(values: Iterable[object]) -> list[Cell]:
@@ -208,7 +214,9 @@ def leaderboard(report: Report) -> Section:
         if not setting.counted:
             continue
         links = " ".join(report.link(run.folder, text(run.config.get(SEED, "run"))) for run in setting.counted)
-        cells = [Cell(f"{report.rank[i]:.1f}" if np.isfinite(report.rank[i]) else "", exact(report.rank[i]))]
+        known = sum(mean(setting.scores(name)).n > 0 for name in report.ranked)
+        fewer = f" <small>({known} of {len(report.ranked)})</small>" if known < len(report.ranked) else ""
+        cells = [Cell(f"{report.rank[i]:.1f}{fewer}" if known else "", exact(report.rank[i]))]
         cells += [*setting_cells(setting.values.values()), Cell(links, str(len(setting.counted)), "l")]
         for name in report.names:
             one = means[name][i]
@@ -219,7 +227,7 @@ def leaderboard(report: Report) -> Section:
             cells.append(Cell(f"{value}{spread}{fewer}", exact(one.value), top))
         rows.append((setting.id, cells))
     heads = [Cell('<span title="mean of the ranks in the ranked scores">rank ↓</span>')]
-    heads += [Cell(f'<span title="{escape(key)}">{escape(last(key))}</span>', kind="l") for key in report.keys]
+    heads += [Cell(f'<span title="{escape(key)}">{breakable(last(key))}</span>', kind="l") for key in report.keys]
     heads += [Cell("seeds", kind="l"), *map(titled, report.names)]
     some = "".join(f"<code>{escape(name)}</code>, " for name in report.ranked).removesuffix(", ")
     told = (
@@ -250,11 +258,11 @@ def figures(report: Report, charts: Sequence[Chart], notes: Sequence[str] = (), 
         data = (
             json.dumps(for_browser(chart, models), separators=(",", ":")).replace("NaN", "null").replace("</", "<\\/")
         )
-        title = escape(chart.title)
+        title = escape(f"{chart.y_label} against {chart.x_label}")
         still = traversals.data_url(for_paper(chart, models), "svg+xml")
         note = f"<figcaption>{notes[i]}</figcaption>" if notes else ""
         shown.append(
-            f'<figure><h4>{title}</h4><div class="chart" role="img" aria-label="{title}"></div>'
+            f'<figure><h4>{escape(chart.y_label)}</h4><div class="chart" role="img" aria-label="{title}"></div>'
             f'<img alt="{title}" src="{still}"><script type="application/json">{data}</script>{note}</figure>'
         )
     return f'<div class="charts{size}">{"".join(shown)}</div>' if shown else ""
@@ -337,12 +345,15 @@ def without_labels(report: Report) -> Section:
 
 
 def side_by_side(report: Report) -> Section:
-    found = []
+    found, parts = [], []
     for run in report.chosen:
-        rows = traversals.read(run.folder)
+        try:
+            rows = traversals.read(run.folder)
+        except UserError as damage:
+            parts.append(f'<p class="note">{escape(str(damage))}</p>')
+            continue
         if rows is not None:
             found.append((run, rows))
-    parts = []
     of = {run.folder: setting.label for setting in report.settings for run in setting.runs}
 
     def name(run: Run) -> str:
@@ -351,7 +362,7 @@ def side_by_side(report: Report) -> Section:
 
     if found:
         lines, rest = traversals.aligned([rows for _, rows in found])
-        heads = "".join(f'<th scope="col">{name(run)}</th>' for run, _ in found)
+        heads = "".join(f'<th scope="col">{original(rows)}{name(run)}</th>' for run, rows in found)
         body = ["".join(row_cell(rows, one) for (_, rows), one in zip(found, line, strict=True)) for line in lines]
         depth = max(map(len, rest))
         tail = [
@@ -383,6 +394,12 @@ def side_by_side(report: Report) -> Section:
     return ("pictures", "What the latents do", "".join(parts)) if parts else None
 
 
+def original(rows: traversals.Rows) -> str:
+    source, width, height = traversals.strip(rows.original[None])
+    small = ' class="pixels"' if rows.original.shape[-2] < height else ""
+    return f'<img{small} alt="the image that is moved" width="{width}" height="{height}" src="{source}">'
+
+
 def row_cell(rows: traversals.Rows, one: traversals.Match | None, blank: bool = False) -> str:
     if one is None:
         return "<td></td>" if blank else '<td class="none"><small>no counterpart</small></td>'
@@ -391,7 +408,7 @@ def row_cell(rows: traversals.Rows, one: traversals.Match | None, blank: bool = 
     facts = [f"z{rows.dims[one.row]}"]
     if np.isfinite(rows.kl[one.row]):
         facts.append(f"{rows.kl[one.row]:.2f} nats")
-    if np.isfinite(one.r) and one.r != 1:
+    if np.isfinite(one.r):
         facts.append(f"r {minus(f'{one.r:.2f}')}{' ⇄' if one.turned else ''}")
     small = ' class="pixels"' if images.shape[-2] < height else ""
     told = " · ".join(facts)
@@ -404,7 +421,7 @@ def embedded(folder: Path, name: str) -> str:
     if not path.is_file():
         return ""
     source = traversals.data_url(path.read_bytes(), "png")
-    return f'<figure><img alt="{name}" src="{source}" loading="lazy"></figure>'
+    return f'<figure><img alt="{name}" src="{source}"></figure>'
 
 
 def troubles(report: Report) -> Section:
@@ -469,8 +486,14 @@ def differences(report: Report) -> Section:
             rows.append(("", [Cell(escape(what), kind="l"), Cell(told + more, kind="wrap")]))
 
     scored = [run for run in report.runs if run.scores]
-    for key in dict.fromkeys(key for run in scored for key in run.made):
-        compare(key, lambda run, key=key: run.made.get(key, ""), [run for run in scored if run.made])  # type: ignore[misc]
+    made = [run for run in scored if run.made]
+    of_some = []
+    for key in dict.fromkeys(key for run in made for key in run.made):
+        having = [run for run in made if key in run.made]
+        compare(key, lambda run, key=key: run.made[key], having)  # type: ignore[misc]
+        of_some += [key] if len(having) < len(made) else []
+    if of_some:
+        rows.append(("", [Cell("only in some", kind="l"), Cell(escape(", ".join(of_some)), kind="wrap")]))
     compare("data", lambda run: run.data, scored)
     for metric in dict.fromkeys(metric for run in scored for metric in run.protocols):
         having = [run for run in scored if metric in run.protocols]
@@ -499,7 +522,7 @@ def differences(report: Report) -> Section:
 def every_run(report: Report) -> Section:
     keys = swept(report.runs)
     names = [name for name in report.names if any(name in run.scores for run in report.runs)]
-    heads = [Cell("run", kind="l"), Cell("state", kind="l"), *(Cell(escape(last(key)), kind="l") for key in keys)]
+    heads = [Cell("run", kind="l"), Cell("state", kind="l"), *(Cell(breakable(last(key)), kind="l") for key in keys)]
     heads += [Cell("seed", kind="l"), *map(titled, names)]
     rows = []
     for run in report.runs:

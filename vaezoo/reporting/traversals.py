@@ -40,7 +40,7 @@ class Rows:
 
 @dataclass(frozen=True)
 class Match:
-    """One row beside the row of the reference: its place in `Rows`, r, and whether it is turned around."""
+    """One row beside the row of the reference: its place in `Rows`, and r; NaN of the reference itself."""
 
     row: int
     r: float
@@ -101,7 +101,7 @@ def aligned(models: Sequence[Rows]) -> tuple[list[list[Match | None]], list[list
     Where a row of the reference has none in a model, there is None.
     """
     reference = models[0]
-    lines: list[list[Match | None]] = [[Match(i, 1.0)] for i in range(len(reference.dims))]
+    lines: list[list[Match | None]] = [[Match(i, np.nan)] for i in range(len(reference.dims))]
     rest: list[list[int]] = [[]]
     for other in models[1:]:
         r = correlations(reference, other)

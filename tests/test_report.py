@@ -1,0 +1,468 @@
+"""The report: its numbers by closed forms and brute force, its page in a real browser, two runs and two thousand."""
+
+import csv
+import json
+import math
+import resource
+import shutil
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from scipy import stats
+
+import vaezoo.report
+from tests.reports import write_codes, write_run, write_study
+from vaezoo.config import DIRECTORY
+from vaezoo.errors import UserError
+from vaezoo.metrics.directions import direction, easy
+from vaezoo.reporting import traversals
+from vaezoo.reporting.charts import along_key, for_browser, for_paper, rounded, said, trade_off
+from vaezoo.reporting.reading import read_run, read_runs
+from vaezoo.reporting.settings import headline, ranked, settings, swept
+from vaezoo.reporting.summary import Mean, front, mean, mean_rank, rank_correlation, ranks
+
+MODELS = {"betavae": ("beta", [1.0, 4.0, 16.0]), "dipvae": ("lambda_od", [0.0, 5.0, 50.0])}
+
+
+def report(*line: str) -> int:
+    """The command line; its exit status."""
+    before = sys.argv
+    sys.argv = ["vaezoo.report", *line]
+    try:
+        vaezoo.report.main()
+    except SystemExit as end:
+        return int(end.code or 0)
+    finally:
+        sys.argv = before
+    return 0
+
+
+def table(path: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader(path.read_text().splitlines()))
+
+
+# ---- numbers -----------------------------------------------------------------------------------------------------
+
+
+def test_an_interval_is_that_of_student():
+    values = [0.1, 0.4, 0.2, 0.5]
+    one = mean(values)
+    low, high = stats.t.interval(0.95, 3, loc=np.mean(values), scale=stats.sem(values))
+    assert (one.value - one.half, one.value + one.half) == pytest.approx((low, high))
+    assert mean([1.0, 3.0]) == Mean(2.0, pytest.approx(12.7062, abs=1e-4), 2), "tan(0.475 pi), one degree of freedom"
+    assert mean([1.0, math.nan, 3.0]).n == 2
+    assert math.isnan(mean([2.0]).half)
+    assert mean([]).n == 0
+
+
+def test_an_interval_holds_the_mean_as_often_as_it_says():
+    draws = np.random.default_rng(0).normal(3, 2, (4000, 3))
+    held = [abs(one.value - 3) < one.half for one in map(mean, draws.tolist())]
+    assert np.mean(held) == pytest.approx(0.95, abs=0.012)
+
+
+def test_equals_share_a_rank_and_what_is_not_known_has_none():
+    assert ranks(np.array([0.3, 0.9, 0.3, np.nan]), 1) == pytest.approx([2.5, 1, 2.5, np.nan], nan_ok=True)
+    assert ranks(np.array([0.3, 0.9, 0.3, np.nan]), -1) == pytest.approx([1.5, 3, 1.5, np.nan], nan_ok=True)
+    columns = [np.array([1.0, 2, np.nan]), np.array([1.0, 2, np.nan])]
+    assert mean_rank(columns, [1, -1], 3) == pytest.approx([1.5, 1.5, np.nan], nan_ok=True)
+    assert np.isnan(mean_rank([], [], 2)).all()
+
+
+@pytest.mark.parametrize("directions", [(-1, 1), (1, 1), (-1, -1)])
+@pytest.mark.parametrize("levels", [4, 1000])
+def test_the_front_is_that_of_all_pairs(directions, levels):
+    rng = np.random.default_rng(levels)
+    for _ in range(50):
+        x, y = rng.integers(0, levels, (2, 25)).astype(float)
+        y[3] = np.nan
+        a, b = directions[0] * x, directions[1] * y
+        beaten = [
+            any(a[j] >= a[i] and b[j] >= b[i] and (a[j] > a[i] or b[j] > b[i]) for j in range(25)) for i in range(25)
+        ]
+        expected = ~np.array(beaten) & np.isfinite(y)
+        assert front(x, y, directions).tolist() == expected.tolist()
+
+
+def test_a_rank_correlation_is_spearmans():
+    x, y = [1.0, 2, 3, 4, math.nan], [1.0, 4, 9, 8, 2]
+    assert rank_correlation(x, y) == (pytest.approx(0.8), 4)
+    assert math.isnan(rank_correlation([1, 1, 1], [1, 2, 3])[0])
+    assert math.isnan(rank_correlation([1, 2], [1, 2])[0])
+
+
+@pytest.mark.parametrize(
+    ("value", "half", "written"),
+    [
+        (0.12345, 0.0123, "0.123 ± 0.012"),
+        (-27.041, 1.23, "−27.0 ± 1.2"),
+        (1234.5, 210.0, "1234 ± 210"),
+        (0.5, math.nan, "0.5"),
+        (0.5, 0.0, "0.5 ± 0"),
+        (math.nan, math.nan, ""),
+    ],
+)
+def test_a_mean_has_the_digits_that_its_interval_allows(value, half, written):
+    assert said(Mean(value, half, 2)) == written
+    assert rounded(value, half)[0] == written.partition(" ")[0]
+
+
+# ---- which way is better -----------------------------------------------------------------------------------------
+
+
+def test_directions():
+    better = {
+        1: "mig_hist mig_hist/no_shape mig_hist_continuous sap_continuous sap_continuous_continuous dci_lasso elbo"
+        " dci_lasso/completeness dci_gbt/informativeness iwae_5000 kmeans_nmi knn_purity probe_linear udr_lasso_a2a",
+        -1: "recon_mse gtc gwc mis correlation kl_tc dci_lasso/informativeness fid_10k kid ffd64_1a2b3c",
+        0: "kl kl_mi active_units mig_hist/sd iwae_5000_error iwae_images higgins_svm/chance cluster_used udr_kept"
+        " factor_vae/train_accuracy ffd64_1a2b3c_accuracy ffd64_1a2b3c_floor knn_purity/used attributes_majority",
+    }
+    for way, names in better.items():
+        assert [name for name in names.split() if direction(name) != way] == []
+    assert direction("eval/recon_mse") == -1
+
+
+def test_every_score_of_disentanglement_has_a_direction():
+    """One file a score in conf/metric/score; those whose results have other names are listed in `directions`."""
+    others = (
+        "active_units attribute_vectors classifier clustering cluster_cnn elbo ffd fid kfd kid iwae kl_decomposition"
+    )
+    others += " kmeans laplacian reconstruction top_attributes traversal_effect"
+    names = {path.stem for path in (Path(DIRECTORY) / "metric" / "score").glob("*.yaml")} - set(others.split())
+    assert [name for name in names if direction(name) == 0] == []
+
+
+def test_silence_wins_no_rank():
+    names = [
+        "elbo",
+        "rec",
+        "kl",
+        "correlation",
+        "recon_mse",
+        "recon_sse",
+        "mig_hist",
+        "mig_hist/sd",
+        "mig_hist_continuous",
+    ]
+    assert headline(names) == ["mig_hist", "elbo", "recon_mse", "correlation"]
+    assert ranked(headline(names), chosen=False) == ["mig_hist", "elbo", "recon_mse"]
+    assert easy("correlation")
+    assert ranked(["correlation", "kl"], chosen=True) == ["correlation"]
+
+
+# ---- reading -----------------------------------------------------------------------------------------------------
+
+
+def test_settings_are_told_apart_by_what_the_model_does_not_bring_along(tmp_path):
+    """kind and lr follow from the model, where the weights do not; logger and folder say nothing."""
+    for seed in (0, 1):
+        for beta in (1, 4):
+            write_run(tmp_path / f"b{beta}{seed}", {"elbo": -1.0}, seed=seed, model__beta=beta, optimizer__lr=1e-3)
+        write_run(
+            tmp_path / f"d{seed}", {"elbo": -1.0}, model="dipvae", seed=seed, model__kind="ii", optimizer__lr=1e-4
+        )
+    table = read_runs([tmp_path])
+    assert swept(table) == ["model", "model.beta"]
+    groups = settings(table, swept(table))
+    assert [group.label for group in groups] == ["betavae beta=1", "betavae beta=4", "dipvae"]
+    assert [len(group.counted) for group in groups] == [2, 2, 2]
+
+
+def test_the_newest_run_of_a_seed_counts(tmp_path):
+    for name, day, value in (("a", "2026-01-02", 2.0), ("b", "2026-01-01", 1.0)):
+        write_run(tmp_path / name, {"elbo": value}, environment={"started": day})
+    write_run(tmp_path / "c", {"elbo": 9.0}, error="ValueError: made up", environment={"started": "2026-01-03"})
+    (group,) = settings(read_runs([tmp_path]), [])
+    assert group.scores("elbo") == [2.0]
+    assert len(group.runs) == 3
+
+
+def test_states_and_what_cannot_be_read(tmp_path, monkeypatch):
+    write_run(tmp_path / "good", {"elbo": -1.0, "mig_hist": float("nan")})
+    write_run(tmp_path / "bad", None, error="ValueError: made up")
+    write_run(tmp_path / "stopped", None, error="interrupted by SIGTERM")
+    write_run(tmp_path / "running", None)
+    (write_run(tmp_path / "torn", {}) / "metrics.json").write_text('{"scores": ')
+    (tmp_path / "study.json").write_text(json.dumps({"jobs": [{"folder": "good"}, {"folder": "later"}]}))
+    found = {run.folder.name: run for run in read_runs([tmp_path])}
+    states = {name: run.state for name, run in found.items()}
+    assert states == {
+        "good": "finished",
+        "bad": "failed",
+        "stopped": "stopped",
+        "running": "running or killed",
+        "torn": "failed",
+        "later": "not begun",
+    }
+    assert found["bad"].error == "ValueError: made up"
+    assert "metrics.json or environment.json cannot be read" in found["torn"].error
+    assert math.isnan(found["good"].scores["mig_hist"])
+    with pytest.raises(UserError, match="no run folder in it or below it"):
+        read_runs([tmp_path / "good" / ".hydra"])
+
+
+def test_numbers_are_read_as_the_command_line_reads_them(tmp_path):
+    folder = write_run(tmp_path / "a", {})
+    path = folder / ".hydra" / "config.yaml"
+    path.write_text(path.read_text() + "optimizer: {lr: 1e-3, eps: 1.0e-08, name: '1e-3'}\n")
+    config = read_run(folder).config
+    assert (config["optimizer.lr"], config["optimizer.eps"], config["optimizer.name"]) == (1e-3, 1e-8, "1e-3")
+
+
+# ---- charts ------------------------------------------------------------------------------------------------------
+
+
+def test_curves_join_the_settings_of_a_model_along_its_weight(tmp_path):
+    write_study(tmp_path, MODELS, seeds=3)
+    found = read_runs([tmp_path])
+    groups = settings(found, swept(found))
+    chart = trade_off(groups, "recon_mse", "mig_hist")
+    assert [curve.model for curve in chart.curves] == ["betavae", "dipvae"]
+    assert [[one.label for one in curve.points] for curve in chart.curves] == [["1", "4", "16"], ["0", "5", "50"]]
+    first = mean(groups[0].scores("recon_mse"))
+    assert (chart.curves[0].points[0].x, chart.curves[0].points[0].x_half) == (first.value, first.half)
+    assert [one.x for one in chart.on_front] == sorted(one.x for one in chart.on_front)
+    along = along_key(groups, "model.lambda_od", "mig_hist")
+    places = [one.x for one in along.curves[0].points]
+    assert places[1:] == pytest.approx([np.log10(5), np.log10(50)])
+    assert places[0] == pytest.approx(np.log10(5) - 1), "zero stands one step before"
+    assert [told for _, told in along.ticks] == ["0", "5", "50"]
+    assert for_paper(chart, ["betavae", "dipvae"]) == for_paper(chart, ["betavae", "dipvae"])
+
+
+def test_plotly_knows_every_option_that_is_set(tmp_path):
+    from plotly.graph_objects import Figure
+
+    write_study(tmp_path, MODELS, seeds=2)
+    found = read_runs([tmp_path])
+    groups = settings(found, swept(found))
+    for chart in (trade_off(groups, "recon_mse", "mig_hist"), along_key(groups, "model.beta", "elbo")):
+        Figure(for_browser(chart, ["betavae", "dipvae"]))  # refuses what it does not know
+
+
+# ---- traversals --------------------------------------------------------------------------------------------------
+
+
+def test_rows_are_matched_through_a_permutation_and_signs(tmp_path):
+    """The second run has one latent more, encodes fewer images, and says the same in another order and direction."""
+    rng = np.random.default_rng(0)
+    codes = rng.normal(size=(400, 4))
+    order, signs = np.array([2, 0, 3, 1]), np.array([1, -1, -1, 1])
+    rows = np.sort(rng.choice(400, 300, replace=False))
+    other = np.hstack([(codes * signs)[:, order] + 0.1 * rng.normal(size=(400, 4)), rng.normal(size=(400, 1))])[rows]
+    write_codes(write_run(tmp_path / "a", {"elbo": 1.0}), codes)
+    write_codes(write_run(tmp_path / "b", {"elbo": 0.0}), other, rows)
+    first, second = (traversals.read(tmp_path / name) for name in "ab")
+    lines, rest = traversals.aligned([first, second])
+    assert [line[1].row for line in lines] == np.argsort(order).tolist()
+    assert [line[1].turned for line in lines] == (signs < 0).tolist()
+    assert all(abs(line[1].r) > 0.98 for line in lines)
+    assert rest == [[], [4]]
+
+
+def test_what_says_nothing_matches_nothing(tmp_path):
+    rng = np.random.default_rng(0)
+    codes = rng.normal(size=(200, 3))
+    dead = codes.copy()
+    dead[:, 1] = 0.25
+    write_codes(write_run(tmp_path / "a", {}), codes)
+    write_codes(write_run(tmp_path / "b", {}), dead)
+    write_codes(write_run(tmp_path / "c", {}, about={"dataset": "circles"}), codes)
+    lines, rest = traversals.aligned([traversals.read(tmp_path / name) for name in "abc"])
+    assert [line[1] is None for line in lines] == [False, True, False]
+    assert all(line[2] is None for line in lines), "codes of other data do not compare"
+    assert rest == [[], [1], [0, 1, 2]]
+
+
+# ---- the command -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory) -> Path:
+    """Two models, three weights, three seeds, a failed run, one of another commit, codes for the pictures."""
+    root = tmp_path_factory.mktemp("multirun") / "study"
+    folders = write_study(root, MODELS, seeds=3)
+    rng = np.random.default_rng(0)
+    codes = rng.normal(size=(300, 4))
+    for i, folder in enumerate(folders):
+        write_codes(folder, np.roll(codes, i % 4, axis=1))
+        made = {
+            "started": "2026-01-01",
+            "git": {"commit": str(i // 17) * 40, "changed": False},
+            "packages": {"torch": "1"},
+        }
+        (folder / "environment.json").write_text(json.dumps(made))
+    write_run(root / "betavae_lr-1e30", None, error="ValueError: <loss> is not finite", model__beta=4.0)
+    write_run(
+        root / "dipvae_no-mig",
+        {"elbo": -1.0},
+        model="dipvae",
+        seed=7,
+        model__lambda_od=5.0,
+        skipped={"mig_hist": "no factors"},
+    )
+    assert report(f"runs={root}") == 0
+    return root
+
+
+def test_the_page_is_whole_without_scripts(study):
+    page = (study / "report.html").read_text()
+    assert "ValueError: &lt;loss&gt; is not finite" in page
+    assert "no factors" in page
+    assert "111111111111 <small>(1 run)" in page, "two commits"
+    assert page.count('src="data:image/svg+xml') == 3 + 2 * 4, "each chart has its still"
+    assert page.count("traversal of z0") == 4
+    runs = table(study / "report.csv")
+    assert len(runs) == 20
+    one = next(row for row in runs if row["run"] == "betavae_beta-4_seed-1")
+    kept = json.loads((study / one["run"] / "metrics.json").read_text())["scores"]
+    assert float(one["mig_hist"]) == kept["eval/mig_hist"], "full precision"
+    assert 'href="betavae_beta-4_seed-1/"' in page
+    groups = table(study / "report_settings.csv")
+    assert len(groups) == 6
+    four = next(row for row in groups if row["model.beta"] == "4.0")
+    values = [float(row["mig_hist"]) for row in runs if row["model.beta"] == "4.0" and row["mig_hist"]]
+    assert float(four["mig_hist"]) == pytest.approx(np.mean(values))
+    assert float(four["mig_hist/half"]) == pytest.approx(stats.t.ppf(0.975, 2) * stats.sem(values))
+    assert (four["seeds"], four["mig_hist/n"]) == ("3", "3")
+    five = next(row for row in groups if row["model.lambda_od"] == "5.0")
+    assert (five["seeds"], five["mig_hist/n"], five["elbo/n"]) == ("4", "3", "4")
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (["scores=[mig_hst]"], "none of the runs has a score called mig_hst. Did you mean 'mig_hist'?"),
+        (["traversals=[nowhere]"], "there is no run folder called nowhere"),
+        (["pictures=-1"], "pictures=-1: must be a whole number of at least 0"),
+        (["y=mig_hist"], "y=mig_hist: must be a list of names"),
+        (["runs=[gone]"], "a file or folder that exists"),
+    ],
+)
+def test_a_slip_is_told(study, line, message, capsys):
+    assert report(f"runs={study}", *line) == 2 if "runs" not in line[0] else report(*line) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_what_is_shown_can_be_chosen(study, tmp_path):
+    out = tmp_path / "chosen.html"
+    chosen = "[dipvae_lambda_od-5_seed-0,betavae_beta-1_seed-2]"
+    line = [
+        f"runs=[{study}]",
+        "scores=[correlation,kl]",
+        "x=kl",
+        "y=[sap_continuous]",
+        f"traversals={chosen}",
+        f"out={out}",
+    ]
+    assert report(*line) == 0
+    page = out.read_text()
+    assert page.count("traversal of z0") == 2
+    assert page.index("dipvae lambda_od=5</a>, seed 0") < page.index("betavae beta=1</a>, seed 2")
+    assert "sap_continuous ↑ against kl" in page
+    assert list(table(tmp_path / "chosen_settings.csv")[0])[5:] == [
+        f"{name}{part}" for name in ("correlation", "kl") for part in ("", "/half", "/n")
+    ]
+
+
+def browser():
+    """A browser of this machine, through playwright, which brings none along."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+    path = next((found for name in names if (found := shutil.which(name))), None)
+    if path is None:
+        pytest.skip("no Chromium or Chrome on this machine")
+    return sync_api.sync_playwright, path
+
+
+def test_the_page_in_a_real_browser(study, tmp_path):
+    start, path = browser()
+    with start() as api:
+        chrome = api.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        page = chrome.new_page(viewport={"width": 1300, "height": 900})
+        said: list[str] = []
+        asked: list[str] = []
+        page.on("console", lambda message: said.append(message.text))
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto((study / "report.html").as_uri())
+
+        column = "#leaderboard tbody tr:not([hidden]) td:nth-child({})"
+        heads = page.locator("#leaderboard thead th").all_inner_texts()
+        place = next(i for i, head in enumerate(heads, 1) if head.startswith("mig_hist"))
+
+        def values() -> list[float]:
+            cells = page.locator(column.format(place))
+            return [float(cells.nth(i).get_attribute("data-v")) for i in range(cells.count())]
+
+        button = page.locator(f"#leaderboard thead th:nth-child({place}) button")
+        button.focus()
+        page.keyboard.press("Enter")
+        assert values() == sorted(values(), reverse=True), "the best first"
+        assert page.locator("#leaderboard th[aria-sort=descending]").count() == 1
+        button.click()
+        assert values() == sorted(values())
+        assert len(set(values())) == 6
+
+        controls = page.locator("form[data-table=leaderboard]")
+        controls.locator("input").fill("dipvae 50")
+        assert page.locator(column.format(2)).all_inner_texts() == ["dipvae"]
+        assert controls.locator("output").inner_text() == "1 of 6 shown"
+        controls.locator("button").click()
+        controls.locator("select").first.select_option("=betavae")
+        assert page.locator(column.format(2)).all_inner_texts() == ["betavae"] * 3
+
+        chart = page.locator(".chart").first
+        chart.scroll_into_view_if_needed()
+        chart.locator(".scatterlayer .point").first.wait_for()
+        point = chart.locator(".scatterlayer .trace").last.locator(".point").first.bounding_box()
+        page.mouse.move(point["x"] + point["width"] / 2, point["y"] + point["height"] / 2)
+        page.wait_for_function("document.querySelector('.chart .hoverlayer').textContent.includes('dipvae')")
+        assert "3 seeds" in chart.locator(".hoverlayer").text_content()
+
+        page.set_viewport_size({"width": 400, "height": 800})
+        fits = "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
+        page.wait_for_function(fits, timeout=5000)  # a narrow window scrolls tables, not the page
+        page.emulate_media(media="print")
+        assert not page.locator(".chart").first.is_visible()
+        assert page.locator(".chart + img").first.is_visible()
+        page.emulate_media(media="screen")
+        page.pdf(path=tmp_path / "report.pdf", prefer_css_page_size=True)
+        assert (tmp_path / "report.pdf").read_bytes().count(b"/Type /Page\n") > 1
+        assert said == []
+        assert [url for url in asked if not url.startswith(("file:", "data:", "blob:"))] == []
+
+        plain = chrome.new_context(java_script_enabled=False).new_page()
+        plain.goto((study / "report.html").as_uri())
+        assert plain.locator(".chart + img").first.is_visible()
+        assert not plain.locator("form.controls").first.is_visible()
+        chrome.close()
+
+
+@pytest.mark.slow
+def test_two_thousand_runs(tmp_path):
+    """Time and memory of docs/report.md, with configurations and environments as large as real ones."""
+    values = np.geomspace(0.1, 1000, 100).round(3).tolist()
+    folders = write_study(tmp_path, dict.fromkeys(("betavae", "betatcvae", "dipvae", "infovae"), ("beta", values)), 5)
+    assert len(folders) == 2000
+    filler = {f"section{i}": {f"key{j}": j / 7 for j in range(10)} for i in range(20)}
+    packages = {f"package-{i}": f"1.{i}" for i in range(100)}
+    for folder in folders:
+        path = folder / ".hydra" / "config.yaml"
+        path.write_text(path.read_text() + yaml.dump(filler))
+        (folder / "environment.json").write_text(json.dumps({"packages": packages, "device": "cpu"}))
+    write_codes(folders[0], np.random.default_rng(0).normal(size=(100, 4)))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    began = time.perf_counter()
+    assert report(f"runs={tmp_path}") == 0
+    seconds, grown = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    large = (tmp_path / "report.html").stat().st_size
+    print(f"{seconds:.1f} s, {grown / 1024:.0f} MiB more, page {large / 2**20:.1f} MiB")
+    assert len(table(tmp_path / "report.csv")) == 2000
+    assert large < 20 * 2**20
+    assert seconds < 120
