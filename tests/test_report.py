@@ -16,6 +16,7 @@ from scipy import stats
 
 import vaezoo.report
 from tests.reports import write_codes, write_run, write_study
+from vaezoo import runs
 from vaezoo.config import DIRECTORY
 from vaezoo.errors import UserError
 from vaezoo.metrics.directions import direction, easy
@@ -182,20 +183,23 @@ def test_the_newest_run_of_a_seed_counts(tmp_path):
     assert len(group.runs) == 3
 
 
-def test_states_and_what_cannot_be_read(tmp_path, monkeypatch):
+def test_states_and_what_cannot_be_read(tmp_path):
     write_run(tmp_path / "good", {"elbo": -1.0, "mig_hist": float("nan")})
     write_run(tmp_path / "bad", None, error="ValueError: made up")
     write_run(tmp_path / "stopped", None, error="interrupted by SIGTERM")
-    write_run(tmp_path / "running", None)
+    write_run(tmp_path / "killed", None)
+    write_run(tmp_path / "running", {"elbo": -3.0})
     (write_run(tmp_path / "torn", {}) / "metrics.json").write_text('{"scores": ')
     (tmp_path / "study.json").write_text(json.dumps({"jobs": [{"folder": "good"}, {"folder": "later"}]}))
-    found = {run.folder.name: run for run in read_runs([tmp_path])}
+    with runs.sole(tmp_path / "running"):
+        found = {run.folder.name: run for run in read_runs([tmp_path])}
     states = {name: run.state for name, run in found.items()}
     assert states == {
         "good": "finished",
         "bad": "failed",
         "stopped": "stopped",
-        "running": "running or killed",
+        "killed": "stopped",
+        "running": "running",
         "torn": "failed",
         "later": "not begun",
     }
@@ -317,16 +321,16 @@ def test_the_page_is_whole_without_scripts(study):
     assert "111111111111 <small>(1 run)" in page, "two commits"
     assert page.count('src="data:image/svg+xml') == 3 + 2 * 4, "each chart has its still"
     assert page.count("traversal of z0") == 4
-    runs = table(study / "report.csv")
-    assert len(runs) == 20
-    one = next(row for row in runs if row["run"] == "betavae_beta-4_seed-1")
+    rows = table(study / "report.csv")
+    assert len(rows) == 20
+    one = next(row for row in rows if row["run"] == "betavae_beta-4_seed-1")
     kept = json.loads((study / one["run"] / "metrics.json").read_text())["scores"]
     assert float(one["mig_hist"]) == kept["eval/mig_hist"], "full precision"
     assert 'href="betavae_beta-4_seed-1/"' in page
     groups = table(study / "report_settings.csv")
     assert len(groups) == 6
     four = next(row for row in groups if row["model.beta"] == "4.0")
-    values = [float(row["mig_hist"]) for row in runs if row["model.beta"] == "4.0" and row["mig_hist"]]
+    values = [float(row["mig_hist"]) for row in rows if row["model.beta"] == "4.0" and row["mig_hist"]]
     assert float(four["mig_hist"]) == pytest.approx(np.mean(values))
     assert float(four["mig_hist/half"]) == pytest.approx(stats.t.ppf(0.975, 2) * stats.sem(values))
     assert (four["seeds"], four["mig_hist/n"]) == ("3", "3")

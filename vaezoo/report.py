@@ -118,7 +118,7 @@ def chosen(config: DictConfig, table: list["Run"], groups: Sequence[Any], rank: 
     for group in [groups[i] for i in order if groups[i].counted][: config.pictures]:
         columns = [np.array([run.scores.get(name, np.nan) for run in group.counted]) for name in in_rank]
         within = mean_rank(columns, [direction(name) for name in in_rank], len(group.counted))
-        lacking = [sum(name not in run.scores for name in in_rank) for run in group.counted]
+        lacking = np.array([sum(name not in run.scores for name in in_rank) for run in group.counted])
         best.append(group.counted[np.lexsort((within, lacking))[0]])
     return best
 

@@ -34,7 +34,7 @@ IGNORED = (
 )
 WITHIN = {"wandb", "checkpoints", "figures", "__pycache__"}  # folders of a run that hold no other runs
 OF_RUN = ("seconds", "seed", "saturated")  # in a protocol, but no choice of whoever scored
-FINISHED, FAILED, STOPPED, RUNNING, NEW = "finished", "failed", "stopped", "running or killed", "not begun"
+FINISHED, FAILED, STOPPED, RUNNING, NEW = "finished", "failed", "stopped", "running", "not begun"
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Run:
     data: str = ""  # which bytes
     made: dict[str, str] = field(default_factory=dict)  # commit, device, versions
     started: str = ""
-    error: str = ""  # the last line of error.txt
+    error: str = ""  # why it ended badly, in a line
 
 
 def read_runs(roots: Sequence[Path]) -> list[Run]:
@@ -81,7 +81,7 @@ def asked(root: Path) -> Iterator[Path]:
     """The folders of all jobs that the studies at or below `root` were asked for."""
     for path in sorted({root / "study.json", *root.glob("*/study.json")}):
         if path.is_file():
-            yield from (path.parent / job["folder"] for job in json.loads(path.read_text())["jobs"])
+            yield from (path.parent / job["folder"] for job in read_json(path).get("jobs", []))
 
 
 def read_run(folder: Path) -> Run:
@@ -114,13 +114,12 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def state_of(folder: Path) -> tuple[str, str]:
-    """How far a run is, and the last line of what stopped it."""
-    path = folder / "error.txt"
-    if path.is_file():
-        line = (path.read_text(errors="replace").strip().splitlines() or ["no reason was written"])[-1]
-        return (STOPPED if line.startswith("interrupted") else FAILED), line
-    done = (folder / "done.json").is_file() or (folder / "metrics.json").is_file()
-    return (FINISHED if done else RUNNING), ""
+    """What became of a run whose configuration is there, and the line that says why it ended badly."""
+    state, error = runs.state(folder), runs.why_it_ended(folder) or ""
+    if state in (STOPPED, "new"):
+        # Scores without done.json are those of a run from before there was one, or of `evaluate`.
+        state = FINISHED if not error and (folder / "metrics.json").is_file() else STOPPED
+    return state, error if state in (FAILED, STOPPED) else ""
 
 
 def named(config: dict[str, Any]) -> dict[str, Any]:
