@@ -43,7 +43,7 @@ def command(*line: str) -> list[str]:
 def environment(**more: str) -> dict[str, str]:
     """As in a shell where nothing is set about threads."""
     kept = {name: value for name, value in os.environ.items() if name not in ("OMP_NUM_THREADS", "LOKY_MAX_CPU_COUNT")}
-    return {**kept, "PYTHONPATH": str(REPOSITORY), **more}
+    return {**kept, "PYTHONPATH": str(REPOSITORY), "RAY_raylet_start_wait_time_s": "300", **more}
 
 
 def study(at: Path, *line: str, **variables: str) -> subprocess.CompletedProcess:
