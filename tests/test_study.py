@@ -122,18 +122,36 @@ def test_jobs_that_are_the_same_are_trained_once():
     assert all(job.folder == Path("x") / f"{job.name.replace('=', '-')}-{job.identity[:8]}" for job in jobs)
 
 
-@pytest.mark.parametrize("name", PRESETS)
-def test_every_job_of_a_preset_can_be_composed(name):
-    words = {"beta_tc": "model=betatcvae", "lambda_od": "model=dipvae"}
-    line = [words.get(name, "model=betavae"), "dataset=digits", f"sweep={name}"]
-    if name == "optuna":
-        pytest.skip("a search has no grid")
+def combinations(*line: str) -> list[tuple[str, ...]]:
+    """All jobs of a command line, each of which is composed and checked."""
     with initialize_config_dir(DIRECTORY, version_base="1.3"):
         compose = Composer("train")
         jobs = [job for grid in study.grids(line, compose(line).sweep.grids) for job in study.product(grid)]
-        assert len(jobs) == len(set(jobs)) > 1
+        assert len(jobs) == len(set(jobs))
         for job in jobs:
             check(compose(job))
+    return jobs
+
+
+@pytest.mark.parametrize(
+    ("line", "count"),
+    [
+        (["sweep=seeds"], 5),
+        (["sweep=beta", "model=betavae"], 36),
+        (["sweep=lambda_od", "model=dipvae"], 36),
+        (["sweep=latent_dim", "model=betavae"], 15),
+        (["experiment=dipvae_tradeoff"], 72),
+        (["experiment=cvae_latents"], 45),
+        (["experiment=betatcvae"], 36),
+    ],
+)
+def test_every_job_of_a_preset_can_be_trained(line, count):
+    assert len(combinations(*line)) == count
+
+
+def test_every_preset_is_tried_above():
+    named = {"seeds", "beta", "lambda_od", "latent_dim", "dipvae_tradeoff", "cvae_latents", "betatcvae"}
+    assert set(PRESETS) - {"optuna"} == named
 
 
 # ---- the life of a study ---------------------------------------------------------------------------------------
@@ -201,6 +219,8 @@ def test_a_study_is_gone_on_with(in_tmp, monkeypatch, capsys):
     assert {job["folder"] for job in members["jobs"]} == {good.name, bad.name}
     first = stamps(root)[good.name]
 
+    status, said = again("sweep.dry=true")
+    assert (status, "failed    optimizer.lr=1e+30" in said, "finished  optimizer.lr=0.001" in said) == (0, True, True)
     status, said = again("sweep.rerun=none")
     assert (status, "2: 1 finished, 1 failed; 0 to do" in said) == (1, True)
     status, said = again()

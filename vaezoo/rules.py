@@ -375,6 +375,7 @@ RULES: dict[str, Rule] = {
     "launcher.setup": texts,
     "sweep.name": optional(folder),
     "sweep.rerun": choice("failed", "all", "none"),
+    "sweep.dry": boolean,
     "sweep.objective": optional(text),
     "sweep.direction": choice("maximize", "minimize"),
     "sweep.trials": integer(1),

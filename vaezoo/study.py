@@ -148,6 +148,9 @@ def conduct(
     states = {job: job.state() for job in asked}
     now = chosen(states, config.sweep.rerun)
     print(f"study     {root}\njobs      {tally(states.values())}; {len(now)} to do", flush=True)
+    if config.sweep.dry:
+        print("\n".join(f"{state:<10}{job.name or root.name}" for job, state in states.items()))
+        return []
     runs.write_whole(root / "multirun.yaml", lambda beside: OmegaConf.save(config, beside))
     remember(root, asked)
     if config.sweep.rerun == "all":
