@@ -195,6 +195,15 @@ def test_two_processes_do_not_train_in_one_folder(in_tmp, monkeypatch, capsys):
     assert not Path("run/checkpoints").exists()
 
 
+def test_what_waits_for_wandb(tmp_path):
+    assert not study.is_waiting_for_wandb(tmp_path)
+    record = tmp_path / "seed-0" / "wandb" / "offline-run-1-ab"
+    put(record, run_wandb="")
+    assert study.is_waiting_for_wandb(tmp_path)
+    (record / "run.wandb.synced").touch()
+    assert not study.is_waiting_for_wandb(tmp_path)
+
+
 def stamps(root: Path) -> dict[str, int]:
     return {path.parent.parent.name: path.stat().st_mtime_ns for path in root.glob("*/checkpoints/last.ckpt")}
 

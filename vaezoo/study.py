@@ -188,7 +188,15 @@ def summary(root: Path, states: Mapping[Job, str], reasons: Mapping[Job, str]) -
             lines.append(f"{state:<10}{job.name}: {reason}")
     if any(state != "finished" for state in states.values()):
         lines.append("again     the same command goes on with what is not finished")
+    if is_waiting_for_wandb(root):
+        lines.append(f"upload    wandb sync {root}/*/wandb")
     return [*lines, f"report    python -m vaezoo.report runs={root}"]
+
+
+def is_waiting_for_wandb(root: Path) -> bool:
+    """Whether a job was recorded offline and is on no server yet."""
+    recorded = root.glob("*/wandb/offline-run-*/*.wandb")
+    return any(not path.with_name(f"{path.name}.synced").is_file() for path in recorded)
 
 
 def tally(states: Iterable[str]) -> str:
