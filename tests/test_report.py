@@ -21,7 +21,18 @@ from vaezoo.config import DIRECTORY
 from vaezoo.errors import UserError
 from vaezoo.metrics.directions import direction, easy
 from vaezoo.reporting import traversals
-from vaezoo.reporting.charts import along_key, for_browser, for_paper, rounded, said, trade_off
+from vaezoo.reporting.charts import (
+    Chart,
+    Curve,
+    Point,
+    along_key,
+    for_browser,
+    for_paper,
+    limits,
+    rounded,
+    said,
+    trade_off,
+)
 from vaezoo.reporting.reading import read_run, read_runs
 from vaezoo.reporting.settings import headline, ranked, settings, swept
 from vaezoo.reporting.summary import Mean, front, mean, mean_rank, rank_correlation, ranks
@@ -153,6 +164,7 @@ def test_silence_wins_no_rank():
     assert headline(names) == ["mig_hist", "elbo", "recon_mse", "correlation"]
     assert ranked(headline(names), chosen=False) == ["mig_hist", "elbo", "recon_mse"]
     assert easy("correlation")
+    assert ranked(["mig_hist", "udr_lasso"], chosen=False) == ["mig_hist"]
     assert ranked(["correlation", "kl"], chosen=True) == ["correlation"]
 
 
@@ -236,6 +248,10 @@ def test_curves_join_the_settings_of_a_model_along_its_weight(tmp_path):
     assert places[1:] == pytest.approx([np.log10(5), np.log10(50)])
     assert places[0] == pytest.approx(np.log10(5) - 1), "zero stands one step before"
     assert [told for _, told in along.ticks] == ["0", "5", "50"]
+    low, high = limits(chart, "x")
+    assert low < min(one.x - one.x_half for curve in chart.curves for one in curve.points) < high
+    wide = Chart("", "", [Curve("vae", [Point(0, 0, math.nan, 9, "", "", ""), Point(1, 1, math.nan, 9, "", "", "")])])
+    assert limits(wide, "y") == pytest.approx([-1 - 0.18, 2 + 0.18]), "an interval ends at the frame"
     assert for_paper(chart, ["betavae", "dipvae"]) == for_paper(chart, ["betavae", "dipvae"])
 
 

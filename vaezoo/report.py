@@ -55,7 +55,7 @@ def gather(config: DictConfig) -> "Report":
         check_names(key, config[key] or [], known)
     check_names("x", [config.x] if config.x else [], known)
     order = [*swept(table), "seed"]
-    table.sort(key=lambda run: [place(run.config.get(key)) for key in order])
+    table.sort(key=lambda run: [(not run.config, *place(run.config.get(key))) for key in order])
     # What only runs without scores were given is no column of the leaderboard.
     keys = swept([run for run in table if run.state == FINISHED])
     groups = settings(table, keys)

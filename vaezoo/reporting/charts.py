@@ -268,7 +268,7 @@ def for_browser(chart: Chart, models: Sequence[str]) -> dict[str, Any]:
                 trace[f"error_{axis}"] = {"array": shown, "thickness": 1, "width": 3, "color": colour}
         traces.append(trace)
     plain = {"gridcolor": RULE, "zeroline": False, "automargin": True, "ticks": "outside", "linecolor": FADED}
-    x_axis = {**plain, "title": {"text": chart.x_label, "standoff": 8}}
+    x_axis = {**plain, "range": limits(chart, "x"), "title": {"text": chart.x_label, "standoff": 8}}
     if chart.ticks:
         x_axis |= {"tickvals": [at for at, _ in chart.ticks], "ticktext": [told for _, told in chart.ticks]}
     layout = {
@@ -283,7 +283,7 @@ def for_browser(chart: Chart, models: Sequence[str]) -> dict[str, Any]:
         "paper_bgcolor": "white",
         "plot_bgcolor": "white",
         "xaxis": x_axis,
-        "yaxis": plain,
+        "yaxis": {**plain, "range": limits(chart, "y")},
         "hoverlabel": {"bgcolor": "white", "font": {"color": INK}},
     }
     return {"data": traces, "layout": layout}
@@ -305,11 +305,24 @@ def for_paper(chart: Chart, models: Sequence[str]) -> bytes:
         crowded = sum(len(curve.points) for curve in chart.curves) > LABELLED
         for curve in chart.curves:
             draw(axes, curve, models, chart.joined, not crowded)
+        axes.set(xlim=limits(chart, "x"), ylim=limits(chart, "y"))
         if chart.on_front:
             axes.plot(*across(chart.on_front), "o", markersize=10, markerfacecolor="none", markeredgecolor=INK, mew=0.8)
         file = io.BytesIO()
         FigureCanvasSVG(figure).print_svg(file, metadata={"Date": None, "Creator": None})
     return file.getvalue()
+
+
+def limits(chart: Chart, axis: str) -> list[float]:
+    """The ends of an axis: all points, and as much of their intervals as leaves the points apart."""
+    points = [one for curve in chart.curves for one in curve.points]
+    at = np.array([getattr(one, axis) for one in points])
+    halves = np.nan_to_num([getattr(one, f"{axis}_half") for one in points])
+    low, high = at.min(), at.max()
+    room = (high - low) or np.inf
+    low, high = max((at - halves).min(), low - room), min((at + halves).max(), high + room)
+    margin = 0.06 * (high - low) or 0.05 * abs(high) or 1.0
+    return [float(low - margin), float(high + margin)]
 
 
 def across(points: Sequence[Point]) -> tuple[list[float], list[float]]:

@@ -57,6 +57,8 @@ class Report:
 
     def link(self, folder: Path, shown: str | None = None) -> str:
         path = os.path.relpath(folder, self.place)
+        if not folder.is_dir():
+            return escape(path if shown is None else shown)
         there = escape(quote(path)) + "/"
         return f'<a href="{there}">{escape(path if shown is None else shown)}</a>'
 
@@ -286,7 +288,7 @@ def trade_offs(report: Report) -> Section:
     told = (
         "<p>Each point is a setting, with intervals over its seeds. A line joins the settings of a model along its"
         " weight, which stands beside the point. On the broad grey line (Pareto front, ringed) are the settings that no"
-        " other beats in one score without losing in the other.</p>"
+        " other beats in one score without losing in the other. Wide intervals end at the frame.</p>"
     )
     return "trade-off", "Disentanglement against reconstruction", told + legend(report) + figures(report, charts, notes)
 
@@ -327,7 +329,7 @@ def without_labels(report: Report) -> Section:
                 continue
             r, n = rank_correlation(*([run.scores[one] for run in both] for one in (name, other)))
             charts.append(udr_chart(both, of, name, other))
-            told = minus(f"{r:.2f}") if np.isfinite(r) else "not defined"
+            told = minus(f"{round(r, 2) + 0.0:.2f}") if np.isfinite(r) else "not defined"
             notes.append(f"Spearman’s ρ = {told} over {n} runs")
             rows.append(("", [Cell(name, kind="l"), Cell(other, kind="l"), Cell(told, exact(r)), Cell(str(n))]))
     heads = [Cell("UDR", kind="l"), Cell("score", kind="l"), Cell("ρ"), Cell("runs")]
@@ -433,7 +435,7 @@ def troubles(report: Report) -> Section:
             (
                 "",
                 [
-                    Cell(report.link(run.folder) if run.state != NEW else escape(run.folder.name), kind="l"),
+                    Cell(report.link(run.folder), kind="l"),
                     Cell(run.state, kind=f"l state-{run.state.split()[0]}"),
                     Cell(escape(run.error), kind="wrap"),
                 ],

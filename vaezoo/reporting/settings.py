@@ -117,8 +117,12 @@ def headline(names: Sequence[str]) -> list[str]:
 
 
 def ranked(names: Sequence[str], chosen: bool) -> list[str]:
-    """Which of these scores make a rank: all that have a direction, and unless chosen none that silence wins."""
-    return [name for name in names if direction(name) and (chosen or not easy(name))]
+    """Which of these scores make a rank: all that have a direction.
+
+    Unless they were chosen, none that silence wins, and none that is to be compared with the others.
+    """
+    usual = [name for name in names if chosen or not (easy(name) or name.startswith("udr_"))]
+    return [name for name in usual if direction(name)]
 
 
 def disentangles(name: str) -> bool:
