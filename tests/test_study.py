@@ -177,8 +177,9 @@ def test_states(tmp_path):
     assert runs.state(killed) == "finished"
     assert runs.is_done(killed, "1", "2")
     assert not runs.is_done(killed, "1", "3")
-    with runs.sole(killed):
-        assert runs.state(killed) == "running"
+    for lock in (runs.LOCK, runs.WORKER):
+        with runs.sole(killed, lock):
+            assert runs.state(killed) == "running"
     assert runs.state(killed) == "finished"
 
 

@@ -23,6 +23,7 @@ CONFIG = Path(".hydra") / "config.yaml"
 LAST = Path("checkpoints") / "last.ckpt"
 DONE = Path("done.json")  # the last file of a run that has done all it was asked for
 LOCK = Path(".lock")
+WORKER = Path(".worker.lock")  # of the first of several processes, which may outlive the one that holds the other
 ERROR = Path("error.txt")
 PREVIOUS = LAST.with_name("previous.ckpt")  # the one before, for the day when the last is damaged
 
@@ -126,28 +127,32 @@ def load_checkpoint(folder: Path, name: str = "last") -> dict[str, Any]:
 
 
 @contextmanager
-def sole(folder: Path) -> Iterator[None]:
+def sole(folder: Path, lock: Path = LOCK) -> Iterator[None]:
     """While entered, nobody else trains in the folder, on this machine or another that shares its files.
 
     The system gives the lock back when a process dies, however it dies.
     """
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        with FileLock(folder / LOCK, timeout=2):  # `is_running` takes it for an instant
+        with FileLock(folder / lock, timeout=2):  # `is_running` takes it for an instant
             yield
     except Timeout:
         raise UserError(f"{folder}: another process is training there. Wait for it, or stop it first.") from None
 
 
 def is_running(folder: Path) -> bool:
-    if not (folder / LOCK).is_file():
+    return any(is_held(folder / lock) for lock in (LOCK, WORKER))
+
+
+def is_held(lock: Path) -> bool:
+    if not lock.is_file():
         return False
     try:
-        with FileLock(folder / LOCK, timeout=0):
+        with FileLock(lock, timeout=0):
             return False
     except Timeout:
         return True
-    except OSError:  # a folder of somebody else's
+    except OSError:  # in a folder of somebody else's
         return False
 
 

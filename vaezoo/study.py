@@ -228,5 +228,5 @@ def clear(folder: Path) -> None:
             for path in folder.iterdir():
                 if path.is_dir():
                     shutil.rmtree(path)
-                elif path.name != runs.LOCK.name:
+                elif path.name not in (runs.LOCK.name, runs.WORKER.name):
                     path.unlink()

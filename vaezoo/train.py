@@ -42,8 +42,11 @@ def train(config: DictConfig) -> dict[str, float]:
     """
     folder = Path(config.folder)
     rank = workers.worker_rank()
-    if rank is not None:
-        return follow(config, folder) if rank else lead(config, folder)
+    if rank:
+        return follow(config, folder)
+    if rank == 0:
+        with runs.sole(folder, runs.WORKER):
+            return lead(config, folder)
     done = identity(config), afterwards(config)
     with runs.sole(folder):
         if runs.is_done(folder, *done):
