@@ -300,6 +300,8 @@ def for_paper(chart: Chart, models: Sequence[str]) -> bytes:
         axes.set_xlabel(chart.x_label, color=INK)
         if chart.ticks:
             axes.set_xticks([at for at, _ in chart.ticks], [told for _, told in chart.ticks])
+        else:
+            axes.locator_params(axis="x", nbins=5)
         if len(chart.on_front) > 1:
             axes.plot(*across(chart.on_front), color=FADED, linewidth=6, alpha=0.25, solid_capstyle="round")
         crowded = sum(len(curve.points) for curve in chart.curves) > LABELLED
