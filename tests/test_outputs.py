@@ -71,16 +71,16 @@ def test_the_table_holds_what_the_model_says(told):
     assert np.array_equal(table.factors, data.source.factors)
 
 
-def test_chosen_rows_are_random_sorted_and_seeded():
+def test_chosen_rows_are_random_sorted_and_always_the_same():
     test = np.arange(0, 1000, 10)
-    scored, held_out = choose_rows(1000, test, 50, 20, seed=0)
+    scored, held_out = choose_rows(1000, test, 50, 20)
     assert len(np.unique(scored)) == 50
     assert len(np.unique(held_out)) == 20
     assert set(held_out) <= set(test)
     assert (np.diff(scored) > 0).all()
-    assert np.array_equal(scored, choose_rows(1000, test, 50, 20, seed=0)[0])
-    assert not np.array_equal(scored, choose_rows(1000, test, 50, 20, seed=1)[0])
-    everything, all_test = choose_rows(1000, test, None, None, seed=0)
+    assert np.array_equal(scored, choose_rows(1000, test, 50, 20)[0])
+    assert abs(scored.mean() - 500) < 150
+    everything, all_test = choose_rows(1000, test, None, None)
     assert len(everything) == 1000
     assert np.array_equal(all_test, test)
 

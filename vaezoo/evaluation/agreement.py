@@ -76,7 +76,7 @@ def in_common(tables: Sequence[Any], folders: Sequence[Path]) -> tuple[list[np.n
     if len(index) < min(FEWEST, *(len(table["index"]) for table in tables)):
         raise UserError(
             f"udr=true: the {len(tables)} runs have encoded only {len(index)} images in common. Score each with the"
-            f" same seed, which chooses the images, or all rows: python -m vaezoo.evaluate run={folders[0]} seed=0"
+            f" same metric.rows and metric.test_rows: python -m vaezoo.evaluate run={folders[0]}"
         )
     if len(index) > IMAGES:
         index = np.sort(np.random.default_rng(derive(0, "images of udr")).choice(index, IMAGES, replace=False))

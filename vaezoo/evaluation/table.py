@@ -75,11 +75,14 @@ def some_of(candidates: np.ndarray, count: int | None, seed: int) -> np.ndarray:
 
 
 def choose_rows(
-    everything: int, test: np.ndarray, rows: int | None, test_rows: int | None, seed: int
+    everything: int, test: np.ndarray, rows: int | None, test_rows: int | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Which rows of the whole set are scored and which test rows are held out: all of them, or random ones."""
-    scored = some_of(np.arange(everything), rows, derive(seed, "scored rows"))
-    return scored, some_of(test, test_rows, derive(seed, "test rows"))
+    """Which rows of the whole set are scored and which test rows are held out: all of them, or random ones.
+
+    The same for every run: models are compared on the same images, whatever their seeds, and agree on them (UDR).
+    """
+    scored = some_of(np.arange(everything), rows, derive(0, "scored rows"))
+    return scored, some_of(test, test_rows, derive(0, "test rows"))
 
 
 def choose_examples(held_out: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -125,7 +128,7 @@ def encode(
     if batch_size is None:
         batch_size = 64 if next(model.parameters()).device.type == "cpu" else 1024
     source = data.source
-    scored, test = choose_rows(len(source), data.rows.test, rows, test_rows, seed)
+    scored, test = choose_rows(len(source), data.rows.test, rows, test_rows)
     index = np.union1d(scored, test)
     held_out = np.isin(index, test)
     labels = np.empty(0, np.int64) if source.labels is None else source.labels[index]
