@@ -6,6 +6,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from pytorch_lightning import Trainer
+from pytorch_lightning.plugins import MixedPrecision
 from torch import nn
 
 from tests.conftest import build_model
@@ -178,6 +180,50 @@ def test_mixed_precision_shows_the_second_player_what_the_first_has_done():
         terms, _ = step(model, torch.rand(4, 1, 2, 2), optimizers)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         torch.testing.assert_close(terms["seen"], model.decoder(torch.ones(1, 2)).float().sum())
+
+
+def half_precision(scale: float, batches: int = 5, **options) -> tuple[Duel, torch.amp.GradScaler, list[dict]]:
+    """A duel trained by Lightning under fp16 with scaled losses, here on a CPU, and the terms of every batch."""
+    torch.manual_seed(0)
+    model, terms = Duel(**options), []
+    model.training_step = lambda batch, batch_index=0: (
+        terms.append(AdversarialModel.training_step(model, batch)) or terms[-1]
+    )
+    images = torch.rand(batches, 8, 1, 2, 2)
+    loader = torch.utils.data.DataLoader(
+        images, batch_size=None, collate_fn=lambda x: SimpleNamespace(images=x, labels=None)
+    )
+    scaler = torch.amp.GradScaler("cpu", init_scale=scale)
+    trainer = Trainer(
+        accelerator="cpu",
+        plugins=[MixedPrecision("16-mixed", "cpu", scaler=scaler)] if scale else [],
+        max_epochs=1,
+        **dict.fromkeys(("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False),
+        limit_val_batches=0,
+    )
+    trainer.fit(model, loader)
+    return model, scaler, terms
+
+
+@pytest.mark.parametrize("parts", [1, 2])
+def test_fp16_scales_losses_and_clips_true_gradients(parts):
+    """The clip is far above the gradients of single precision, and far below scaled ones."""
+    options = {"micro_batches": parts, "gradient_clip": 10.0}
+    single, _, expected = half_precision(0.0, **options)
+    half, scaler, terms = half_precision(2.0**14, **options)
+    assert scaler.get_scale() == 2.0**14, "no step was left out"
+    for found, known in zip(terms, expected, strict=True):
+        for key in known:
+            torch.testing.assert_close(found[key].float(), known[key], rtol=0.02, atol=2e-3, msg=key)
+    for one, other in zip(half.parameters(), single.parameters(), strict=True):
+        torch.testing.assert_close(one, other, rtol=0.05, atol=5e-3)
+
+
+def test_fp16_leaves_out_the_step_of_a_player_whose_gradients_overflow():
+    model, scaler, _ = half_precision(2.0**60, batches=1)
+    torch.manual_seed(0)
+    assert all(torch.equal(one, other) for one, other in zip(model.parameters(), Duel().parameters(), strict=True))
+    assert scaler.get_scale() == 2.0**58, "halved once by each player"
 
 
 # ---- latents of generators -------------------------------------------------------------------------------------
