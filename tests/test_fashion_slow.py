@@ -172,3 +172,14 @@ def test_dec_finds_kinds_of_clothes(trained):
     line = ["network=mlp002", "model.dropout=0", "model.pretrain_batches=1000", "model.refresh=160"]
     runs = trained("model=dec", *line, "model.optimizers.clustering.lr=0.05", "max_batches=1800")
     assert (values(runs, "cluster_acc_hungarian") > 0.42).all()
+
+
+def test_the_critic_of_pixelgan_makes_its_categories_kinds_of_clothes(trained):
+    """One-to-one accuracy 0.42, 0.33 and 0.34, with 10, 11 and 9 of 30 clusters in use; one cluster for all is 0.11.
+
+    As on digits (first=5, critic and encoder at 1e-3) all images come into one cluster.
+    """
+    line = ["model.pixelcnn.maps=32", "model.pixelcnn.blocks=1", "model.pixelcnn.first=3", "max_batches=600"]
+    line += ["model.optimizers.critic.lr=2e-4", "model.optimizers.encoder.lr=2e-4", "callbacks.samples=false"]
+    runs = trained("model=pixelgan", *line, "metric=score/clustering", seeds=(0, 1))
+    assert (values(runs, "cluster_acc_hungarian") > 0.25).all()
