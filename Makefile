@@ -28,7 +28,7 @@ $(VENV)/ready: pyproject.toml constraints.txt
 train: setup     ## train, score and show a DIP-VAE on dSprites; more: make train ARGS="model.lambda_od=50 seed=1"
 	$(BIN)/python -m vaezoo.train model=dipvae dataset=dsprites experiment=quickstart $(ARGS)
 
-test: setup      ## the tests, without network, thirteen minutes on two cores; more: make test ARGS="-k dipvae"
+test: setup      ## the tests, without network, fifteen minutes on two cores; more: make test ARGS="-k dipvae"
 	$(BIN)/python -m pytest -m "not slow" -n auto $(ARGS)
 
 test-all: setup  ## the slow tests too
