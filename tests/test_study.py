@@ -279,6 +279,14 @@ def test_a_killed_study_goes_on(in_tmp, monkeypatch):
     assert all((one[key] == two[key]).all() for key in one)
 
 
+@pytest.mark.parametrize("place", [0, 2, 9])
+def test_the_flag_may_stand_anywhere(place, in_tmp, monkeypatch, capsys):
+    line = ["seed=0,1", "sweep.dry=true", "sweep.name=mine", *QUICK]
+    line.insert(place, "-m")
+    assert run(vaezoo.train.main, monkeypatch, *line) == 0
+    assert "jobs      2: 2 new; 2 to do\nnew       seed=0\nnew       seed=1" in capsys.readouterr().out
+
+
 def test_a_sweep_needs_its_flag(in_tmp, monkeypatch, capsys):
     assert run(vaezoo.train.main, monkeypatch, "sweep=beta", "model=betavae", *QUICK) == 2
     assert "add -m" in capsys.readouterr().err

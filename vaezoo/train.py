@@ -361,7 +361,7 @@ def main() -> None:
         if any(argument.startswith("run=") for argument in arguments):
             resume(arguments)
         else:
-            sys.argv += prepare(arguments)
+            sys.argv[1:] = prepare(arguments)
             sharing.remember_shell()
             os.environ[workers.COMMAND] = str(os.getpid())
             job()
@@ -373,14 +373,18 @@ def main() -> None:
 
 
 def prepare(arguments: list[str]) -> list[str]:
-    """Check the command line; what a study adds to it, so that each of its jobs knows where it belongs."""
+    """The command line as Hydra is given it, once it is checked.
+
+    That of a study has more, so that each of its jobs knows where it belongs, and its flag in front: wherever else it
+    stands, Hydra does not see what comes after it.
+    """
     config = check_command_line("train", arguments)
     if config is None:
-        return []
+        return arguments
     if not study.is_multirun(arguments):
         if config.sweep.grids:
             raise UserError("This asks for the many jobs of a sweep: add -m, or sweep=null for a single one.")
-        return []
+        return arguments
     request = study.request(arguments, config.sweep)
     if config.sweep.grids:
         for line in request.lines:
@@ -388,7 +392,7 @@ def prepare(arguments: list[str]) -> list[str]:
     added = [f"sweep.over={list(request.keys)}"]
     if not any(argument.startswith("hydra.sweep.dir=") for argument in arguments):
         added.append(f"hydra.sweep.dir='multirun/{request.name}'")
-    return added
+    return ["--multirun", *(argument for argument in arguments if argument not in study.FLAGS), *added]
 
 
 if __name__ == "__main__":
