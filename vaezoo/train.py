@@ -202,7 +202,7 @@ def fit_and_evaluate(config: DictConfig, folder: Path, resuming: bool, interrupt
     finally:
         sync = loggers["wandb"].close(code) if "wandb" in loggers else None
     seconds = time.perf_counter() - began
-    if config.sweep.over:  # the tables of a study are in its report
+    if OmegaConf.select(config, "sweep.over"):  # the tables of a study are in its report
         print(f"{folder.name}: {duration(model, seconds)}")
     else:
         if scores.values:
@@ -326,7 +326,7 @@ def job(config: DictConfig) -> dict[str, float] | float:
                 report(error)
             raise
         # Said at once; the other jobs go on, and the study ends with the list of those that failed.
-        message = runs.why_it_ended(Path(config.folder)) or f"{type(error).__name__}: {error}"
+        message = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
         print(f"vaezoo: {own_name(config)}: {message}", file=sys.stderr)
         raise CompactHydraException(message) from None
 
