@@ -27,7 +27,7 @@ from vaezoo.rules import is_schedule, rule_for, takes_schedule
 OWN_DATA = "vaezoo.data.sources.arrays.arrays"
 
 # Groups whose keys are ours: a key that is not in their yaml is a slip of the pen, even when added with `+`.
-CLOSED = ("", "model", "latent", "likelihood", "network", "dataset", "callbacks", "metric", "figure")
+CLOSED: tuple[str, ...] = ("", "model", "latent", "likelihood", "network", "dataset", "callbacks", "metric", "figure")
 CLOSED += ("sweep", "launcher")
 
 # Hydra's plugins: the extra that brings each.
