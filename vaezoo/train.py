@@ -134,6 +134,7 @@ def fit_and_evaluate(config: DictConfig, folder: Path, resuming: bool, interrupt
     from vaezoo.callbacks.samples import SampleWatch
     from vaezoo.callbacks.terms import TermLogger
     from vaezoo.environment import environment
+    from vaezoo.memory import keep_freed_memory
 
     began = time.perf_counter()
     quiet_lightning()
@@ -161,6 +162,8 @@ def fit_and_evaluate(config: DictConfig, folder: Path, resuming: bool, interrupt
         callbacks.append(BudgetBar(clock, terms, f"{config.model['_target_'].rpartition('.')[2]} {data.name}"))
     trainer = make_trainer(config, callbacks, list(loggers.values()))
     device = trainer.strategy.root_device
+    if device.type == "cpu":
+        keep_freed_memory()
     # Before Lightning does it, which would first round what a checkpoint of double precision holds.
     model = trainer.precision_plugin.convert_module(model)
 
