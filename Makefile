@@ -3,6 +3,7 @@
 # make help     everything else
 
 PYTHON ?= python3
+PYTHON312 ?= 3.12
 VENV   := .venv
 BIN    := $(VENV)/bin
 # uv looks for local wheels where pip is told to.
@@ -11,10 +12,11 @@ export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train test test-all check format bench bench-train bench-data bench-evaluation clean
+.PHONY: help setup train test test-all check format clean
+.PHONY: bench bench-environments bench-steps bench-overhead bench-floors bench-data bench-evaluation
 
 help:            ## this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 18
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 20
 
 setup: $(VENV)/ready  ## make .venv from constraints.txt
 
@@ -43,16 +45,34 @@ format: setup    ## let ruff write
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: bench-train bench-data bench-evaluation  ## all measurements of speed; fewer rounds: make bench ARGS=rounds=2
+# Results are lines of docs/benchmarks.jsonl, of which the newest of each device counts.
+BENCH := $(BIN)/python benchmarks
+KEPT  := results=docs/benchmarks.jsonl
 
-bench-train: setup ## what a training step costs beside the model's own work
-	$(BIN)/python benchmarks/step_overhead.py $(ARGS)
+bench: bench-steps bench-overhead bench-floors bench-data bench-evaluation  ## all measurements of speed, into docs/benchmarks.md; shorter: make bench ARGS=rounds=2
+	$(BENCH)/write.py
+
+bench-environments: setup ## the packages that bench-steps compares with; more: make bench-environments PYTHON312=/path/to/python3.12
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python .bench/pythae
+	$(BIN)/uv pip install --quiet --python .bench/pythae/bin/python pythae -c constraints.txt
+	$(BIN)/uv venv --quiet --clear --python $(PYTHON312) .bench/disent
+	$(BIN)/uv pip install --quiet --python .bench/disent/bin/python disent -c constraints.txt
+
+bench-steps: setup ## training steps a second: engines, a loop by hand, public packages
+	$(BENCH)/steps.py $(KEPT) rounds=4 $(ARGS)
+	$(BENCH)/steps.py $(KEPT) rounds=3 models=dipvae,betatcvae,factorvae,vaegan batch_sizes=64 compile=0 $(ARGS)
+
+bench-overhead: setup ## what a training step costs beside the model's own work
+	$(BENCH)/step_overhead.py $(KEPT) $(ARGS)
+
+bench-floors: setup ## arithmetic and bytes of a step, and the time they need here
+	$(BENCH)/floors.py $(KEPT) $(ARGS)
 
 bench-data: setup ## images a second from the store against a torch DataLoader with workers
-	$(BIN)/python benchmarks/data_delivery.py $(ARGS)
+	$(BENCH)/data_delivery.py $(KEPT) $(ARGS)
 
 bench-evaluation: setup ## scores from the latent table against loops that encode what they draw
-	$(BIN)/python benchmarks/evaluation.py $(ARGS)
+	$(BENCH)/evaluation.py $(KEPT) $(ARGS)
 
 clean:           ## remove what setup made; runs stay
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) .bench .mypy_cache .ruff_cache .pytest_cache

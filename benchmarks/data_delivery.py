@@ -1,10 +1,10 @@
 """How fast batches come: made by index in the store, or by a torch DataLoader with two workers over the same arrays.
 
     python benchmarks/data_delivery.py [rounds=5] [seconds=4] [batch_size=64] [colour_images=20000] [workers=2]
-                                       [threads=1]
+                                       [threads=1] [results=FILE]
 
-Both deliver shuffled float32 batches on the device that trains, and take turns in one process, so that a drifting
-machine changes both. The ratio of a round is the store's images a second over the loader's. With a GPU the store is
+Both deliver shuffled float32 batches on the device that trains, and take turns in one process. The ratio of a round is
+the store's images a second over the loader's. With a GPU the store is
 measured with the images on it and with the images in pinned host memory. The sets are dSprites, packed to bits, and
 random bytes in the shape of CelebA (64x64 RGB; `colour_images=202599` is its full size, 2.5 GB).
 
@@ -12,12 +12,13 @@ The store works in one thread here, as each of the workers does. More of them he
 wait for one another on busy cores would measure who else is at work there.
 """
 
-import statistics
-import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 
+import interleaved
 import numpy as np
+import tables
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
@@ -27,6 +28,7 @@ from vaezoo.data.module import Batch, TrainingStream
 from vaezoo.data.sources.dsprites import dsprites
 from vaezoo.data.store import ImageStore
 
+DEFAULTS = {"seconds": 4.0, "batch_size": 64, "colour_images": 20_000, "workers": 2}
 WARM_UP = 5  # batches, so that the start of the workers does not count
 
 
@@ -83,43 +85,32 @@ def from_loader(
 
 def rate(batches: Iterator[Tensor], device: torch.device, seconds: float) -> float:
     """Images a second."""
-
-    def now() -> float:
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        return time.perf_counter()
-
     for _ in range(WARM_UP):
         next(batches)
-    began, count = now(), 0
+    began, count = interleaved.now(device), 0
     while time.perf_counter() - began < seconds:
         count += len(next(batches))
-    return count / (now() - began)
+    return count / (interleaved.now(device) - began)
 
 
 def main() -> None:
-    options = {key: float(value) for key, value in (argument.split("=", 1) for argument in sys.argv[1:])}
-    rounds, batch_size = int(options.get("rounds", 5)), int(options.get("batch_size", 64))
-    seconds, workers = options.get("seconds", 4), int(options.get("workers", 2))
-    torch.set_num_threads(int(options.get("threads", 1)))
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    asked = interleaved.own_options({**DEFAULTS, "threads": 1})
+    device = interleaved.set_up(asked.threads)
     residences = ("device", "host") if device.type == "cuda" else ("host",)  # of a CPU they are the same
-    print(f"{device.type}, batches of {batch_size}, {rounds} rounds of {seconds:g} s each")
-    for arrays in (dsprites(), colour(int(options.get("colour_images", 20_000)))):
-        ways = {"loader": from_loader(arrays, device, batch_size, workers)}
-        ways |= {f"store {residence}": from_store(arrays, device, batch_size, residence) for residence in residences}
-        rates: dict[str, list[float]] = {name: [] for name in ways}
-        for _ in range(rounds):
-            for name, way in ways.items():
-                rates[name].append(rate(way(), device, seconds))
+    print(f"{device.type}, batches of {asked.batch_size}, {asked.rounds} rounds of {asked.seconds:g} s each")
+    for arrays in (dsprites(), colour(asked.colour_images)):
+        streams = {"loader": from_loader(arrays, device, asked.batch_size, asked.workers)}
+        streams |= {f"store {where}": from_store(arrays, device, asked.batch_size, where) for where in residences}
+        ways = {name: partial(turn, stream, device, asked.seconds) for name, stream in streams.items()}
+        rates = interleaved.take_turns(ways, asked.rounds)
+        case = {"data": arrays.name, "batch_size": asked.batch_size, "workers": asked.workers}
+        result = interleaved.keep(asked.results, "data_delivery", device, case, rates)
         print(f"{arrays.name}, {len(arrays):,} images of {'x'.join(map(str, arrays.shape))}")
-        for name, values in rates.items():
-            ratios = [rate / loader for rate, loader in zip(values, rates["loader"], strict=True)]
-            low, middle, high = min(ratios), statistics.median(ratios), max(ratios)
-            print(
-                f"  {name:12} {statistics.median(values):12,.0f} images a second, median;"
-                f" {middle:.1f} times the loader's ({low:.1f} to {high:.1f} over the rounds)"
-            )
+        print("\n".join(tables.data_delivery([result])))
+
+
+def turn(stream: Callable[[], Iterator[Tensor]], device: torch.device, seconds: float) -> float:
+    return rate(stream(), device, seconds)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """What it saves to encode each image once: stochastic scores against loops that encode what they draw.
 
-    python benchmarks/evaluation.py [rounds=3] [share=0.002] [overrides of the training configuration]
+    python benchmarks/evaluation.py [rounds=3] [share=0.002] [results=FILE] [overrides of the training configuration]
 
 The table is every fourth position of dSprites, 46,080 images with five factors; the encoder is not trained. For each
 score, in turn in the same process:
@@ -10,21 +10,19 @@ score, in turn in the same process:
              reduces it. A `share` of the loop is run and its time multiplied; its classifier is not even counted
 
 "with encoding" adds the one pass over the table to the first: that is what the score costs if it is the only one. The
-last row has all scores and one pass. Numbers are medians over rounds, and the range of the ratio.
+last row has all scores and one pass. Numbers are medians over rounds, and the ranges of the ratios.
 """
 
-import statistics
-import sys
 import time
 from collections.abc import Callable
 from functools import partial
 
+import interleaved
 import numpy as np
+import tables
 import torch
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
-from rich.console import Console
-from rich.table import Table
 
 from vaezoo.config import DIRECTORY
 from vaezoo.evaluation.fixtures import call
@@ -36,12 +34,12 @@ EVERY = 4  # positions
 
 
 def main() -> None:
-    options = dict(argument.split("=", 1) for argument in sys.argv[1:])
-    rounds, share = int(options.pop("rounds", 3)), float(options.pop("share", 0.002))
+    asked, overrides = interleaved.options({"rounds": 3, "share": 0.002})
+    device = interleaved.set_up(asked.threads)
     initialize_config_dir(DIRECTORY, version_base="1.3")
-    config = compose("train", ["metric=full", *(f"{key}={value}" for key, value in options.items())])
-    data, model = instantiate(config.dataset), instantiate(config.model)
-    data.place(model.device)
+    config = compose("train", ["metric=full", *overrides])
+    data, model = instantiate(config.dataset), instantiate(config.model).to(device)
+    data.place(device)
     factors = data.source.factors
     rows = np.flatnonzero((factors[:, -2:] % EVERY == 0).all(axis=1))
     factors = factors[rows]
@@ -90,10 +88,11 @@ def main() -> None:
     }
     scores = instantiate(config.metric.scores)
     passes: list[float] = []
-    seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in plain}
+    ours: dict[str, list[float]] = {name: [] for name in plain}
+    theirs: dict[str, list[float]] = {name: [] for name in plain}
     with evaluating(model):
         encode(np.arange(BATCH))
-        for number in range(rounds):
+        for number in range(asked.rounds):
             began = time.perf_counter()
             codes = whole_table()
             passes.append(time.perf_counter() - began)
@@ -103,29 +102,26 @@ def main() -> None:
                 given = {**arrays, "rng": np.random.default_rng(number)}
                 began = time.perf_counter()
                 call(scores[name], {key: partial(given.get, key) for key in given})
-                ours = time.perf_counter() - began
-                some = max(BATCH if loop is drawn else 2, round(share * count))
+                ours[name].append(time.perf_counter() - began)
+                some = max(BATCH if loop is drawn else 2, round(asked.share * count))
                 began = time.perf_counter()
                 loop(np.random.default_rng(number), some)
-                seconds[name].append((ours, (time.perf_counter() - began) * count / some))
-    tell(passes, seconds, len(rows))
-
-
-def tell(passes: list[float], seconds: dict[str, list[tuple[float, float]]], rows: int) -> None:
-    table = Table(title=f"seconds, {rows:,} images, {torch.get_num_threads()} threads", title_justify="left")
-    for heading in ("score", "table", "encoder", "ratio", "with encoding"):
-        table.add_column(heading, justify="left" if heading == "score" else "right")
-    every = list(zip(*seconds.values(), strict=True))  # by round
-    sums = [(sum(ours for ours, _ in each), sum(theirs for _, theirs in each)) for each in every]
-    for name, times in {**seconds, "all of them": sums}.items():
-        ours, theirs = (statistics.median(column) for column in zip(*times, strict=True))
-        ratios = [loop / score for score, loop in times]
-        with_pass = statistics.median(loop / (score + one) for (score, loop), one in zip(times, passes, strict=True))
-        spread = f"{statistics.median(ratios):,.1f} ({min(ratios):,.1f} to {max(ratios):,.1f})"
-        table.add_row(name, f"{ours:.2f}", f"{theirs:,.1f}", spread, f"{with_pass:,.2f}")
-    console = Console(width=100)
-    console.print(table)
-    console.print(f"one encoding pass: {statistics.median(passes):.1f} s")
+                theirs[name].append((time.perf_counter() - began) * count / some)
+    ours["all of them"], theirs["all of them"] = (
+        [sum(each) for each in zip(*seconds.values(), strict=True)] for seconds in (ours, theirs)
+    )
+    results = [
+        interleaved.keep(
+            asked.results,
+            "evaluation",
+            device,
+            {"score": name},
+            {"table": ours[name], "encoder": theirs[name], "one pass": passes},
+            images=len(rows),
+        )
+        for name in ours
+    ]
+    print("\n".join(tables.evaluation(results)))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,59 @@
+"""The near end of a comparison with a public package, which lives in an environment of its own."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+ENVIRONMENTS = HERE.parent / ".bench"  # made by `make bench-environments`
+MODELS = {"pythae": ("betavae", "betatcvae"), "disent": ("betavae", "dipvae", "betatcvae")}
+
+
+class Missing(Exception):
+    """The package cannot be compared with here; why, in one line."""
+
+
+class Package:
+    """A process that waits for its turns. Only one trains at a time: the others wait on their pipes."""
+
+    def __init__(self, name: str, threads: int) -> None:
+        python = ENVIRONMENTS / name / "bin" / "python"
+        if not python.exists():
+            raise Missing(f"{name} has no environment here: make bench-environments")
+        self.name = name
+        self.log = ENVIRONMENTS / f"{name}.log"
+        own = {"OMP_NUM_THREADS": str(threads), "PYTHONPATH": "", "PYTHONWARNINGS": "ignore"}
+        with self.log.open("w") as errors:
+            self.process = subprocess.Popen(
+                [python, HERE / f"{name}_worker.py"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+                env={**os.environ, **own},
+            )
+
+    def ask(self, request: dict[str, Any]) -> dict[str, Any]:
+        assert self.process.stdout is not None
+        try:
+            print(json.dumps(request), file=self.process.stdin, flush=True)
+            line = self.process.stdout.readline()
+        except BrokenPipeError:
+            line = ""
+        if not line:
+            last = self.log.read_text().strip().splitlines()[-1:] or ["it said nothing"]
+            raise Missing(f"{self.name} stopped: {last[0]} (all of it: {self.log})")
+        return json.loads(line)
+
+    def prepare(self, case: dict[str, Any]) -> dict[str, Any]:
+        return self.ask(case)
+
+    def train(self, way: str) -> float:
+        return self.ask({"go": way})["seconds"]
+
+    def close(self) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        self.process.wait()
