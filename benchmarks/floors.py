@@ -20,7 +20,7 @@ import interleaved
 import tables
 import torch
 from torch import Tensor, nn
-from training import Job, bare, by_hand, configuration, engines, workplace
+from training import Job, engines, workplace
 
 DEFAULTS = {"batch_size": 64, "engines": ("eager", "compiled", "graphed"), "seconds": 1.0, "clock": "wall"}
 SIDE = {"cpu": 2048, "cuda": 8192}  # of the matrices
@@ -112,15 +112,12 @@ def main() -> None:
     device = interleaved.set_up(asked.threads)
     line = ["model=betavae", "dataset=dsprites", f"dataset.batch_size={asked.batch_size}", *overrides]
     with workplace() as (folder, interrupts):
-        job = Job(configuration(line, folder), interrupts)
-        ready = job.batches(8, device)
-        model = job.with_plain_networks(device)
-        found = costs(model, ready[0])
-        loop = bare(by_hand(model), ready, asked.clock)
-        steps = max(4, round(asked.seconds / loop(4)))
-        ways: dict[str, Callable[[], float]] = {"bare": partial(loop, steps)}
-        for name, engine in engines(asked.engines, line, folder, interrupts, job.data):
-            engine.train(min(steps, 8), asked.clock)
+        job = Job(line, folder, interrupts)
+        model = job.model.to(device)
+        found = costs(model, job.batches(1)[0])
+        ways: dict[str, Callable[[], float]] = {}
+        for name, engine in engines(asked.engines, line, folder, interrupts, job.data, asked.clock):
+            steps = max(4, round(asked.seconds / engine.train(4, asked.clock)))
             ways[name] = partial(engine.train, steps, asked.clock)
         at = (device, asked.seconds, asked.clock)
         rates = {"sgemm": partial(product, torch.float32, False, *at), "copy": partial(copy, *at)}

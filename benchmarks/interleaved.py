@@ -12,10 +12,12 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
+from itertools import cycle, islice
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
+WARM = 2  # steps that do not count: they fill caches, and engines compile or capture in them
 SHARED = {"rounds": 5, "threads": 0, "results": ""}  # what every script takes; results=FILE adds a line to it
 
 
@@ -64,6 +66,16 @@ def take_turns(ways: Mapping[str, Callable[[], float]], rounds: int) -> dict[str
     return said
 
 
+def loop(step: Callable[[Any], None], ready: Sequence[Any], steps: int, clock: str = "wall") -> float:
+    """Seconds of so many steps on batches that are ready, without anything around them."""
+    for x in ready[:WARM]:
+        step(x)
+    began = now(ready[0].device, clock)
+    for x in islice(cycle(ready), steps):
+        step(x)
+    return now(ready[0].device, clock) - began
+
+
 class Spread(NamedTuple):
     middle: float
     low: float
@@ -83,7 +95,7 @@ def ratio(over: Sequence[float], under: Sequence[float]) -> Spread:
     return Spread.of([a / b for a, b in zip(over, under, strict=True)])
 
 
-def set_up(threads: int) -> Any:
+def set_up(threads: int = 0) -> Any:
     """The device of this run, with as many threads as were asked for."""
     import torch
 

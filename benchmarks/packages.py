@@ -1,8 +1,9 @@
-"""The near end of a comparison with a public package, which lives in an environment of its own."""
+"""The near end of a comparison with another process: the loop by hand, or a public package in its own environment."""
 
 import json
 import os
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +13,20 @@ MODELS = {"pythae": ("betavae", "betatcvae"), "disent": ("betavae", "dipvae", "b
 
 
 class Missing(Exception):
-    """The package cannot be compared with here; why, in one line."""
+    """The package cannot be compared with; why, in one line."""
 
 
 class Package:
     """A process that waits for its turns. Only one trains at a time: the others wait on their pipes."""
 
     def __init__(self, name: str, threads: int) -> None:
-        python = ENVIRONMENTS / name / "bin" / "python"
+        python = Path(sys.executable) if name == "bare" else ENVIRONMENTS / name / "bin" / "python"
         if not python.exists():
             raise Missing(f"{name} has no environment here: make bench-environments")
         self.name = name
+        ENVIRONMENTS.mkdir(exist_ok=True)
         self.log = ENVIRONMENTS / f"{name}.log"
-        own = {"OMP_NUM_THREADS": str(threads), "PYTHONPATH": "", "PYTHONWARNINGS": "ignore"}
+        own = {"OMP_NUM_THREADS": str(threads), "PYTHONWARNINGS": "ignore"}
         with self.log.open("w") as errors:
             self.process = subprocess.Popen(
                 [python, HERE / f"{name}_worker.py"],
@@ -46,6 +48,9 @@ class Package:
             last = self.log.read_text().strip().splitlines()[-1:] or ["it said nothing"]
             raise Missing(f"{self.name} stopped: {last[0]} (all of it: {self.log})")
         return json.loads(line)
+
+    def trains(self, model: str) -> bool:
+        return self.name not in MODELS or model in MODELS[self.name]
 
     def prepare(self, case: dict[str, Any]) -> dict[str, Any]:
         return self.ask(case)

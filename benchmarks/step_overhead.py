@@ -8,21 +8,22 @@ are ready; `train` is what `python -m vaezoo.train` does with data, callbacks, l
 (train - bare) / train.
 """
 
-from functools import partial
-
 import interleaved
 import tables
-from training import Job, bare, by_hand, configuration, workplace
+from training import Job, by_hand, workplace
 
 
 def main() -> None:
     asked, overrides = interleaved.options({"rounds": 12, "steps": 30, "clock": "wall"})
     device = interleaved.set_up(asked.threads)
     with workplace() as (folder, interrupts):
-        job = Job(configuration(["model=dipvae", "dataset=dsprites", *overrides], folder), interrupts)
+        job = Job(["model=dipvae", "dataset=dsprites", *overrides], folder, interrupts)
         job.train(1)  # warms up
-        loop = bare(by_hand(job.model.to(device)), job.batches(8, device), asked.clock)
-        ways = {"bare": partial(loop, asked.steps), "train": partial(job.train, asked.steps, asked.clock)}
+        step, ready = by_hand(job.model.to(device)), job.batches(8)
+        ways = {
+            "bare": lambda: interleaved.loop(step, ready, asked.steps, asked.clock) / asked.steps,
+            "train": lambda: job.train(asked.steps, asked.clock),
+        }
         seconds = interleaved.take_turns(ways, asked.rounds)
     case = {"overrides": overrides, "clock": asked.clock}
     print("\n".join(tables.step_overhead([interleaved.keep(asked.results, "step_overhead", device, case, seconds)])))

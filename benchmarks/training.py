@@ -1,20 +1,19 @@
 """Trainings as `python -m vaezoo.train` does them, for the benchmarks to repeat and to take the time of."""
 
-import copy
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from itertools import cycle, islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
 import plain
 import torch
 from hydra import compose, initialize_config_dir
 from hydra.errors import ConfigCompositionException
 from hydra.utils import instantiate
-from interleaved import now
-from omegaconf import DictConfig
+from interleaved import WARM, now, set_up
+from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning import Callback
 from torch import Tensor
 
@@ -25,10 +24,9 @@ from vaezoo.callbacks.terms import TermLogger
 from vaezoo.checks import check
 from vaezoo.config import DIRECTORY
 from vaezoo.errors import UserError
+from vaezoo.memory import keep_freed_memory
 from vaezoo.models.base import AdversarialModel, LatentModel
 from vaezoo.train import make_trainer, quiet_lightning
-
-WARM = 2  # steps that do not count: they fill caches, and engines compile or capture in them
 
 
 @contextmanager
@@ -65,12 +63,15 @@ class Stopwatch(Callback):
 class Job:
     """One configuration, its data and its model."""
 
-    def __init__(self, config: DictConfig, interrupts: Interrupts, data: Any = None) -> None:
-        self.config = config
+    def __init__(self, line: list[str], folder: Path, interrupts: Interrupts, data: Any = None) -> None:
+        self.line = line
+        self.config = config = configuration(line, folder)
         self.interrupts = interrupts
         self.data = instantiate(config.dataset) if data is None else data
         self.data.batch_size = config.dataset.batch_size
         self.data.setup()
+        self.device = set_up()
+        self.data.place(self.device)
         torch.manual_seed(config.seed)
         self.model: LatentModel = instantiate(config.model)
 
@@ -83,30 +84,70 @@ class Job:
         saver.on_train_end = lambda *_: None  # type: ignore[method-assign]  # once a run, not once a step
         bar = BudgetBar(budget, terms, "train")
         loggers = [instantiate(logger) for logger in self.config.logger.values()]
+        if self.device.type == "cpu":
+            keep_freed_memory()
         trainer = make_trainer(self.config, [watch, terms, budget, saver, bar], loggers)
         trainer.fit(self.model, datamodule=self.data)
         return watch.a_step
 
-    def config_optimizer(self, parameters: Any) -> torch.optim.Optimizer:
-        return instantiate(self.config.optimizer)(parameters)
+    def batches(self, count: int) -> list[Tensor]:
+        """Training images that are ready where the data are."""
+        rows = self.rows()
+        return [self.data.batch(part).images for part in self.chosen(count * rows).split(rows)]
 
-    def batches(self, count: int, device: torch.device) -> list[Tensor]:
-        """Training images that are ready on the device."""
-        self.data.place(device)
-        size = self.config.dataset.batch_size * getattr(self.model, "batches_a_step", 1)
-        rows = torch.from_numpy(self.data.rows.train[: count * size]).split(size)
-        return [self.data.batch(part).images for part in rows]
+    def told(self, folder: Path, steps: int) -> dict[str, Any]:
+        """What another process is told, so that it trains the same; images and first weights lie in the folder.
 
-    def with_plain_networks(self, device: torch.device) -> LatentModel:
-        """The model with stock layers of the same weights: what makes ours faster does not make these faster."""
-        model = copy.deepcopy(self.model).to(device)
-        latents = self.config.latent.dim
-        for name, make in (("encoder", plain.encoder), ("decoder", plain.decoder)):
-            network = make(model.image_shape, latents).to(device)
-            plain.copy_weights(weights(getattr(self.model, name)), network)
-            setattr(model, name, network)
-        model.train_images.fill_(len(self.data.rows.train))
-        return model
+        The codes of these weights have no noise, so that the loss of a batch can be compared.
+        """
+        model, rows = self.config.model, self.rows()
+        images = [self.data.batch(part).images.to(torch.uint8).cpu() for part in self.chosen(steps * rows).split(4096)]
+        np.save(folder / "images.npy", torch.cat(images).numpy())
+        np.savez(folder / "weights.npz", *without_noise(self.model, self.config.latent.dim))
+        return {
+            "line": self.line,
+            "model": model["_target_"].rpartition(".")[2].lower(),
+            "beta": model.get("beta"),
+            "lambda_od": model.get("lambda_od"),
+            "train_images": len(self.data.rows.train),
+            "latents": self.config.latent.dim,
+            "shape": list(self.config.dataset.shape),
+            "batch_size": self.config.dataset.batch_size,
+            "rows": rows,
+            "steps": steps,
+            **{key: OmegaConf.to_container(self.config.optimizer)[key] for key in ("lr", "betas", "eps")},
+            "images": str(folder / "images.npy"),
+            "weights": str(folder / "weights.npz"),
+            "threads": torch.get_num_threads(),
+            "device": self.device.type,
+        }
+
+    def rows(self) -> int:
+        """Images of a step."""
+        return self.config.dataset.batch_size * getattr(self.model, "batches_a_step", 1)
+
+    def chosen(self, count: int) -> Tensor:
+        return torch.from_numpy(self.data.rows.train[:count])
+
+
+def without_noise(model: LatentModel, latents: int) -> list[np.ndarray]:
+    """The weights of encoder and decoder, but the log variances are -40 for every image."""
+    arrays = weights(model.encoder, model.decoder)
+    weight, bias = weights(model.encoder)[-2:]
+    weight[latents:], bias[latents:] = 0, -40
+    place = len(weights(model.encoder)) - 2
+    return [*arrays[:place], weight, bias, *arrays[place + 2 :]]
+
+
+def plain_networks(case: dict[str, Any]) -> LatentModel:
+    """The model with stock layers: what makes ours faster does not make these faster."""
+    with workplace() as (folder, _):
+        config = configuration(case["line"], folder)
+    model = instantiate(config.model)
+    model.encoder = plain.encoder(case["shape"], case["latents"])
+    model.decoder = plain.decoder(case["shape"], case["latents"])
+    model.train_images.fill_(case["train_images"])
+    return model.to(case["device"])
 
 
 def engine_line(name: str) -> list[str]:
@@ -115,49 +156,34 @@ def engine_line(name: str) -> list[str]:
 
 
 def engines(
-    names: Iterable[str], line: list[str], folder: Path, interrupts: Interrupts, data: Any
+    names: Iterable[str], line: list[str], folder: Path, interrupts: Interrupts, data: Any, clock: str = "wall"
 ) -> Iterator[tuple[str, Job]]:
-    """The same job by each engine that can run here, the others with a line that says why not."""
+    """The same job by each engine that can run here, warm; of the others a line that says why not."""
     for name in names:
         try:
-            config = configuration([*line, *engine_line(name)], folder)
+            job = Job([*line, *engine_line(name)], folder, interrupts, data)
+            job.train(8, clock)
         except (ConfigCompositionException, UserError) as error:
-            print(f"{name}: {error}")
+            print(f"{name}: {str(error).splitlines()[0]}")
         else:
-            yield name, Job(config, interrupts, data)
+            yield name, job
 
 
 def weights(*modules: torch.nn.Module) -> list[Any]:
     return [parameter.detach().cpu().numpy() for module in modules for parameter in module.parameters()]
 
 
-def bare(step: Callable[[Tensor], None], ready: list[Tensor], clock: str = "wall") -> Callable[[int], float]:
-    """A loop without anything around it: seconds a step."""
-
-    def loop(steps: int) -> float:
-        for x in ready[:WARM]:
-            step(x)
-        began = now(ready[0].device, clock)
-        for x in islice(cycle(ready), steps):
-            step(x)
-        return (now(ready[0].device, clock) - began) / steps
-
-    return loop
-
-
-def minimising(loss: Callable[[Tensor], Tensor], optimizer: torch.optim.Optimizer) -> Callable[[Tensor], None]:
-    def step(x: Tensor) -> None:
-        optimizer.zero_grad(set_to_none=True)
-        loss(x).backward()
-        optimizer.step()
-
-    return step
-
-
 def by_hand(model: LatentModel) -> Callable[[Tensor], None]:
     """A step of the model's own objective, or of its players' in turn, without Lightning."""
     if not isinstance(model, AdversarialModel):
-        return minimising(lambda x: model.objective(x)["loss"], model.configure_optimizers())
+        optimizer = model.configure_optimizers()
+
+        def descend(x: Tensor) -> None:
+            optimizer.zero_grad(set_to_none=True)
+            model.objective(x)["loss"].backward()
+            optimizer.step()
+
+        return descend
     moves = [
         (name, [p for network in networks for p in network.parameters()], optimizer)
         for (name, networks), optimizer in zip(model.owned().items(), model.configure_optimizers(), strict=True)

@@ -18,6 +18,7 @@ import floors  # noqa: E402
 import interleaved  # noqa: E402
 import packages  # noqa: E402
 import plain  # noqa: E402
+import steps  # noqa: E402
 import tables  # noqa: E402
 import write  # noqa: E402
 from training import by_hand, configuration, engines, weights, workplace  # noqa: E402
@@ -137,6 +138,13 @@ def test_a_package_answers_from_a_process_of_its_own(tmp_path, monkeypatch):
     with pytest.raises(packages.Missing, match="KeyError: 'other'"):
         package.train("other")
     package.close()
+
+
+def test_what_trains_something_else_is_refused():
+    own = {"parameters": 10, "rec": 3000.0, "kl": 200.0}
+    steps.refuse_another("toy", {"parameters": 10, "rec": 3000.1}, own)
+    with pytest.raises(packages.Missing, match="kl is 201"):
+        steps.refuse_another("toy", {**own, "kl": 201.0}, own)
 
 
 def result(device="one", **changed):
