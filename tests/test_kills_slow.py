@@ -102,7 +102,7 @@ def killed_until_it_ends(folder: Path, line: list[str], moments: list[float], nu
             command = whole
             continue
         dead = {signal.SIGKILL: (-9, 2), signal.SIGTERM: (-15, 128 + 15)}[signal.Signals(number)]
-        assert status in dead, said
+        assert status in dead, f"status {status} after {moment:.1f} s, {phase(folder)}: {said}"
         assert status != 2 or "ended with SIGKILL" in said, said
         kills[phase(folder)] += 1
         command = [f"run={folder}"] if (folder / ".hydra").is_dir() else whole

@@ -17,7 +17,7 @@ from tests.conftest import compose_train
 from tests.together import CASES, train
 from vaezoo.checks import check
 from vaezoo.errors import UserError
-from vaezoo.runs import history
+from vaezoo.runs import history, state
 from vaezoo.train import quiet_lightning
 
 ROOT = Path(__file__).parents[1]
@@ -142,6 +142,20 @@ def test_interrupted_together_and_resumed_to_the_same_run(in_tmp):
     run("run=cut", budget)
     run_here("trainer=cpu", budget, folder="whole")
     assert_same_run("cut", "whole")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_interrupted_while_the_first_process_starts(number, in_tmp):
+    """It would answer once Lightning is imported, seconds after it has taken its lock."""
+    process = start(*LINE, *TOGETHER, "max_batches=1000000", "hydra.run.dir=cut")
+    wait_for(Path("cut/.worker.lock"), process)
+    workers = children(process)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 128 + number, errors
+    assert errors.split("\n")[1:] == [f"interrupted by {number.name}; go on with: python -m vaezoo.train run=cut", ""]
+    assert state(Path("cut")) == "stopped"
+    assert not any(Path(f"/proc/{worker}").exists() for worker in workers)
 
 
 def test_the_death_of_one_process_ends_the_run_with_its_name(in_tmp):

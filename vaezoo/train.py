@@ -15,7 +15,7 @@ import time
 import traceback
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -66,11 +66,21 @@ def train_together(config: DictConfig, folder: Path, processes: int) -> dict[str
     try:
         with sharing.gpus(config.trainer) as numbers:
             environment = sharing.environment(sharing.threads(config.get("launcher"), processes), numbers)
-            workers.supervise(folder, processes, environment)
+            number = workers.supervise(folder, processes, environment)
     except UserError as error:
         runs.write_text(folder / runs.ERROR, f"{error}\n")
         raise
+    if number is not None:
+        stop(folder, number)
     return runs.final_scores(folder)
+
+
+def stop(folder: Path, number: int) -> NoReturn:
+    """End as that signal asked, and say how the run goes on."""
+    said = f"interrupted by {signal.Signals(number).name}"
+    runs.write_text(folder / runs.ERROR, f"{said}\n")
+    print(f"\n{said}; go on with: python -m vaezoo.train run={shown(folder)}", file=sys.stderr)
+    sys.exit(128 + number)
 
 
 def follow(config: DictConfig, folder: Path) -> dict[str, float]:
@@ -100,9 +110,7 @@ def lead(config: DictConfig, folder: Path) -> dict[str, float]:
                 config.trainer.devices = numbers
             return fit_and_evaluate(config, folder, resuming, interrupts)
     except Interrupted as interrupted:
-        runs.write_text(folder / runs.ERROR, f"{interrupted}\n")
-        print(f"\n{interrupted}; go on with: python -m vaezoo.train run={shown(folder)}", file=sys.stderr)
-        sys.exit(128 + interrupted.signum)
+        stop(folder, interrupted.signum)
     except UserError as error:
         runs.write_text(folder / runs.ERROR, f"{error}\n")
         raise

@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from vaezoo.errors import UserError, report
@@ -43,22 +44,25 @@ def orphaned() -> bool:
     return parent is not None and os.getppid() != int(parent)
 
 
-def supervise(folder: Path, processes: int, environment: Mapping[str, str]) -> None:
-    """Train the run in `folder` on so many processes; returns when all have ended well.
+def supervise(folder: Path, processes: int, environment: Mapping[str, str]) -> int | None:
+    """Train the run in `folder` on so many processes; None when all have ended well.
 
-    `environment` is what each of them is told beside the usual.
+    `environment` is what each of them is told beside the usual. A signal that was passed on may meet the first worker
+    while it starts or ends, when it cannot answer: returned, for the caller to do so.
 
     Raises UserError with the message of the one that failed first; ends with its status where that was a signal.
     """
     with ExitStack() as stack:
         workers = [stack.enter_context(running(command)) for command in commands(folder, processes, environment)]
-        with forwarded(workers[0]):
-            failed = first_failure(workers)
+        with forwarded(workers[0]) as received:
+            failed = first_failure(workers, received)
+    if -workers[0].returncode in received:
+        return -workers[0].returncode
     logs = [log_of(folder, rank) for rank in range(1, processes)]
     if failed is None:
         for log in logs:
             log.unlink(missing_ok=True)
-        return
+        return None
     status = workers[failed].returncode
     said = folder / "error.txt"
     if failed == 0 and status > 128:  # it was asked to stop, has saved and said so
@@ -111,28 +115,38 @@ def running(command: dict[str, Any]) -> Iterator[subprocess.Popen]:
 
 
 @contextmanager
-def forwarded(process: subprocess.Popen) -> Iterator[None]:
-    """SIGINT and SIGTERM go to that process, which decides for all."""
-    numbers = (signal.SIGINT, signal.SIGTERM)
+def forwarded(process: subprocess.Popen) -> Iterator[list[int]]:
+    """SIGINT and SIGTERM go to that process, which decides for all; those that came."""
+    received: list[int] = []
+
+    def pass_on(number: int, _: FrameType | None) -> None:
+        received.append(number)
+        process.send_signal(number)
+
     try:
-        before = {number: signal.signal(number, lambda number, _: process.send_signal(number)) for number in numbers}
+        before = {number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM)}
     except ValueError:  # Python allows handlers in the main thread alone
         before = {}
     try:
-        yield
+        yield received
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
-def first_failure(workers: Sequence[subprocess.Popen]) -> int | None:
+def first_failure(workers: Sequence[subprocess.Popen], received: Sequence[int]) -> int | None:
     """Waits until all have ended, or a while after one has failed; who that was, None if all went well.
+
+    Once the first has ended after a signal was `received`, nobody waits: the others keep nothing, and may be about to
+    meet it.
 
     One that was killed is the cause where others fail at the same moment, since they lose their connection to it.
     """
     failed: list[int] = []
     deadline = float("inf")
     while any(worker.poll() is None for worker in workers) and time.monotonic() < deadline:
+        if received and workers[0].returncode is not None:
+            break
         time.sleep(0.1)
         if not failed and (failed := [rank for rank, worker in enumerate(workers) if worker.returncode]):
             deadline = time.monotonic() + GRACE
@@ -152,4 +166,5 @@ def work(folder: Path) -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # the supervisor says it; here it would be a traceback from an import
     work(Path(sys.argv[1]))
