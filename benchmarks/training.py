@@ -23,6 +23,7 @@ from vaezoo.callbacks.progress import BudgetBar
 from vaezoo.callbacks.terms import TermLogger
 from vaezoo.checks import check
 from vaezoo.config import DIRECTORY
+from vaezoo.engines import make_engine
 from vaezoo.errors import UserError
 from vaezoo.memory import keep_freed_memory
 from vaezoo.models.base import AdversarialModel, LatentModel
@@ -86,7 +87,9 @@ class Job:
         loggers = [instantiate(logger) for logger in self.config.logger.values()]
         if self.device.type == "cpu":
             keep_freed_memory()
-        trainer = make_trainer(self.config, [watch, terms, budget, saver, bar], loggers)
+        how = self.config.trainer
+        engine = make_engine(how.engine, budget, terms.train, [self.config.log_every], how.chunk)
+        trainer = make_trainer(self.config, [engine, watch, terms, budget, saver, bar], loggers)
         trainer.fit(self.model, datamodule=self.data)
         return watch.a_step
 

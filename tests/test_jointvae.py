@@ -281,17 +281,16 @@ def test_a_frozen_classifier_leaves_the_model_as_it_is():
 
 def fit_seeded(model):
     """Three steps on fixed images with fresh noise in each, from the same generator state."""
-    from types import SimpleNamespace
-
     images = torch.rand(3, 16, 1, 8, 8, generator=torch.Generator().manual_seed(0))
     optimizer = model.configure_optimizers()
     terms = []
     for step, x in enumerate(images):
         torch.manual_seed(step)
-        terms.append(model.training_step(SimpleNamespace(images=x, labels=torch.arange(16) % 10)))
+        terms.append(model.terms_of("model", x, {"labels": torch.arange(16) % 10}))
         optimizer.zero_grad()
         terms[-1]["loss"].backward()
         optimizer.step()
+        model.batches += 1
     return terms
 
 

@@ -262,8 +262,7 @@ def test_without_its_own_weight_a_model_trains_as_the_vae_bit_for_bit(line, plai
 def test_batches_count_training_steps_and_are_saved():
     model = build_model("model=vae", *SMALL)
     batch = type("Batch", (), {"images": torch.rand(4, 1, 8, 8), "labels": torch.zeros(4, dtype=torch.int64)})
-    for _ in range(3):
-        model.training_step(batch)
+    fit(model, 3)
     model.validation_step(batch)
     assert model.batches == 3
     assert model.state_dict()["batches"] == 3

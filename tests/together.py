@@ -11,6 +11,7 @@ from tests.conftest import MODELS, compose_train
 from vaezoo import processes
 from vaezoo.callbacks.clock import Clock, Interrupts
 from vaezoo.callbacks.terms import TermLogger
+from vaezoo.engines import make_engine
 from vaezoo.train import make_trainer, quiet_lightning
 
 STEPS = 10
@@ -51,7 +52,8 @@ def train(case: str, *overrides: str) -> dict:
     data, model = instantiate(config.dataset), instantiate(config.model)
     clock = Clock(STEPS, 0, Interrupts())
     kept = Kept(clock)
-    trainer = make_trainer(config, [kept, clock], [])
+    engine = make_engine(config.trainer.engine, clock, kept.train, every=[1], chunk=config.trainer.chunk)
+    trainer = make_trainer(config, [engine, kept, clock], [])
     trainer.fit(model, datamodule=data)
     return {"terms": kept.kept, "weights": model.state_dict()}
 

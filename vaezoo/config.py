@@ -72,7 +72,8 @@ NEUTRAL = (
     *("folder", "log_every", "val_every", "logger*", "callbacks*", "sweep*", "launcher*", "hydra*"),
     *("dataset.download", "dataset.verify", "dataset.residence"),
     *("trainer._target_", "trainer.accelerator", "trainer.devices", "trainer.strategy*", "trainer.plugins"),
-    *("trainer.deterministic", "trainer.benchmark", "trainer.profiler*", "trainer.enable_*", "trainer.detect_anomaly"),
+    *("trainer.engine", "trainer.chunk", "trainer.deterministic", "trainer.benchmark", "trainer.profiler*"),
+    *("trainer.enable_*", "trainer.detect_anomaly"),
 )
 # Scores and pictures can be made later.
 AFTERWARDS = ("metric*", "figure*")

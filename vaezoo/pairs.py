@@ -208,6 +208,22 @@ def devices(config: DictConfig) -> str | None:
     return None
 
 
+def engine(config: DictConfig) -> str | None:
+    chosen = config.trainer.get("engine", "eager")
+    if chosen != "eager" and "strategy" in config.trainer:
+        return f"trainer.engine={chosen}: it makes the steps of one process; trainer=ddp trains with eager."
+    if chosen != "graphed":
+        return None
+    if config.trainer.accelerator == "cpu":
+        return "trainer.engine=graphed: CUDA graphs need a GPU; on a CPU compiled is the fastest."
+    if str(config.trainer.precision) == "16-mixed":
+        return "trainer.engine=graphed: the scaling of 16-mixed is decided step by step on the host; take bf16-mixed."
+    optimizer = config.optimizer["_target_"].rpartition(".")[2]
+    if optimizer == "Adagrad":
+        return "trainer.engine=graphed: Adagrad cannot be recorded; optimizer=adam can."
+    return None
+
+
 def second_batch(config: DictConfig) -> str | None:
     """Validation, too, comes in two batches of the same size, on each process."""
     parts = 2 * (count(config.trainer.devices) if "strategy" in config.trainer else 1)
@@ -235,5 +251,6 @@ PAIRS: tuple[Callable[[DictConfig], str | None], ...] = (
     batch_statistics,
     information_weight,
     devices,
+    engine,
     second_batch,
 )

@@ -67,6 +67,10 @@ def anything(value: Any) -> str | None:
     return None
 
 
+def absent(why: str) -> Rule:
+    return lambda value: None if value is None else f"left out: {why}"
+
+
 def existing_path(value: Any) -> str | None:
     good = isinstance(value, str) and Path(value).expanduser().exists()
     return None if good else "a file or folder that exists"
@@ -342,7 +346,11 @@ RULES: dict[str, Rule] = {
     # Weights of half precision would round the small steps of training away; mixed precision keeps them.
     "trainer.precision": choice("32-true", "64-true", "bf16-mixed", "16-mixed", 32, 64),
     "trainer.deterministic": anything,
-    "trainer.gradient_clip_val": optional(number(0, above=True)),
+    "trainer.engine": choice("eager", "compiled", "graphed"),
+    "trainer.chunk": optional(integer(1)),
+    # Lightning has these for models that leave their steps to it.
+    "trainer.gradient_clip_val": absent("model.gradient_clip clips the norm of gradients"),
+    "trainer.accumulate_grad_batches": absent("a batch of ours is a training step"),
     "trainer.*": anything,  # Lightning's own flags, checked by Lightning
     "metric.rows": optional(integer(0)),
     "metric.test_rows": optional(integer(0)),

@@ -141,6 +141,7 @@ def fit_and_evaluate(config: DictConfig, folder: Path, resuming: bool, interrupt
     from vaezoo.callbacks.progress import BudgetBar
     from vaezoo.callbacks.samples import SampleWatch
     from vaezoo.callbacks.terms import TermLogger
+    from vaezoo.engines import make_engine
     from vaezoo.environment import environment
     from vaezoo.memory import keep_freed_memory
 
@@ -158,7 +159,10 @@ def fit_and_evaluate(config: DictConfig, folder: Path, resuming: bool, interrupt
 
     clock = Clock(max_batches, config.seed, interrupts)
     terms = TermLogger(clock, config.log_every)
+    every = [config.log_every, config.val_every, *filter(None, [config.callbacks.checkpoints.batches])]
+    engine, chunk = config.trainer.get("engine", "eager"), config.trainer.get("chunk")
     callbacks: list[Any] = [
+        make_engine(engine, clock, terms.train, every, chunk),
         terms,
         clock,
         Checkpoints(clock, terms, folder / "checkpoints", **config.callbacks.checkpoints),
@@ -246,7 +250,7 @@ def keep_batch(folder: Path, data: Any, number: int) -> None:
     from vaezoo.processes import alone
 
     with alone():
-        rows = data.train_dataloader().rows_of(number)
+        rows = data.stream().rows_of(number)
         batch = data.batch(rows)
     arrays = {"images": batch.images, "rows": rows, **({} if batch.labels is None else {"labels": batch.labels})}
     runs.write_arrays(folder / "bad_batch.npz", {name: array.cpu().numpy() for name, array in arrays.items()})
@@ -266,7 +270,7 @@ def make_trainer(config: DictConfig, callbacks: list[Any], loggers: list[Any]) -
 
     try:
         trainer = instantiate(
-            config.trainer,
+            {key: value for key, value in config.trainer.items() if key not in ("engine", "chunk")},
             callbacks=callbacks,
             logger=loggers,
             # The clock stops the run; an epoch ends when the stream does, which is never.

@@ -77,7 +77,7 @@ class Clock(Callback):
     """Counts batches in step with the model's own `batches` buffer, without reading it back from the device.
 
     Each batch draws its noise from (seed, batch number), so what happens between two batches (validation, a figure, an
-    interruption) cannot change the next one.
+    interruption) cannot change the next one. Lightning's batches are chunks of ours (vaezoo.engines).
     """
 
     def __init__(self, max_batches: int, seed: int, interrupts: Interrupts) -> None:
@@ -95,14 +95,19 @@ class Clock(Callback):
         # Not at the end of the batch before: its validation would be lost to the run that goes on.
         if self.meeting():
             self.interrupts.check()
-        torch.manual_seed(derive(self.seed, "noise", self.batches))
+        self.noise(self.batches)  # what a model does between two batches may draw, too
 
     def on_train_batch_end(
         self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        self.batches += 1
+        self.batches += outputs["batches"]
+        trainer.fit_loop.epoch_loop.batch_progress.total.ready = self.batches
         if self.batches >= self.max_batches:
             trainer.should_stop = True
+
+    def noise(self, batch: int) -> None:
+        """From here on, torch's draws are those of that batch."""
+        torch.manual_seed(derive(self.seed, "noise", batch))
 
     def meeting(self) -> bool:
         """Whether processes ask each other before the next batch: they wait for one another then."""

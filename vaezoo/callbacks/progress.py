@@ -43,7 +43,7 @@ class BudgetBar(ProgressBar):
             shown = [(name, value) for name, value in self.terms.latest.items() if "/" not in name]
             words = [f"{name} {value:.4g}" for name, value in shown[:SHOWN]]
             self.bar.set_postfix_str(f"{', '.join(words)}, {self.terms.images_per_second:.0f} images/s", refresh=False)
-        self.bar.update()
+        self.bar.update(outputs["batches"])
 
     def on_train_end(self, trainer: Trainer, module: LightningModule) -> None:
         self.close()

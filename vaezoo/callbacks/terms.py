@@ -14,7 +14,10 @@ from vaezoo.processes import average, gather, size
 
 
 class TermSums:
-    """Weighted sums of named terms, as one vector on their device; vectors are spread over `name/0`, `name/1`, ..."""
+    """Weighted sums of named terms, as one vector on their device; vectors are spread over `name/0`, `name/1`, ...
+
+    The vectors stay where they are from one interval to the next, as a recorded step (vaezoo.engines) expects.
+    """
 
     def __init__(self) -> None:
         self.names: list[str] = []
@@ -22,7 +25,7 @@ class TermSums:
         self.weight = 0.0
         self.first_bad: Tensor | None = None  # for each entry the batch at which it was not finite, -1 if never
 
-    def add(self, terms: Mapping[str, Tensor], weight: float, batch: int) -> None:
+    def add(self, terms: Mapping[str, Tensor], weight: float, batch: Tensor | int) -> None:
         values = torch.cat([term.detach().reshape(-1) for term in terms.values()])
         if self.sums is None or self.first_bad is None:
             self.names = [name for key, term in terms.items() for name in entry_names(key, term)]
@@ -31,7 +34,7 @@ class TermSums:
         self.sums += weight * values
         self.weight += weight
         bad = ~torch.isfinite(values) & (self.first_bad < 0)
-        self.first_bad = torch.where(bad, batch, self.first_bad)
+        self.first_bad.copy_(torch.where(bad, batch, self.first_bad))
 
     def to(self, device: torch.device) -> None:
         if self.sums is not None and self.first_bad is not None:
@@ -40,11 +43,11 @@ class TermSums:
     def share(self) -> None:
         """Processes come to the same sums: means over the images of all, and the first batch that was bad for any."""
         if size() > 1 and self.sums is not None and self.first_bad is not None:
-            self.sums = average(self.sums)
+            self.sums.copy_(average(self.sums))
             bad = gather(self.first_bad[None])
             never = torch.iinfo(bad.dtype).max
             first = torch.where(bad < 0, never, bad).amin(0)
-            self.first_bad = torch.where(first == never, -1, first)
+            self.first_bad.copy_(torch.where(first == never, -1, first))
 
     def check(self) -> None:
         """Refuse to go on after a value that was not finite. Waits for the device."""
@@ -64,12 +67,14 @@ class TermSums:
 
     def means(self) -> dict[str, float]:
         """The weighted means since the last call. Waits for the device."""
-        if self.sums is None:
+        if self.sums is None or self.first_bad is None or not self.weight:
             return {}
         self.share()
         self.check()
         means = dict(zip(self.names, (self.sums / self.weight).tolist(), strict=True))
-        self.sums, self.first_bad, self.weight = None, None, 0.0
+        self.sums.zero_()
+        self.first_bad.fill_(-1)
+        self.weight = 0.0
         return means
 
 
@@ -81,7 +86,8 @@ class TermLogger(Callback):
     """Sends `train/...` every `log_every` batches and `val/...` after each validation to the loggers.
 
     A term is the mean over the images of its interval. It stays on the device until the interval ends, so that no
-    step waits for it. A value that is not finite stops the run, also before a checkpoint would be written.
+    step waits for it: engines (vaezoo.engines) add up `train`. A value that is not finite stops the run, also before a
+    checkpoint would be written.
     """
 
     def __init__(self, clock: Clock, log_every: int) -> None:
@@ -102,9 +108,8 @@ class TermLogger(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        self.train.add(outputs, 1.0, self.clock.batches)
-        self.images += len(batch.images) * size()
-        done = self.clock.batches + 1
+        self.images += outputs["batches"] * batch.shape[1]
+        done = self.clock.batches + outputs["batches"]
         if done % self.log_every == 0 or done == self.clock.max_batches:
             self.latest = self.train.means()
             self.images_per_second = self.images / (time.perf_counter() - self.since)
@@ -141,7 +146,7 @@ class TermLogger(Callback):
     def state_dict(self) -> dict[str, Any]:
         """A half-full interval goes into the checkpoint, so that a resumed run logs what an unbroken one would."""
         self.train.share()
-        if self.train.sums is None:
+        if self.train.sums is None or not self.train.weight:
             return {}
         return {"names": self.train.names, "sums": self.train.sums, "weight": self.train.weight}
 

@@ -115,13 +115,31 @@ class TrainingStream:
         epoch, batch = divmod(number, self.batches_per_epoch)
         return self.epoch(epoch)[batch * self.batch_size : (batch + 1) * self.batch_size]
 
-    def __iter__(self) -> Iterator[Batch]:
-        epoch, batch = divmod(self.start(), self.batches_per_epoch)
+    def chunks(self, length: Callable[[int], int]) -> Iterator[Tensor]:
+        """Rows of up to `length(number)` batches from that number on, (k, B), never across the end of an epoch."""
+        number = self.start()
+        epoch, order = -1, self.rows
         while True:
-            order = self.epoch(epoch)
-            for first in range(batch * self.batch_size, self.batches_per_epoch * self.batch_size, self.batch_size):
-                yield self.get(order[first : first + self.batch_size])
-            epoch, batch = epoch + 1, 0
+            of, batch = divmod(number, self.batches_per_epoch)
+            if of != epoch:
+                epoch, order = of, self.epoch(of)
+            count = min(length(number), self.batches_per_epoch - batch)
+            yield order[batch * self.batch_size : (batch + count) * self.batch_size].view(count, self.batch_size)
+            number += count
+
+    def __iter__(self) -> Iterator[Batch]:
+        return (self.get(rows) for chunk in self.chunks(lambda _: 1) for rows in chunk)
+
+
+class Chunks:
+    """Instead of batches, the rows of several at once; an engine (vaezoo.engines) makes the batches and their steps."""
+
+    def __init__(self, stream: TrainingStream, length: Callable[[int], int]) -> None:
+        self.stream = stream
+        self.length = length
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return self.stream.chunks(self.length)
 
 
 class RowBatches:
@@ -190,6 +208,7 @@ class ImageDataModule(LightningDataModule):
         self.seed = seed
         self.residence = residence
         self.store: ImageStore | None = None
+        self.chunk_length: Callable[[int], int] | None = None
 
     def setup(self, stage: str | None = None) -> None:
         if hasattr(self, "source"):
@@ -245,7 +264,12 @@ class ImageDataModule(LightningDataModule):
         """What this process sees of a step: an equal part of each of its batches."""
         return self.batch(torch.cat([processes.own(batch) for batch in rows.chunk(self.batches_a_step())]))
 
-    def train_dataloader(self) -> TrainingStream:
+    def train_dataloader(self) -> TrainingStream | Chunks:
+        """Batches, or chunks of them where somebody has said how long these are to be (`chunk_length`)."""
+        stream = self.stream()
+        return stream if self.chunk_length is None else Chunks(stream, self.chunk_length)
+
+    def stream(self) -> TrainingStream:
         assert self.trainer is not None
         self.place(self.trainer.strategy.root_device)
         assert self.store is not None

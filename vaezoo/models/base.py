@@ -1,6 +1,6 @@
 """The plumbing that every model shares; the one file that everything passes through, so it stays short."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from typing import Any, Literal
 
@@ -38,6 +38,9 @@ class LatentModel(LightningModule):
     is the only clock: budgets, schedules, logging and the order of the data follow it. `train_images` is the size of
     the training split, which estimators of the aggregate posterior need; 0 until a trainer says it.
 
+    A training step is one function, `step`: gradients, the update, and the terms of the batch. It does not wait for the
+    device, so that an `engine` (vaezoo.engines) may make several at a stretch, compile or record them.
+
     Any model can carry a linear classifier of its codes, as an extra term of the loss: `classifier="frozen"` leaves the
     codes alone, `"joint"` lets the cross-entropy train them, too.
     """
@@ -60,17 +63,21 @@ class LatentModel(LightningModule):
         encoder: Callable[..., nn.Module],
         decoder: Callable[..., nn.Module],
         optimizer: Callable[..., torch.optim.Optimizer],
+        gradient_clip: float | None = None,
         classifier: Literal["frozen", "joint"] | None = None,
         classifier_weight: float = 1.0,
         classes: int | None = None,
     ) -> None:
         super().__init__()
+        self.automatic_optimization = False
+        self.engine: Any = None  # what a trainer's chunks of batches are handed to
         self.image_shape = tuple(image_shape)  # (C, H, W)
         self.latent = latent
         self.likelihood = likelihood
         self.encoder = encoder(self.image_shape, latent.num_params)
         self.decoder = decoder(latent.dim, self.image_shape)
         self.optimizer = optimizer
+        self.gradient_clip = gradient_clip  # largest norm of the gradient, of each player's where there are several
         self.classes = classes
         self.classifier = None if classifier is None else LinearClassifier(latent.width, classes or 0)
         self.classifier_trains_codes = classifier == "joint"
@@ -137,16 +144,47 @@ class LatentModel(LightningModule):
             for layer in layers:
                 layer.begin_at(mean)
 
-    def training_step(self, batch: Any, batch_index: int = 0) -> Terms:
-        terms = self.classified(self.objective(batch.images, batch.labels), batch.images, batch.labels)
+    def terms_of(self, name: str, x: Tensor, drawn: Terms) -> Terms:
+        """The terms that a step of `name` minimises; `drawn` holds the "labels" of the batch, where there are any."""
+        labels = drawn.get("labels")
+        return self.classified(self.objective(x, labels), x, labels)
+
+    def step(self, x: Tensor, labels: Tensor | None = None, idle: Set[str] | None = None) -> Terms:
+        """One training step on a batch; its terms, without their graph."""
+        (optimizer,) = self.all_optimizers()
+        torch.clear_autocast_cache()  # mixed precision would show the weights as they were before the last update
+        optimizer.zero_grad(set_to_none=True)
+        terms = self.terms_of("model", x, {} if labels is None else {"labels": labels})
+        self.manual_backward(terms["loss"])
+        optimizer.step()
         self.batches += 1
-        return terms
+        return {key: term.detach() for key, term in terms.items()}
+
+    def idle(self, x: Tensor, labels: Tensor | None = None) -> Set[str]:
+        """Who sits out the step on this batch: the one thing that a step decides on this side of the device."""
+        return frozenset()
+
+    def ahead(self, batch: int) -> int | None:
+        """How many steps can be made at a stretch from that one on, before `on_train_batch_start` has work."""
+        return None
+
+    def training_step(self, batch: Any, batch_index: int = 0) -> Any:
+        return self.step(batch.images, batch.labels) if self.engine is None else self.engine.run(batch)
 
     def validation_step(self, batch: Any, batch_index: int = 0) -> Terms:
         return self.classified(self.objective(batch.images, batch.labels), batch.images, batch.labels)
 
-    def configure_optimizers(self) -> torch.optim.Optimizer:
+    def all_optimizers(self) -> list[Any]:
+        optimizers = self.optimizers()
+        return optimizers if isinstance(optimizers, list) else [optimizers]
+
+    def configure_optimizers(self) -> Any:
         return self.optimizer(self.parameters())
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        # Here gradients are already unscaled under fp16; inside the training step they are not.
+        if self.gradient_clip is not None:
+            nn.utils.clip_grads_with_norm_(parameters_of(optimizer), self.gradient_clip, gradient_norm(optimizer))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Lightning's own progress is left out: `batches` alone says where a resumed run goes on."""
@@ -176,16 +214,13 @@ class AdversarialModel(LatentModel):
         self,
         *,
         optimizers: Mapping[str, Callable[..., torch.optim.Optimizer]] | None = None,
-        gradient_clip: float | None = None,
         micro_batches: int = 1,
         **parts: Any,
     ) -> None:
         super().__init__(**parts)
-        self.automatic_optimization = False
         self.player_optimizers = optimizers or {}
-        self.gradient_clip = gradient_clip  # largest norm of a player's gradient
-        self.micro_batches = micro_batches
         self.gradient_norm: Tensor | None = None  # of the latest move, before clipping
+        self.micro_batches = micro_batches
 
     def players(self) -> dict[str, Sequence[nn.Module]]:
         raise NotImplementedError
@@ -194,9 +229,12 @@ class AdversarialModel(LatentModel):
         """Noise that the players of a step share, a row for each image: the same whatever `micro_batches` is."""
         return {}
 
-    def sitting_out(self, parts: Sequence[tuple[Tensor, Terms]]) -> set[str]:
+    def sitting_out(self, parts: Sequence[tuple[Tensor, Terms]]) -> Set[str]:
         """Which of the `gated` players make no move in this step."""
-        return set()
+        return frozenset()
+
+    def idle(self, x: Tensor, labels: Tensor | None = None) -> Set[str]:
+        return frozenset(self.sitting_out(self.parts(x, labels))) if self.gated else frozenset()
 
     def owned(self) -> dict[str, list[nn.Module]]:
         """The networks of each player; a classifier of codes belongs to the first who owns the encoder."""
@@ -216,9 +254,10 @@ class AdversarialModel(LatentModel):
         drawn = self.draw(x) if labels is None else {**self.draw(x), "labels": labels}
         return self.merged({name: self.terms_of(name, x, drawn) for name in self.players()})
 
-    def training_step(self, batch: Any, batch_index: int = 0) -> Terms:
-        parts = self.parts(batch.images, batch.labels)
-        idle = self.sitting_out(parts)
+    def step(self, x: Tensor, labels: Tensor | None = None, idle: Set[str] | None = None) -> Terms:
+        parts = self.parts(x, labels)
+        if idle is None:
+            idle = self.sitting_out(parts)
         terms = {}
         for name, optimizer in zip(self.players(), self.all_optimizers(), strict=True):
             terms[name] = self.move(name, optimizer, parts, plays=name not in idle)
@@ -268,23 +307,26 @@ class AdversarialModel(LatentModel):
         rest = {key: term for found in terms.values() for key, term in found.items() if key != "loss"}
         return {**losses, **rest}
 
-    def all_optimizers(self) -> list[Any]:
-        optimizers = self.optimizers()
-        return optimizers if isinstance(optimizers, list) else [optimizers]
-
-    def configure_optimizers(self) -> list[torch.optim.Optimizer]:  # type: ignore[override]
+    def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         return [
             self.player_optimizers.get(name, self.optimizer)([p for network in owned for p in network.parameters()])
             for name, owned in self.owned().items()
         ]
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        # Here gradients are already unscaled under fp16; inside the training step they are not.
-        parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-        self.gradient_norm = nn.utils.get_total_norm(gradients)
+        self.gradient_norm = gradient_norm(optimizer)
         if self.gradient_clip is not None:
-            nn.utils.clip_grads_with_norm_(parameters, self.gradient_clip, self.gradient_norm)
+            nn.utils.clip_grads_with_norm_(parameters_of(optimizer), self.gradient_clip, self.gradient_norm)
+
+
+def parameters_of(optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:
+    return [parameter for group in optimizer.param_groups for parameter in group["params"]]
+
+
+def gradient_norm(optimizer: torch.optim.Optimizer) -> Tensor:
+    """Of the gradient that the optimiser is about to follow."""
+    gradients = [parameter.grad for parameter in parameters_of(optimizer) if parameter.grad is not None]
+    return nn.utils.get_total_norm(gradients)
 
 
 @contextmanager

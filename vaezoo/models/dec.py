@@ -12,7 +12,7 @@ than 0.1 % of the images change their cluster from one P to the next: `changed` 
 The decoder is left behind when the encoder moves on, so late reconstructions are worse than those of pre-training.
 """
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from copy import deepcopy
 from typing import Any, NamedTuple
 
@@ -120,7 +120,7 @@ class DEC(AdversarialModel):
     def players(self) -> dict[str, Sequence[nn.Module]]:
         return {"autoencoder": [self.encoder, self.decoder], "clustering": [self.encoder, self.clusters]}
 
-    def sitting_out(self, parts: Sequence[tuple[Tensor, Terms]]) -> set[str]:
+    def sitting_out(self, parts: Sequence[tuple[Tensor, Terms]]) -> Set[str]:
         return {"autoencoder"} if self.batches >= self.pretrain_batches else {"clustering"}
 
     def encode(self, x: Tensor, labels: Tensor | None = None) -> ClusteredPoint:
@@ -140,6 +140,10 @@ class DEC(AdversarialModel):
         past = self.past.eval()
         q = past["clusters"](self.latent.posterior(past["encoder"](x)).mean)
         return sharpened(q, self.frequencies)
+
+    def ahead(self, batch: int) -> int:
+        since = batch - self.pretrain_batches
+        return -since if since < 0 else self.refresh - since % self.refresh
 
     def on_train_batch_start(self, batch: Any, batch_index: int = 0) -> None:
         since = int(self.batches) - self.pretrain_batches

@@ -15,7 +15,7 @@ that charges the decoder for all of the critic's loss, real images included, log
 The critic wins early, so a gate at the costs lets whoever is ahead sit a step out.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from typing import Any, Literal
 
 import torch
@@ -73,7 +73,7 @@ class VAEGAN(AdversarialModel):
     def draw(self, x: Tensor) -> Terms:
         return {name: self.sample_prior(len(x), device=x.device).to(x) for name in ("eps", "z_p")}
 
-    def sitting_out(self, parts: Sequence[tuple[Tensor, Terms]]) -> set[str]:
+    def sitting_out(self, parts: Sequence[tuple[Tensor, Terms]]) -> Set[str]:
         if self.margin is None:
             return set()
         with torch.no_grad():
