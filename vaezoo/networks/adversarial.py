@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from vaezoo.networks.convolutions import Conv2d, ConvTranspose2d
 from vaezoo.networks.mlp import with_condition
 from vaezoo.networks.whole_batch import Dropout
 
@@ -139,7 +140,7 @@ class Critic(nn.Module):
         inputs, sides = image_shape[0], bottom_sides(image_shape, convolutions, padded)
         for number, (filters, kernel, stride) in enumerate(convolutions, start=1):
             padding, with_bias = (kernel - 1) // 2 if padded else 0, bias or number not in normed
-            convolution = nn.Conv2d(inputs, filters, kernel, stride, padding, bias=with_bias)
+            convolution = Conv2d(inputs, filters, kernel, stride, padding, bias=with_bias)
             layers.append(Layer(convolution, normed=number in normed, **style))
             inputs = layers[-1].outputs
         inputs, first = inputs * math.prod(sides), len(layers) + 1
@@ -315,9 +316,9 @@ def dense_layers(
 def upwards(inputs: int, outputs: int, kernel: int, stride: int, *, padded: bool, bias: bool) -> nn.Module:
     """The convolution that enlarges a map by its stride; at stride 1 a transposed one would be the same, mirrored."""
     if not padded:
-        return nn.ConvTranspose2d(inputs, outputs, kernel, stride, bias=bias)
+        return ConvTranspose2d(inputs, outputs, kernel, stride, bias=bias)
     padding = (kernel - 1) // 2
     if stride == 1:
-        return nn.Conv2d(inputs, outputs, kernel, padding=padding, bias=bias)
+        return Conv2d(inputs, outputs, kernel, padding=padding, bias=bias)
     more = stride - kernel + 2 * padding
-    return nn.ConvTranspose2d(inputs, outputs, kernel, stride, padding, output_padding=more, bias=bias)
+    return ConvTranspose2d(inputs, outputs, kernel, stride, padding, output_padding=more, bias=bias)

@@ -12,6 +12,7 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
+from vaezoo.networks.convolutions import Conv2d, ConvTranspose2d
 from vaezoo.networks.mlp import mlp, with_condition
 
 
@@ -43,7 +44,7 @@ class ConvEncoder(nn.Module):
         bottom = bottom_shape(image_shape, channels[-1], len(channels))
         layers: list[nn.Module] = []
         for inputs, outputs in zip([image_shape[0], *channels[:-1]], channels, strict=True):
-            layers += [nn.Conv2d(inputs, outputs, 4, stride=2, padding=1), nn.ReLU()]
+            layers += [Conv2d(inputs, outputs, 4, stride=2, padding=1), nn.ReLU()]
         self.convolutions = nn.Sequential(*layers)
         self.dense = mlp([math.prod(bottom) + condition, *hidden, num_params], "relu")
 
@@ -66,8 +67,8 @@ class ConvDecoder(nn.Module):
         self.dense = nn.Sequential(mlp([latent_dim, *hidden, math.prod(self.bottom)], "relu"), nn.ReLU())
         layers: list[nn.Module] = []
         for inputs, outputs in pairwise(channels):
-            layers += [nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1), nn.ReLU()]
-        layers.append(nn.ConvTranspose2d(channels[-1], image_shape[0], 4, stride=2, padding=1))
+            layers += [ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1), nn.ReLU()]
+        layers.append(ConvTranspose2d(channels[-1], image_shape[0], 4, stride=2, padding=1))
         self.convolutions = nn.Sequential(*layers)
 
     def forward(self, z: Tensor) -> Tensor:
