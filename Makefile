@@ -13,7 +13,8 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help setup train test test-all check format clean
-.PHONY: bench bench-environments bench-steps bench-overhead bench-floors bench-data bench-evaluation
+.PHONY: bench bench-environments bench-steps bench-overhead bench-floors bench-data bench-evaluation \
+        bench-startup bench-rendering bench-many
 
 help:            ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 20
@@ -49,7 +50,7 @@ format: setup    ## let ruff write
 BENCH := $(BIN)/python benchmarks
 KEPT  := results=docs/benchmarks.jsonl
 
-bench: bench-steps bench-overhead bench-floors bench-data bench-evaluation  ## all measurements of speed, into docs/benchmarks.md; shorter: make bench ARGS=rounds=2
+bench: bench-steps bench-overhead bench-floors bench-data bench-evaluation bench-startup bench-rendering bench-many  ## all measurements of speed, into docs/benchmarks.md; shorter: make bench ARGS=rounds=2
 	$(BENCH)/write.py
 
 bench-environments: setup ## the packages that bench-steps compares with; more: make bench-environments PYTHON312=/path/to/python3.12
@@ -73,6 +74,15 @@ bench-data: setup ## images a second from the store against a torch DataLoader w
 
 bench-evaluation: setup ## scores from the latent table against loops that encode what they draw
 	$(BENCH)/evaluation.py $(KEPT) $(ARGS)
+
+bench-startup: setup ## seconds from the command to the first batch, --help, a typo
+	$(BENCH)/startup.py $(KEPT) $(ARGS)
+
+bench-rendering: setup ## dSprites and figures against plain loops
+	$(BENCH)/rendering.py $(KEPT) $(ARGS)
+
+bench-many: setup ## many models at once: stacked or in branches; on a GPU more of them: ARGS=jobs=1,2,4,8,16,32,64
+	$(BENCH)/stacked.py $(KEPT) jobs=1,4,8 rounds=3 $(ARGS)
 
 clean:           ## remove what setup made; runs stay
 	rm -rf $(VENV) .bench .mypy_cache .ruff_cache .pytest_cache

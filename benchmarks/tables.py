@@ -89,3 +89,41 @@ def floors(results: Results) -> list[str]:
                 times = Spread.of([1 / share for share in of_peak])
                 rows.append([name, took, times, f"{100 * Spread.of(of_peak).middle:.0f} %"])
     return table(["what", "ms", "times the arithmetic's floor", "of the rate of sgemm"], rows)
+
+
+def startup(results: Results) -> list[str]:
+    rows = []
+    for result in results:
+        yardstick = result["values"]["import torch"]
+        for name, values in result["values"].items():
+            rows.append([name, f"{Spread.of(values).middle:.2f}", ratio(values, yardstick)])
+    return table(["command", "s", "times import torch"], rows)
+
+
+def rendering(results: Results) -> list[str]:
+    rows = []
+    for result in results:
+        ours, loop = result["values"]["ours"], result["values"]["plain loop"]
+        seconds = [f"{Spread.of(values).middle:,.3f}" for values in (ours, loop)]
+        rows.append([result["case"]["what"], *seconds, ratio(loop, ours)])
+    return table(["what", "ours, s", "plain loop, s", "times as fast"], rows)
+
+
+def stacked(results: Results) -> list[str]:
+    """Of a step of all models, in steps of a single one."""
+    names = [name for name in results[0]["values"] if name != "one"]
+    rows = []
+    for result in results:
+        one = result["values"]["one"]
+        cells = [ratio(result["values"][name], one) for name in names]
+        rows.append([result["case"]["jobs"], f"{1000 * Spread.of(one).middle:,.2f}", *cells])
+    return table(["models", "one alone, ms", *(f"{name}, steps of one" for name in names)], rows)
+
+
+def packed(results: Results) -> list[str]:
+    rows = []
+    for result in results:
+        apart, together = result["values"]["one by one"], result["values"]["packed"]
+        seconds = [f"{Spread.of(values).middle:,.1f}" for values in (apart, together)]
+        rows.append([f"{result['case']['jobs']}, {result['case']['engine']}", *seconds, ratio(apart, together)])
+    return table(["jobs, engine", "one by one, s", "packed, s", "times as fast"], rows)
