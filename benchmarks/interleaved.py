@@ -17,7 +17,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
-WARM = 2  # steps that do not count: they fill caches, and engines compile or capture in them
+WARM = 2  # steps that do not count
 SHARED = {"rounds": 5, "threads": 0, "results": ""}  # what every script takes; results=FILE adds a line to it
 
 

@@ -12,7 +12,7 @@ import torch
 from hydra import compose, initialize_config_dir
 from hydra.errors import ConfigCompositionException
 from hydra.utils import instantiate
-from interleaved import WARM, now, set_up
+from interleaved import now, set_up
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning import Callback
 from torch import Tensor
@@ -44,6 +44,10 @@ def configuration(line: list[str], folder: Path) -> DictConfig:
     return config
 
 
+FIRST = 4  # steps that do not count: engines compile or record in them
+AFTER = 3  # more of them, where a chunk goes on beyond those
+
+
 class Stopwatch(Callback):
     """Seconds and batches after the first few, without the set-up of `fit` and the checkpoint at its end."""
 
@@ -52,7 +56,7 @@ class Stopwatch(Callback):
         self.began: tuple[float, int] | None = None
 
     def on_train_batch_end(self, trainer: Any, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
-        if self.began is None and int(module.batches) >= WARM:
+        if self.began is None and int(module.batches) >= FIRST:
             self.began = now(module.device, self.clock), int(module.batches)
 
     def on_train_end(self, trainer: Any, module: Any) -> None:
@@ -79,7 +83,7 @@ class Job:
     def train(self, steps: int, clock: str = "wall") -> float:
         """Seconds a step with data, callbacks, logging and progress bar; validation and evaluation are left out."""
         self.model.batches.zero_()
-        watch, budget = Stopwatch(clock), Clock(WARM + steps, self.config.seed, self.interrupts)
+        watch, budget = Stopwatch(clock), Clock(FIRST + AFTER + steps, self.config.seed, self.interrupts)
         terms = TermLogger(budget, self.config.log_every)
         saver = Checkpoints(budget, terms, Path(self.config.folder), **self.config.callbacks.checkpoints)
         saver.on_train_end = lambda *_: None  # type: ignore[method-assign]  # once a run, not once a step
@@ -153,19 +157,14 @@ def plain_networks(case: dict[str, Any]) -> LatentModel:
     return model.to(case["device"])
 
 
-def engine_line(name: str) -> list[str]:
-    known = "engine" in compose("train").trainer
-    return [] if name == "eager" and not known else [f"trainer.engine={name}"]
-
-
 def engines(
     names: Iterable[str], line: list[str], folder: Path, interrupts: Interrupts, data: Any, clock: str = "wall"
 ) -> Iterator[tuple[str, Job]]:
     """The same job by each engine that can run here, warm; of the others a line that says why not."""
     for name in names:
         try:
-            job = Job([*line, *engine_line(name)], folder, interrupts, data)
-            job.train(8, clock)
+            job = Job([*line, f"trainer.engine={name}"], folder, interrupts, data)
+            job.train(1, clock)
         except (ConfigCompositionException, UserError) as error:
             print(f"{name}: {str(error).splitlines()[0]}")
         else:
