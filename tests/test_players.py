@@ -33,7 +33,7 @@ class Duel(AdversarialModel):
             likelihood=GaussianImages,
             encoder=lambda shape, params: nn.Sequential(nn.Flatten(), nn.Linear(4, params)),
             decoder=lambda dim, shape: nn.Sequential(nn.Linear(dim, 4), nn.Unflatten(1, shape)),
-            optimizer=lambda parameters: torch.optim.Adam(parameters, lr=0.01),
+            optimizer=lambda parameters: torch.optim.Adam(parameters, lr=0.01, fused=True),
             **options,
         )
         self.critic = nn.Sequential(nn.Flatten(), nn.Linear(4, 1))

@@ -266,6 +266,7 @@ RULES: dict[str, Rule] = {
     "model.optimizers.*.momentum": number(0, below=1),
     "model.optimizers.*.weight_decay": number(0),
     "model.optimizers.*.betas": anything,
+    "model.optimizers.*.fused": boolean,
     # Inside a schedule.
     "model.*.value": number(0),
     "model.*.start": number(0),
@@ -314,6 +315,7 @@ RULES: dict[str, Rule] = {
     "optimizer.eps": number(0, above=True),
     "optimizer.weight_decay": number(0),
     "optimizer.betas": anything,
+    "optimizer.fused": boolean,
     "dataset.name": text,
     "dataset.shape": sizes,
     "dataset.classes": optional(integer(2)),

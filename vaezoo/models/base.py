@@ -144,6 +144,11 @@ class LatentModel(LightningModule):
             for layer in layers:
                 layer.begin_at(mean)
 
+    def on_train_start(self) -> None:
+        """Under fp16 fused optimisers would take the scale off gradients within their step, too late to clip them."""
+        for optimizer in self.trainer.optimizers:
+            optimizer._step_supports_amp_scaling = False  # type: ignore[attr-defined]
+
     def terms_of(self, name: str, x: Tensor, drawn: Terms) -> Terms:
         """The terms that a step of `name` minimises; `drawn` holds the "labels" of the batch, where there are any."""
         labels = drawn.get("labels")
