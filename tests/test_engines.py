@@ -149,6 +149,25 @@ def test_every_model_compiled_trains_as_eager(case, in_tmp, monkeypatch):
     same_compiled(CASES[case] or [f"model={case}"], monkeypatch)
 
 
+@pytest.mark.slow
+def test_a_compiled_run_can_be_repeated_bit_for_bit(in_tmp, monkeypatch):
+    runs = [trained(monkeypatch, name, "model=betatcvae", "trainer.engine=compiled") for name in ("one", "again")]
+    assert_same(*runs)
+
+
+def test_a_run_goes_on_with_another_engine(in_tmp, monkeypatch):
+    """Optimisers are given the flags of the engine, whatever a checkpoint says."""
+    whole = trained(monkeypatch, "whole", "model=vae")
+    line = ["hydra.run.dir=cut", "max_batches=10", "model=vae", *QUICK, *BARE]
+    assert train(monkeypatch, *line) == 0
+    saved = state(Path("cut"))
+    for optimizer in saved["optimizer_states"]:
+        optimizer["param_groups"][0]["capturable"] = True
+    torch.save(saved, "cut/checkpoints/last.ckpt")
+    assert train(monkeypatch, "run=cut", "max_batches=23") == 0
+    assert_same(Path("cut"), whole)
+
+
 def test_a_machine_without_a_compiler_is_told(in_tmp, monkeypatch, capsys):
     def fails(*_, **__):
         raise torch._dynamo.exc.BackendCompilerFailed(lambda: None, RuntimeError("no compiler here"), None)

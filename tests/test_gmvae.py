@@ -148,3 +148,8 @@ def test_scores_of_a_mixture_prior_are_its_own(tmp_path):
     assert "eval/cluster_acc_majority" in scores.values
     assert {"samples", "traversals"} <= set(pictures)
     assert not {"kl_per_dim", "class_grid"} & set(pictures)
+
+
+def test_samples_in_double_precision():
+    model = build_model("model=gmvae", *SMALL).double()
+    assert model.sample_prior(3).dtype == torch.float64

@@ -108,7 +108,7 @@ def exponential_like(x: Tensor) -> Tensor:
 def shuffled(x: Tensor) -> Tensor:
     """The rows of the whole batch in random order, this process' share of them; without a gradient."""
     everything = gather(x.detach())
-    return own(everything[torch.randperm(len(everything), device=x.device)])
+    return own(everything[torch.rand(len(everything), device=x.device).argsort()])  # torch.compile fails at randperm
 
 
 def dropout(x: Tensor, p: float, training: bool) -> Tensor:

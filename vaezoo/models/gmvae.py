@@ -102,7 +102,7 @@ class GMVAE(LatentModel):
         return GMPosterior(h, w, self.components, self.cond)
 
     def sample_prior(self, count: int, *, device: torch.device | str = "cpu") -> Tensor:
-        own = next(self.parameters()).device
+        own = next(self.parameters())
         w = draw("normal", count, self.w_dim, device)
         k = draw_integers(self.clusters, count, device)
         noise = draw("normal", count, self.latent.dim, device)
