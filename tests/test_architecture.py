@@ -19,6 +19,7 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "environment": ({"errors"}, set()),
     "processes": (set(), {"torch"}),
     "memory": (set(), set()),
+    "release": (set(), {"hydra", "omegaconf"}),
     "sharing": (set(), {"filelock", "threadpoolctl", "torch"}),
     "workers": ({"errors", "runs", "train"}, set()),
     "losses": ({"precision", "processes"}, {"torch"}),
@@ -136,6 +137,7 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
 LIGHT = (
     *("train", "evaluate", "report", "dashboard"),
     *("config", "checks", "rules", "pairs", "runs", "sharing", "study", "errors", "workers"),
+    "release",
 )
 HEAVY = {
     *("torch", "pytorch_lightning", "lightning_fabric", "sklearn", "matplotlib", "scipy"),

@@ -1,5 +1,6 @@
 """Studies: what is asked for, where it lies, and what happens when it is asked for again."""
 
+import gc
 import itertools
 import json
 import os
@@ -7,11 +8,13 @@ import signal
 import subprocess
 import sys
 import time
+import weakref
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hydra import initialize_config_dir
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 import vaezoo.train
 from tests.conftest import compose_train
@@ -285,6 +288,36 @@ def test_the_flag_may_stand_anywhere(place, in_tmp, monkeypatch, capsys):
     line.insert(place, "-m")
     assert run(vaezoo.train.main, monkeypatch, *line) == 0
     assert "jobs      2: 2 new; 2 to do\nnew       seed=0\nnew       seed=1" in capsys.readouterr().out
+
+
+def test_a_job_leaves_nothing_in_memory_to_the_next(in_tmp, monkeypatch):
+    """Not what goes round in circles, as a trainer and its model do, not what it held when it failed, and not the
+    configuration of what it returned."""
+    held: list[weakref.ref] = []
+    configurations: list[weakref.ref] = []
+
+    class Held:
+        itself: Any
+
+    def train(config: DictConfig) -> dict[str, float]:
+        assert not [found for found in held if found() is not None]
+        gc.collect()
+        assert not [found for found in configurations if found() is not None]
+        one = Held()
+        one.itself = one
+        held.append(weakref.ref(one))
+        if config.seed == 0:
+            raise ValueError("it failed")
+        configurations.append(weakref.ref(config))
+        return {}
+
+    monkeypatch.setattr(vaezoo.train, "train", train)
+    gc.disable()  # it might look by chance
+    try:
+        run(vaezoo.train.main, monkeypatch, "-m", *QUICK, "seed=0,1,2", "hydra.sweep.dir=study")
+    finally:
+        gc.enable()
+    assert (len(held), len(configurations)) == (3, 2)
 
 
 def test_a_sweep_needs_its_flag(in_tmp, monkeypatch, capsys):

@@ -343,7 +343,8 @@ def job(config: DictConfig) -> dict[str, float] | float:
         # Said at once; the other jobs go on, and the study ends with the list of those that failed.
         message = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
         print(f"vaezoo: {own_name(config)}: {message}", file=sys.stderr)
-        raise CompactHydraException(message) from None
+    # Not within `except`: it would hold the error, whose frames hold the model and its data, to the end of the study.
+    raise CompactHydraException(message)
 
 
 def objective(name: str, scores: dict[str, float]) -> float:
