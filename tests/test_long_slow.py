@@ -71,4 +71,4 @@ def test_memory_and_files_over_50_jobs_of_a_process(logger, in_tmp, capsys):
     line = ["-m", "seed=range(50)", "max_batches=20", "val_every=10", f"logger={logger}", "hydra.sweep.dir=sweep"]
     samples = watched(line, lambda: len(list(Path("sweep").glob("*/metrics.json"))))
     assert len(list(Path("sweep").glob("*/figures/traversals.png"))) == 50
-    assert_flat(samples, range(8, 15), range(43, 50), 32, f"50 jobs, {logger}", capsys)
+    assert_flat(samples, range(8, 15), range(43, 50), 8, f"50 jobs, {logger}", capsys)

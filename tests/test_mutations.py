@@ -122,6 +122,22 @@ def test_every_line_is_followed_or_refused_with_a_message(entry, seed, cases, in
     assert not list(Path(".").iterdir()), "nothing is left behind"
 
 
+@pytest.mark.parametrize(
+    ("entry", "line", "complaint"),
+    [
+        ("train", ["seed=${seed}"], r"^seed=\$\{seed\}: it leads back to itself.$"),
+        ("train", ["latent.dim=${latent}"], r"^latent.dim=\$\{latent\}: it leads back to itself.$"),
+        ("train", ["model=dec", "latent.dim=${model}"], r"^latent.dim=\$\{model\}: it leads back to itself.$"),
+        ("data", ["dsprites", "path=${dataset}"], r"^dataset.path=\$\{dataset\}: it leads back to itself.$"),
+        ("data", ["dsprites", "source._target_=%s"], "^source._target_=%s: the images do not depend on it."),
+    ],
+)
+def test_what_has_once_ended_in_a_traceback(entry, line, complaint):
+    _, judge = COMMANDS[entry]
+    with pytest.raises(UserError, match=complaint):
+        judge(line)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("entry", "cases"), [("train", 400), ("evaluate", 150), ("report", 150), ("data", 150)])
 def test_hundreds_of_lines(entry, cases, in_tmp):

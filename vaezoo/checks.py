@@ -23,6 +23,8 @@ from vaezoo.errors import UserError, nearest
 from vaezoo.pairs import mismatch
 from vaezoo.rules import is_schedule, rule_for, takes_schedule
 
+# What OmegaConf says of a value that refers to itself, at once, by its parent, or round other values.
+CIRCLES = ("Recursive interpolation", "Interpolation to parent node", "RecursionError")
 # The source that has no data of its own.
 OWN_DATA = "vaezoo.data.sources.arrays.arrays"
 
@@ -70,14 +72,16 @@ def check(config: DictConfig) -> None:
             continue
         try:
             value = OmegaConf.select(config, key)
+            if OmegaConf.is_config(value):
+                value = OmegaConf.to_container(value, resolve=True)
         except InterpolationKeyError:
             raise UserError(f"{key}={written}: it points to a key that does not exist.") from None
         except OmegaConfBaseException as error:
             if mistake := mistake_behind(error):
                 raise mistake from None
+            if str(error).startswith(CIRCLES):
+                raise UserError(f"{key}={written}: it leads back to itself.") from None
             continue  # known only once Hydra runs the job, such as its folder
-        if OmegaConf.is_config(value):
-            value = OmegaConf.to_container(value, resolve=True)
         if wanted := rule(value):
             raise UserError(f"{key}={written}: must be {wanted}.")
     if complaint := mismatch(config):

@@ -66,14 +66,18 @@ def dataset(name: str, settings: Sequence[str] = ()) -> Dataset:
     line = [f"dataset={name}", *(f"dataset.{setting}" for setting in settings)]
     if settings:
         check_command_line("train", line)
-    with initialize_config_dir(DIRECTORY, version_base="1.3"):
-        config: Any = OmegaConf.to_container(compose_or_refuse("train", line).dataset, resolve=True)
-    source = get_method(config["source"]["_target_"])
+    usual, config = composed(line[:1]), composed(line)
+    source = get_method(usual["source"]["_target_"])
     options = {key: config[key] for key in inspect.signature(source).parameters if key in config}
     for setting in settings:
         if setting.partition("=")[0] not in options:
             raise UserError(f"{setting}: the images do not depend on it. Options of {name}: {', '.join(options)}.")
     return Dataset(name, about(name), tuple(config["shape"]), config["classes"], source, options)
+
+
+def composed(line: list[str]) -> Any:
+    with initialize_config_dir(DIRECTORY, version_base="1.3"):
+        return OmegaConf.to_container(compose_or_refuse("train", line).dataset, resolve=True)
 
 
 def about(name: str) -> str:
