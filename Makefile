@@ -61,22 +61,22 @@ bench-environments: setup ## the packages that bench-steps compares with; more: 
 
 bench-steps: setup ## training steps a second: engines, a loop by hand, public packages
 	$(BENCH)/steps.py $(KEPT) rounds=4 $(ARGS)
-	$(BENCH)/steps.py $(KEPT) rounds=3 models=dipvae,betatcvae,factorvae,vaegan batch_sizes=64 compile=0 $(ARGS)
+	$(BENCH)/steps.py $(KEPT) rounds=3 models=dipvae,betatcvae,factorvae,vaegan batch_sizes=64 engines=eager,graphed compile=0 $(ARGS)
 
 bench-overhead: setup ## what a training step costs beside the model's own work
-	$(BENCH)/step_overhead.py $(KEPT) $(ARGS)
+	$(BENCH)/step_overhead.py $(KEPT) rounds=6 $(ARGS)
 
 bench-floors: setup ## arithmetic and bytes of a step, and the time they need here
 	$(BENCH)/floors.py $(KEPT) $(ARGS)
 
 bench-data: setup ## images a second from the store against a torch DataLoader with workers
-	$(BENCH)/data_delivery.py $(KEPT) $(ARGS)
+	$(BENCH)/data_delivery.py $(KEPT) rounds=3 seconds=2 $(ARGS)
 
 bench-evaluation: setup ## scores from the latent table against loops that encode what they draw
-	$(BENCH)/evaluation.py $(KEPT) $(ARGS)
+	$(BENCH)/evaluation.py $(KEPT) rounds=2 $(ARGS)
 
 bench-startup: setup ## seconds from the command to the first batch, --help, a typo
-	$(BENCH)/startup.py $(KEPT) $(ARGS)
+	$(BENCH)/startup.py $(KEPT) rounds=3 $(ARGS)
 
 bench-rendering: setup ## dSprites and figures against plain loops
 	$(BENCH)/rendering.py $(KEPT) $(ARGS)
