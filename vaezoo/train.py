@@ -23,7 +23,7 @@ from hydra.errors import CompactHydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from vaezoo import runs, sharing, study, workers
+from vaezoo import pack, runs, sharing, study, workers
 from vaezoo.checks import check, check_command_line, check_grid
 from vaezoo.config import DIRECTORY, afterwards, identity, own_name
 from vaezoo.errors import NotFinite, UserError, nearest, report
@@ -170,12 +170,13 @@ def fit_and_evaluate(config: DictConfig, folder: Path, resuming: bool, interrupt
     if config.callbacks.samples:
         drawn = bool(config.figure.figures)
         callbacks.append(SampleWatch(clock, folder, config.val_every, title_of(config), pictures=drawn))
-    if config.callbacks.progress and first:
+    if config.callbacks.progress and first and not pack.joined():
         callbacks.append(BudgetBar(clock, terms, f"{config.model['_target_'].rpartition('.')[2]} {data.name}"))
     trainer = make_trainer(config, callbacks, list(loggers.values()))
     device = trainer.strategy.root_device
     if device.type == "cpu":
         keep_freed_memory()
+    pack.settle(device)
     # Before Lightning does it, which would first round what a checkpoint of double precision holds.
     model = trainer.precision_plugin.convert_module(model)
 
@@ -267,6 +268,7 @@ def make_trainer(config: DictConfig, callbacks: list[Any], loggers: list[Any]) -
     from hydra.errors import InstantiationException
     from hydra.utils import instantiate
     from lightning_fabric.utilities.exceptions import MisconfigurationException
+    from pytorch_lightning.callbacks import ProgressBar
 
     try:
         trainer = instantiate(
@@ -280,7 +282,7 @@ def make_trainer(config: DictConfig, callbacks: list[Any], loggers: list[Any]) -
             num_sanity_val_steps=0,
             log_every_n_steps=config.log_every,
             enable_checkpointing=False,
-            enable_progress_bar=config.callbacks.progress,
+            enable_progress_bar=any(isinstance(callback, ProgressBar) for callback in callbacks),
             enable_model_summary=False,
         )
     except (InstantiationException, MisconfigurationException) as error:

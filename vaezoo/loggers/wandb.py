@@ -100,7 +100,7 @@ class WandB(Logger):
             resume=None if mode == "offline" else "allow",
             mode=mode,
             config=dict(config),
-            reinit="finish_previous",
+            reinit="create_new",  # other jobs of this process have theirs
             settings=wandb.Settings(
                 # The progress bar and the closing table belong to the terminal, and init must not hold up a run.
                 console="off",
