@@ -205,7 +205,7 @@ def test_the_page_in_the_repository_has_a_table_for_every_mark():
 
 @pytest.mark.slow
 def test_steps_runs(tmp_path):
-    line = ["models=betavae,vaegan", "batch_sizes=16", "rounds=1", "steps=2", "packages=", "compile=0"]
+    line = ["models=betavae,vaegan", "batch_sizes=16", "rounds=1", "steps=2", "packages=", "compile=0", "engines=eager"]
     command = [sys.executable, HERE / "steps.py", *line, f"results={tmp_path / 'results.jsonl'}"]
     environment = {**os.environ, "PYTHONPATH": str(HERE.parent), "OMP_NUM_THREADS": "1"}
     subprocess.run(command, check=True, cwd=tmp_path, env=environment)
