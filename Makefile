@@ -81,8 +81,9 @@ bench-startup: setup ## seconds from the command to the first batch, --help, a t
 bench-rendering: setup ## dSprites and figures against plain loops
 	$(BENCH)/rendering.py $(KEPT) $(ARGS)
 
-bench-many: setup ## many models at once: stacked or in branches; on a GPU more of them: ARGS=jobs=1,2,4,8,16,32,64
+bench-many: setup ## many models at once: stacked, in branches, by launcher=packed; on a GPU more of them: ARGS=jobs=1,2,4,8,16,32,64
 	$(BENCH)/stacked.py $(KEPT) jobs=1,4,8 rounds=3 $(ARGS)
+	$(BENCH)/packed.py $(KEPT) jobs=1,4 rounds=2 max_batches=50 $(ARGS)
 
 clean:           ## remove what setup made; runs stay
 	rm -rf $(VENV) .bench .mypy_cache .ruff_cache .pytest_cache
