@@ -25,9 +25,9 @@ from vaezoo.packing import Pack
 CPU = torch.device("cpu")
 QUICK = ("dataset=digits", "network=mlpk", "figure=none", "callbacks.progress=false", "log_every=2", "val_every=4")
 SCORES = ("metric=score/reconstruction", "metric.test_rows=50")
-# A weight and the size of the latents, two players, batch statistics, an adversarial model; the last one diverges.
+# A weight and the size of the latents, two players, running moments; the last one diverges.
 BETA = "{model:betavae,model.beta:'1,8',latent.dim:3}"
-GRIDS = f"sweep.grids=[{BETA},{{model:factorvae,seed:1}},{{model:bigan}},{{optimizer.lr:1e18}}]"
+GRIDS = f"sweep.grids=[{BETA},{{model:aae,seed:1}},{{model:dipvae,model.cov:running}},{{optimizer.lr:1e18}}]"
 
 
 def train(monkeypatch, *line: str) -> int:
