@@ -166,6 +166,7 @@ def test_the_death_of_one_process_ends_the_run_with_its_name(in_tmp):
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 2
     assert re.search(r"vaezoo: Process 1 of 2 ended with SIGKILL", errors)
+    assert "Traceback" not in errors, "that the other has lost its connection says nothing"
     assert "Process 1 of 2" in Path("cut/error.txt").read_text()
     assert weights("cut"), "the last checkpoint is whole"
     assert not any(Path(f"/proc/{worker}").exists() for worker in workers)

@@ -159,10 +159,16 @@ def work(folder: Path) -> None:
     from vaezoo import runs
     from vaezoo.train import train
 
+    config = runs.load_config(folder)
     try:
-        train(runs.load_config(folder))
+        train(config)
     except UserError as error:
         report(error)
+    except Exception:
+        # Mostly the lost connection to another, whose death is what the supervisor tells.
+        if worker_rank() or not (folder / runs.ERROR).is_file():
+            raise
+        sys.exit(1)
 
 
 if __name__ == "__main__":
