@@ -44,7 +44,7 @@ class Eager(Callback):
         self.sums = sums
         self.every = every
         self.chunk = chunk
-        self.pace = 1
+        self.pace = chunk or 1
 
     def setup(self, trainer: Trainer, module: LightningModule, stage: str) -> None:
         self.model, self.data = module, trainer.datamodule  # type: ignore[attr-defined]
