@@ -15,9 +15,8 @@ from vaezoo.errors import UserError
 from vaezoo.rules import rule_for
 
 GROUPS = ["model", "dataset", "latent", "likelihood", "network", "optimizer", "trainer", "metric", "figure", "logger"]
-CHOICES = [
-    f"{group}={path.stem}" for group in [*GROUPS, "experiment"] for path in (Path(DIRECTORY) / group).glob("*.yaml")
-]
+CHOICES = [f"{group}={path.stem}" for group in GROUPS for path in (Path(DIRECTORY) / group).glob("*.yaml")]
+CHOICES += ["experiment=quickstart"]
 
 
 @pytest.mark.parametrize("choice", CHOICES)
@@ -62,6 +61,10 @@ def test_every_file_begins_with_what_it_is(path):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
+        ("experiment=kumar_tradeoff/smal", r"there is no such experiment. Did you mean 'kumar_tradeoff/small'\?"),
+        ("experiment=kumar_tradeoff", r"Known: kumar_tradeoff/paper, kumar_tradeoff/small, kumar_tradeoff/smoke"),
+        ("experiment=kumar/small", r"Known: .*betatcvae, .*kumar_tradeoff/small"),
+        ("metric=score/mig_hits", r"Did you mean 'score/mig_hist'\?"),
         ("model=dipva", r"model=dipva: there is no such model. Did you mean 'dipvae'\? Known: .*ae, .*dipvae"),
         ("dataset=dsprite", r"dataset=dsprite: there is no such dataset. Did you mean 'dsprites'\?"),
         ("datset=digits", r"'datset' is not a key of this configuration. Did you mean 'dataset'\?"),

@@ -289,12 +289,22 @@ def compose_or_refuse(config_name: str, overrides: list[str]) -> DictConfig:
             raise UserError(
                 f"{group}={name}: this plugin of Hydra is not installed. pip install 'vaezoo[{extra}]' brings it."
             ) from None
-        match = re.match(r".*?(\S+)/([^/']+)'", str(error).splitlines()[0])
-        group, name = match.groups() if match else ("", str(error.missing_cfg_file))
-        options = sorted(error.options or [])
-        group = group.strip("'")
+        group, name, options = missing(str(error.missing_cfg_file), error.options or [])
         raise UserError(
             f"{group}={name}: there is no such {group}.{nearest(name, options)} Known: {', '.join(options)}."
         ) from None
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(str(error).splitlines()[0]) from None
+
+
+def missing(path: str, options: Sequence[str]) -> tuple[str, str, list[str]]:
+    """The group and the name of a file that is not there, as the command line has them, and which names there are."""
+    if path.startswith("hydra/"):
+        group, _, name = path.rpartition("/")
+        return group, name, sorted(options)
+    group, _, name = path.partition("/")
+    place = Path(DIRECTORY) / group
+    known = sorted(str(found.relative_to(place).with_suffix("")) for found in place.rglob("*.yaml"))
+    below = [other for other in known if other.startswith(f"{name}/")]
+    beside = [other for other in known if Path(other).parent == Path(name).parent]
+    return group, name, below or beside or [other for other in known if not other.startswith("base/")]

@@ -142,6 +142,11 @@ def grids(value: Any) -> str | None:
     return None if good else 'a list such as [{model.beta: "1,4", seed: "0,1,2"}]'
 
 
+def grid_values(value: Any) -> str | None:
+    good = isinstance(value, str | int) and not isinstance(value, bool)
+    return None if good else "values as on the command line, such as 0,1,2 or range(5)"
+
+
 def optional(rule: Rule) -> Rule:
     def either(value: Any) -> str | None:
         wanted = None if value is None else rule(value)
@@ -385,6 +390,7 @@ RULES: dict[str, Rule] = {
     "launcher.setup": texts,
     "launcher.packed": choice(True),
     "sweep.name": optional(folder),
+    "sweep.seeds": grid_values,
     "sweep.rerun": choice("failed", "all", "none"),
     "sweep.dry": boolean,
     "sweep.objective": optional(text),
