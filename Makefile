@@ -12,12 +12,12 @@ export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train test test-all check format clean
+.PHONY: help setup train results test test-all check format clean
 .PHONY: bench bench-environments bench-steps bench-overhead bench-floors bench-data bench-evaluation \
         bench-startup bench-rendering bench-many
 
 help:            ## this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 20
+	@grep -hE '^[a-z%-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 20
 
 setup: $(VENV)/ready  ## make .venv from constraints.txt
 
@@ -30,6 +30,14 @@ $(VENV)/ready: pyproject.toml constraints.txt
 
 train: setup     ## train, score and show a DIP-VAE on dSprites; more: make train ARGS="model.lambda_od=50 seed=1"
 	$(BIN)/python -m vaezoo.train model=dipvae dataset=dsprites experiment=quickstart $(ARGS)
+
+SIZE ?= small
+
+reproduce-%: setup  ## a table or figure of a paper; % is a folder of conf/experiment; SIZE=small (as it is), smoke or paper; more: ARGS=launcher=packed
+	$(BIN)/python -m vaezoo.train -m experiment=$*/$(SIZE) $(ARGS)
+
+results: setup   ## docs/results.md: what the papers claim beside the runs that are in multirun
+	$(BIN)/python -m vaezoo.results $(ARGS)
 
 test: setup      ## the tests, without network, fifteen minutes on two cores; more: make test ARGS="-k dipvae"
 	$(BIN)/python -m pytest -m "not slow" -n auto $(ARGS)

@@ -107,6 +107,8 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
         {"config", "errors", "metrics", "progress", "runs"},
         {"numpy", "scipy", "matplotlib", "PIL", "plotly"},
     ),
+    "papers": ({"errors", "metrics", "reporting", "runs"}, set()),
+    "results": ({"checks", "config", "errors", "papers", "reporting", "runs"}, {"hydra", "omegaconf"}),
     "report": (
         {"evaluation/agreement", "checks", "config", "errors", "metrics", "reporting", "runs"},
         {"hydra", "omegaconf", "numpy"},
@@ -139,7 +141,7 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
 
 # What `--cfg job` and a slip on the command line load, and what must not be loaded with it.
 LIGHT = (
-    *("train", "evaluate", "report", "dashboard"),
+    *("train", "evaluate", "report", "results", "dashboard"),
     *("config", "checks", "rules", "pairs", "pack", "room", "runs", "sharing", "study", "errors", "workers"),
     "release",
 )

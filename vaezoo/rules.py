@@ -398,7 +398,7 @@ RULES: dict[str, Rule] = {
     "sweep.trials": integer(1),
     "sweep.grids": grids,
     "sweep.over": anything,
-    # evaluate, report and dashboard
+    # evaluate, report, results and dashboard
     "run": optional(existing_path),
     "codes": optional(existing_path),
     "runs": existing_paths,
@@ -408,6 +408,7 @@ RULES: dict[str, Rule] = {
     "study": existing_path,
     "project": optional(text),
     "entity": optional(text),
+    "collect": boolean,
     "udr": boolean,
     "pictures": integer(0),
     "traversals": optional(names),

@@ -46,6 +46,8 @@ class Run:
     skipped: dict[str, str] = field(default_factory=dict)  # why, by metric
     protocols: dict[str, str] = field(default_factory=dict)  # by metric, what the score depends on
     data: str = ""  # which bytes
+    batches: int | None = None  # of the weights that were scored
+    job: str = ""  # the identity of the training
     made: dict[str, str] = field(default_factory=dict)  # commit, device, versions
     started: str = ""
     error: str = ""  # why it ended badly, in a line
@@ -101,6 +103,8 @@ def read_run(folder: Path) -> Run:
             skipped={metric: sys.intern(why) for metric, why in scored.get("skipped", {}).items()},
             protocols={metric: protocol(said) for metric, said in scored.get("protocols", {}).items()},
             data=sys.intern(json.dumps([about.get("dataset"), about.get("data")], sort_keys=True)),
+            batches=about.get("batches"),
+            job=read_json(folder / runs.DONE).get("job", ""),
             made=origin(made),
             started=made.get("started", ""),
             error=error,

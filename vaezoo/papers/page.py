@@ -1,0 +1,209 @@
+"""docs/results.md: what the papers say, what our runs say, and which claims held."""
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from vaezoo.papers.claims import FAILED, HELD, NOT_RUN, UNDECIDED, Claim, Picture, Table, judge, leans
+from vaezoo.papers.experiments import SIZES, Experiment, Paper
+from vaezoo.papers.records import Record, table
+from vaezoo.reporting.summary import Mean, mean
+
+Results = Mapping[tuple[str, str], Sequence[Record]]  # by experiment and size, those that were run
+COLUMNS = 9  # of numbers in one table
+FOLDED = 12  # rows of numbers from which on they are shown on request
+
+HEAD = """\
+# The papers, reproduced
+
+Written by `make results` from the tables in [results/](results), one line a run, and from `vaezoo/papers/`, where the
+papers' numbers and claims stand. Do not edit.
+
+**How to read it.** A claim is a quantity, such as the difference of two models' scores with the same seed, and the
+region where it should lie. *Held*: the 95 % interval of its mean over seeds (Student's t) lies inside that region.
+*Did not hold*: it lies outside. *Undecided*: it reaches across the edge, or there is one seed; what the mean says alone
+is added. Numbers of ours are mean ± half of that interval. Theirs are mostly single runs, on machines and with budgets
+that are not always known: compare orders and ratios rather than values.
+
+**Sizes.** *small* asks for the direction of a claim, in minutes to an hour on two cores, with less data, smaller
+networks or fewer settings: what does not hold there may hold at full size, and the notes say what is different. *paper*
+has the paper's own settings and wants a GPU. Any of them is one command, such as `make reproduce-NAME SIZE=small`,
+which goes on where it was interrupted. `SIZE=smoke` only tries that all of it runs; its numbers are not kept.
+"""
+
+
+def page(papers: Sequence[Paper], results: Results) -> str:
+    parts = [HEAD, summary(papers, results)]
+    for paper in papers:
+        parts.append("\n".join([f"## {paper.name}", "", paper.about, *listed(paper.notes), ""]))
+        for experiment in paper.experiments:
+            own = {size: results.get((experiment.name, size), ()) for size in SIZES}
+            parts.append(section(experiment, own))
+    return "\n".join(parts)
+
+
+def grid(heads: Sequence[str], rows: Sequence[Sequence[str]], numbers: int = 0) -> list[str]:
+    """A table of Markdown, whose last columns are `numbers`."""
+    marks = ["---"] * (len(heads) - numbers) + ["--:"] * numbers
+    return [f"| {' | '.join(cells)} |" for cells in (heads, marks, *rows)]
+
+
+def listed(notes: Sequence[str]) -> list[str]:
+    return ["", *(f"- {note}" for note in notes)] if notes else []
+
+
+# ---- which claims held -------------------------------------------------------------------------------------------
+
+
+def summary(papers: Sequence[Paper], results: Results) -> str:
+    rows = []
+    for paper in papers:
+        for i, experiment in enumerate(paper.experiments):
+            counts = [tally(experiment, size, results.get((experiment.name, size), ())) for size in SIZES]
+            told = experiment.title.partition(":")[0]
+            rows.append([paper.name if not i else "", f"[{experiment.name}](#{experiment.name})", told, *counts])
+    return "\n".join([*grid(["paper", "experiment", "reproduces", *SIZES], rows), ""])
+
+
+def tally(experiment: Experiment, size: str, records: Sequence[Record]) -> str:
+    if not records:
+        return NOT_RUN
+    found = experiment.with_chosen(table(records))
+    counts = Counter(verdict_of(claim, size, found) for claim in experiment.claims)
+    told = [f"{counts[name]} {name}" for name in (HELD, UNDECIDED, FAILED, NOT_RUN) if counts[name]]
+    return ", ".join(told)
+
+
+def verdict_of(claim: Claim | Picture, size: str, found: Table) -> str:
+    if isinstance(claim, Claim):
+        return judge(claim, found).verdict
+    return claim.seen[size].verdict if size in claim.seen else NOT_RUN
+
+
+# ---- one experiment ----------------------------------------------------------------------------------------------
+
+
+def section(experiment: Experiment, own: Mapping[str, Sequence[Record]]) -> str:
+    tables = {size: experiment.with_chosen(table(records)) for size, records in own.items() if records}
+    choices = {size: experiment.choices(table(records)) for size, records in own.items()}
+    chosen = [f"{size}: {row} is {setting}." for size, found in choices.items() for row, setting in found.items()]
+    tried = [f"{size}: {text}" for size, text in experiment.tried.items()]
+    parts = [
+        [f"### {experiment.name}", "", f"{experiment.title}.", ""],
+        sizes(experiment, own),
+        [""],
+        claims(experiment, tables),
+        [""],
+        numbers(experiment, tables),
+        listed([*experiment.notes, *chosen, *tried]),
+        [""],
+    ]
+    return "\n".join(line for part in parts for line in part)
+
+
+def sizes(experiment: Experiment, own: Mapping[str, Sequence[Record]]) -> list[str]:
+    """What makes each size, and what was made."""
+    rows = []
+    for size, records in own.items():
+        command = f"`make reproduce-{experiment.name} SIZE={size}`"
+        if records:
+            rows.append([size, command, *(made(records))])
+        else:
+            data = experiment.data.get(size)
+            rows.append([size, command, NOT_RUN, f"needs {data}" if data else "", "", "", ""])
+    return grid(["size", "command", "runs", "data", "batches", "device", "commit"], rows)
+
+
+def made(records: Sequence[Record]) -> list[str]:
+    seeds = Counter(one.setting for one in records)
+    counts = spread([str(count) for count in seeds.values()])
+    runs = f"{len(records)}: {len(seeds)} settings, {counts} seed{'s' * (counts != '1')}"
+    hours = sum(float(one.about["seconds"] or 0) for one in records) / 3600
+    device = ", ".join(different(records, "device"))
+    return [
+        runs,
+        " · ".join(different(records, "data")),
+        spread(different(records, "batches")),
+        f"{device}; {hours:.2g} h of training" if hours else device,
+        " · ".join(f"`{commit}`" for commit in different(records, "commit")),
+    ]
+
+
+def different(records: Sequence[Record], what: str) -> list[str]:
+    return sorted({one.about[what] for one in records if one.about[what]})
+
+
+def spread(counts: Sequence[str]) -> str:
+    found = sorted({int(count) for count in counts})
+    return " to ".join(f"{count:,}" for count in dict.fromkeys([found[0], found[-1]])) if found else ""
+
+
+def claims(experiment: Experiment, tables: Mapping[str, Table]) -> list[str]:
+    rows = []
+    for claim in experiment.claims:
+        said = [answer(claim, size, found) for size, found in tables.items()]
+        if isinstance(claim, Claim):
+            theirs = claim.theirs or shown(float(f"{experiment.theirs(claim):.3g}"))
+            rows.append([f"{claim.text} *{claim.quantity.text}, {claim.region}*", theirs, *said])
+        else:
+            rows.append([f"{claim.text} *To see in {claim.figure}*", "pictures", *said])
+    return grid(["claim", "theirs", *tables], rows)
+
+
+def answer(claim: Claim | Picture, size: str, found: Table) -> str:
+    if isinstance(claim, Picture):
+        seen = claim.seen.get(size)
+        return f"**{seen.verdict}**: {seen.text}" if seen else "not looked at"
+    judgement = judge(claim, found)
+    if judgement.verdict == NOT_RUN:
+        lacking = " and ".join(f"{name} of {setting}" for setting, name in judgement.lacking[:2])
+        return f"{NOT_RUN}: no {lacking}" if lacking else NOT_RUN
+    leaning = ""
+    if judgement.verdict == UNDECIDED:
+        leaning = f", mean {'for' if leans(judgement.mean, claim) else 'against'} it"
+    seeds = "" if judgement.mean.n == len(found) else f" ({judgement.mean.n} of {len(found)} seeds)"
+    return f"**{judgement.verdict}**{leaning}: {shown_mean(judgement.mean)}{seeds}"
+
+
+def numbers(experiment: Experiment, tables: Mapping[str, Table]) -> list[str]:
+    """Setting by setting, the paper's numbers beside ours; a wide table is broken between scores."""
+    blocks: list[list[list[str]]] = [[]]
+    for name in experiment.scores:
+        columns = columns_of(experiment, name, tables)
+        if blocks[-1] and len(blocks[-1]) + len(columns) > COLUMNS:
+            blocks.append([])
+        blocks[-1] += columns
+    lines = []
+    for block in filter(None, blocks):
+        heads, *rows = zip(["setting", *experiment.rows], *block, strict=True)
+        kept = [row for row in rows if any(row[1:])]
+        made = [*grid(heads, kept, len(block)), ""]
+        many = [f"<details><summary>Numbers of {len(kept)} settings</summary>", "", *made, "</details>", ""]
+        lines += many if len(kept) > FOLDED else made
+    return lines[:-1]
+
+
+def columns_of(experiment: Experiment, name: str, tables: Mapping[str, Table]) -> list[list[str]]:
+    """Of one score, theirs and ours of each size, each with its head; none without any number."""
+    theirs = [shown(experiment.numbers.get(row, {}).get(name, math.nan)) for row in experiment.rows]
+    ours = [[shown_mean(mean(values(found, row, name))) for row in experiment.rows] for found in tables.values()]
+    columns = [[f"{name}, {who}", *cells] for who, cells in zip(["theirs", *tables], [theirs, *ours], strict=True)]
+    return [column for column in columns if any(column[1:])]
+
+
+def values(found: Table, row: str, name: str) -> list[float]:
+    return [scores.get(row, {}).get(name, math.nan) for scores in found.values()]
+
+
+def shown(value: float) -> str:
+    return f"{value:.6g}" if math.isfinite(value) else ""
+
+
+def shown_mean(found: Mean) -> str:
+    """With the digits that the interval leaves; three where there is none, or only that of rounding."""
+    if not found.n:
+        return ""
+    if not found.half > 1e-9 * abs(found.value):
+        return f"{found.value:.3g}"
+    decimals = max(0, 1 - math.floor(math.log10(found.half)))
+    return f"{found.value:.{decimals}f} ± {found.half:.{decimals}f}"

@@ -1,0 +1,109 @@
+"""The papers' claims beside our runs: `python -m vaezoo.results runs=multirun`.
+
+Of each study NAME-SIZE in `runs` that reproduces something of a paper, NAME being a folder of conf/experiment, it
+writes docs/results/NAME-SIZE.csv, one line a run; then docs/results.md from all tables that are there, so that those
+made on other machines stay. What the papers say stands in vaezoo/papers.
+"""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import hydra
+from omegaconf import DictConfig
+
+from vaezoo import runs
+from vaezoo.checks import check, check_command_line
+from vaezoo.config import DIRECTORY
+from vaezoo.errors import UserError, report
+
+if TYPE_CHECKING:
+    from vaezoo.papers.experiments import Experiment
+
+
+def make_results(config: DictConfig) -> list[str]:
+    """Write the tables and the page; what was done, in lines."""
+    check(config)
+    from vaezoo.papers.library import PAPERS
+    from vaezoo.papers.page import page
+    from vaezoo.papers.records import read
+
+    out = Path(config.out).expanduser()
+    told = collect(roots_of(config), out) if config.collect else []
+    tables = {
+        (experiment.name, size): read(experiment, path)
+        for experiment, size in kept()
+        if (path := table_of(experiment, size, out)).is_file()
+    }
+    target = out.with_suffix(".md")
+    runs.write_text(target, page(PAPERS, tables))
+    return [*told, f"page      {target}"]
+
+
+def roots_of(config: DictConfig) -> list[Path]:
+    given = [config.runs] if isinstance(config.runs, str) else config.runs
+    return [Path(root).expanduser() for root in given]
+
+
+def kept() -> Iterator[tuple["Experiment", str]]:
+    """Every experiment in every size of which results are kept."""
+    from vaezoo.papers.experiments import SIZES
+    from vaezoo.papers.library import EXPERIMENTS
+
+    for experiment in EXPERIMENTS.values():
+        for size in SIZES:
+            yield experiment, size
+
+
+def table_of(experiment: "Experiment", size: str, out: Path) -> Path:
+    return out / f"{experiment.name}-{size}.csv"
+
+
+def collect(roots: list[Path], out: Path) -> list[str]:
+    """Write a table for each study that has a finished run."""
+    from vaezoo.papers.records import as_csv, gather
+    from vaezoo.reporting.reading import read_runs
+
+    told = []
+    for experiment, size in kept():
+        found = [folder for root in roots if (folder := root / f"{experiment.name}-{size}").is_dir()]
+        if not found:
+            continue
+        records, left_out = gather(experiment, read_runs(found))
+        path = table_of(experiment, size, out)
+        if records:
+            runs.write_text(path, as_csv(experiment, records))
+        others = "".join(f"; {count} {why}" for why, count in left_out.items())
+        told.append(f"results   {path if records else found[0]}: {len(records)} runs{others}")
+    if not told:
+        shown = ", ".join(map(str, roots))
+        raise UserError(
+            f"runs={shown}: none of the studies of a paper is there, such as {example()}."
+            f" make reproduce-NAME makes them; collect=false writes the page alone."
+        )
+    return told
+
+
+def example() -> str:
+    return "-".join(next((experiment.name, size) for experiment, size in kept()))
+
+
+@hydra.main(version_base="1.3", config_path=DIRECTORY, config_name="results")
+def job(config: DictConfig) -> None:
+    try:
+        print("\n".join(make_results(config)))
+    except UserError as error:
+        report(error)
+
+
+def main() -> None:
+    try:
+        check_command_line("results", sys.argv[1:])
+    except UserError as error:
+        report(error)
+    job()
+
+
+if __name__ == "__main__":
+    main()
