@@ -5,7 +5,6 @@ or two lines: what is wrong, where, and what is allowed.
 """
 
 import copy
-import re
 from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
