@@ -38,16 +38,6 @@ def decompose(estimator: str, images: float, z, mean, logvar) -> list[float]:
     return [term.item() for term in kl_decomposition(z, mean, logvar, log_weights(estimator, len(z), double(images)))]
 
 
-def public_matrix(batch: int, images: int) -> torch.Tensor:
-    """The stratified weights as public code has them: strides of a whole row put them into columns 0 and 1."""
-    m = batch - 1
-    weights = torch.full((batch, batch), 1 / m, dtype=torch.float64)
-    weights.view(-1)[:: m + 1] = 1 / images
-    weights.view(-1)[1 :: m + 1] = (images - m) / (images * m)
-    weights[m - 1, 0] = (images - m) / (images * m)
-    return weights.log()
-
-
 # Four and two posteriors of sigma 1/2.
 A = double([[-1, -1], [-1, 1], [1, -1], [1, 1]])
 B = double([[-1, -1], [1, 1]])
@@ -76,7 +66,6 @@ def test_rows_of_weights_sum_to_one_and_those_of_mws_to_one_in_n(batch, images):
         torch.testing.assert_close(
             log_weights(name, batch, double(images)).exp().sum(1), ones * total, rtol=1e-12, atol=0
         )
-    assert public_matrix(4, 10).exp().sum(1)[2] == pytest.approx(1.1333, abs=5e-5)  # what the test would have caught
 
 
 def test_mss_uniform_is_the_mean_of_mss_over_the_column_of_the_odd_weight():
@@ -163,13 +152,11 @@ def test_exact_decomposition(means, expected):
         (100, "mws", (5.979047, 4.605170, -8.897922)),
         (100, "mss", (4.274298, -2.145100, -0.442904)),
         (100, "mss_uniform", (4.275505, -2.141825, -0.447386)),
-        (100, "public", (1.963945, -0.644021, 0.366370)),
     ],
 )
 def test_known_values(images, weights, expected):
     z = A + 0.5 * EPSILON
-    log_w = public_matrix(4, images) if weights == "public" else log_weights(weights, 4, double(images))
-    terms = kl_decomposition(z, A, torch.full_like(A, HALF), log_w)
+    terms = kl_decomposition(z, A, torch.full_like(A, HALF), log_weights(weights, 4, double(images)))
     assert [term.item() for term in terms] == close(expected)
     assert sum(terms).item() == close(1.686294)
 
@@ -189,9 +176,9 @@ def test_the_mean_over_all_batches():
     mean, logvar = 1.5 * random_double(5, 2), torch.full((5, 2), HALF, dtype=torch.float64)
     z = mean + 0.5 * random_double(5, 2, seed=1)
     density = log_normal(z[:, None], mean, logvar).sum(2).exp()  # (5, 5): of z_n under posterior m
-    matrices = {name: log_weights(name, 3, double(5)) for name in ESTIMATORS} | {"public": public_matrix(3, 5)}
     ratios = {}
-    for name, log_w in matrices.items():
+    for name in ESTIMATORS:
+        log_w = log_weights(name, 3, double(5))
         estimates = [[] for _ in range(5)]
         for batch in itertools.permutations(range(5), 3):
             rows = (log_w.exp() * density[list(batch)][:, list(batch)]).sum(1)
@@ -204,7 +191,6 @@ def test_the_mean_over_all_batches():
     others = (density.sum(1) - own) / 4
     np.testing.assert_allclose(ratios["mws"], (own + 2 * others) / 15 / density.mean(1))
     assert ((ratios["mws"] > 1 / 6) & (ratios["mws"] < 1 / 3)).all()
-    assert ((ratios["public"] > 1.3) & (ratios["public"] < 5 / 3)).all()
 
 
 # ---- limits ----------------------------------------------------------------------------------------------------
@@ -225,8 +211,6 @@ def test_posteriors_far_apart():
     z, logvar = mean + random_double(8, 3), torch.zeros(8, 3).double()
     for estimator, log_n in (("mss", math.log(1000)), ("mss_uniform", math.log(1000)), ("mws", math.log(8000))):
         assert decompose(estimator, 1000, z, mean, logvar)[:2] == close([log_n, 2 * log_n])
-    wrong = kl_decomposition(z, mean, logvar, public_matrix(8, 1000)).mi.item()
-    assert wrong == pytest.approx(2.567, abs=5e-4)
 
 
 # ---- numerics --------------------------------------------------------------------------------------------------
