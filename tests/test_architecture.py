@@ -107,7 +107,7 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
         {"config", "errors", "metrics", "progress", "runs"},
         {"numpy", "scipy", "matplotlib", "PIL", "plotly"},
     ),
-    "papers": ({"errors", "metrics", "reporting", "runs"}, set()),
+    "papers": ({"errors", "metrics", "reporting", "runs"}, {"numpy"}),
     "results": ({"checks", "config", "errors", "papers", "reporting", "runs"}, {"hydra", "omegaconf"}),
     "report": (
         {"evaluation/agreement", "checks", "config", "errors", "metrics", "reporting", "runs"},

@@ -21,15 +21,19 @@ from vaezoo.papers.claims import (
     Claim,
     Picture,
     Seen,
+    ahead,
+    average,
     best_of,
     difference,
     judge,
     lead,
     leans,
     minus,
+    over,
     ratio,
     score,
     verdict,
+    wins,
 )
 from vaezoo.papers.experiments import Chosen, Experiment, Paper, family
 from vaezoo.papers.library import EXPERIMENTS, PAPERS
@@ -116,9 +120,24 @@ def test_a_lead_is_over_the_best_of_the_others_whichever_way_is_better():
     )
     errors = {k: {"recon_mse": v} for k, v in zip("abc", (5, 3, 4), strict=True)}
     assert lead("recon_mse", "a", "b", "c").in_seed(errors) == -2
-    assert lead("recon_mse", "b", "a", "c").text == "recon_mse: best other − b"
+    assert lead("recon_mse", "b", "a", "c").text == "recon_mse: best of a, c − b"
+    assert lead("recon_mse", ("b", "c"), "a").in_seed(errors) == 1, "the worse of the two"
+    assert lead("recon_mse", ("b", "c"), "a").text == "recon_mse: a − worst of b, c"
     with pytest.raises(ValueError, match="kl has no direction"):
         lead("kl", "a", "b")
+
+
+def test_quantities_of_several_scores():
+    scores = {"a": {"accuracy": 0.9, "other": 0.5}, "b": {"accuracy": 0.7, "other": 0.8}}
+    both = [difference("accuracy", "a", "b"), difference("other", "a", "b")]
+    assert average("mean gain", both).in_seed(scores) == pytest.approx(-0.05)
+    assert wins("gains", both).in_seed(scores) == 1
+    first = ahead(score("accuracy", "a"), score("accuracy", "b"), score("other", "b"))
+    assert first.in_seed(scores) == pytest.approx(0.1)
+    assert first.text == "accuracy of a − best of accuracy of b, other of b"
+    shares = minus(over(score("accuracy", "a"), score("other", "a")), over(score("accuracy", "b"), score("other", "b")))
+    assert shares.in_seed(scores) == pytest.approx(1.8 - 0.875)
+    assert math.isnan(average("", both).in_seed({"a": scores["a"]}))
 
 
 def test_a_seed_without_a_score_is_left_out():
@@ -170,12 +189,24 @@ def test_a_claim_that_numbers_of_the_paper_bear_out_is_one(experiment):
 
 
 def test_every_score_is_one_that_some_metric_has():
-    written = "\n".join(path.read_text() for path in (ROOT / "vaezoo" / "metrics").glob("*.py"))
+    """Or a term that some model logs. What runs really have: tests/test_papers_smoke.py."""
     metrics = {path.stem for path in (ROOT / "conf" / "metric" / "score").glob("*.yaml")}
+    written = {place: read_all(ROOT / "vaezoo" / place) for place in ("metrics", "losses")}
+    beginnings = tuple(re.findall(r'f"([a-z]\w{2,}_)\{', written["metrics"]))
     for experiment in EXPERIMENTS.values():
         for name in experiment.scores:
             head = name.partition("/")[0].removesuffix("_continuous")
-            assert head in metrics or re.search(rf'"{re.escape(head)}"', written), name
+            if name.endswith("*"):
+                assert direction(name), name
+            elif head == "train":
+                assert f'"{name.removeprefix("train/")}"' in written["losses"], name
+            else:
+                known = head in metrics or f'"{head}"' in written["metrics"] or head.startswith(beginnings)
+                assert known, name
+
+
+def read_all(folder: Path) -> str:
+    return "\n".join(path.read_text() for path in folder.glob("*.py"))
 
 
 def test_papers_and_experiments_are_called_once():
@@ -270,6 +301,25 @@ def test_of_two_runs_of_one_setting_and_seed_the_newer_counts(tmp_path):
     found, left_out = records.gather(DEMO, read_runs([tmp_path]))
     assert [one.scores for one in found] == [{"mig_hist": 0.3}]
     assert left_out == {"made again since": 2}
+
+
+def test_what_else_than_scores_is_kept(tmp_path):
+    """Entries of tables, terms of the training, and of two networks' features those that most runs have."""
+    names = ("attribute_vectors/Bangs/accuracy", "train/elbo", "ffd64_*")
+    demo = Experiment("demo", "Table 9", {"VAE": {"model": "vae"}}, (), shown=names)
+    for seed, network in enumerate("bab"):
+        features = {f"ffd64_{network}": seed, f"ffd64_{network}_floor": 9.0, f"kfd64_{network}": 9.0}
+        folder = write_run(tmp_path / f"{seed}", features, model="vae", seed=seed)
+        told = json.loads((folder / "metrics.json").read_text())
+        told["tables"] = {"attribute_vectors": {"Bangs": {"accuracy": 0.5}}}
+        (folder / "metrics.json").write_text(json.dumps(told))
+        (folder / "metrics.csv").write_text("batches,train/elbo\n1,-5\n2,-4\n")
+    found, _ = records.gather(demo, read_runs([tmp_path]))
+    assert [one.scores for one in found] == [
+        {"attribute_vectors/Bangs/accuracy": 0.5, "train/elbo": -4.0, "ffd64_*": 0.0},
+        {"attribute_vectors/Bangs/accuracy": 0.5, "train/elbo": -4.0},
+        {"attribute_vectors/Bangs/accuracy": 0.5, "train/elbo": -4.0, "ffd64_*": 2.0},
+    ]
 
 
 def test_the_command_writes_tables_and_page(demo, capsys, monkeypatch):

@@ -6,7 +6,8 @@ on the edge, or a single seed, leaves it undecided.
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from itertools import accumulate
 
 from vaezoo.metrics.directions import direction
 from vaezoo.reporting.summary import Mean, mean
@@ -35,47 +36,78 @@ def score(name: str, setting: str) -> Quantity:
     return Quantity(f"{name} of {setting}", ((setting, name),), lambda value: value)
 
 
-def minus(a: Quantity, b: Quantity) -> Quantity:
-    return combined(a, "−", b, lambda x, y: x - y)
+def combined(text: str, parts: Sequence[Quantity], of: Callable[..., float]) -> Quantity:
+    """`of` takes the values of the parts."""
+    ends = list(accumulate(len(part.needs) for part in parts))
+    places = [slice(end - len(part.needs), end) for part, end in zip(parts, ends, strict=True)]
+
+    def whole(*values: float) -> float:
+        return of(*(part.of(*values[place]) for part, place in zip(parts, places, strict=True)))
+
+    return Quantity(text, tuple(need for part in parts for need in part.needs), whole)
 
 
-def over(a: Quantity, b: Quantity) -> Quantity:
-    return combined(a, "/", b, lambda x, y: x / y if y else math.nan)
+def minus(a: Quantity, b: Quantity, text: str = "") -> Quantity:
+    return combined(text or f"{a.text} − {b.text}", (a, b), lambda x, y: x - y)
 
 
-def combined(a: Quantity, sign: str, b: Quantity, of: Callable[[float, float], float]) -> Quantity:
-    n = len(a.needs)
-    return Quantity(f"{a.text} {sign} {b.text}", a.needs + b.needs, lambda *v: of(a.of(*v[:n]), b.of(*v[n:])))
+def over(a: Quantity, b: Quantity, text: str = "") -> Quantity:
+    return combined(text or f"{a.text} / {b.text}", (a, b), lambda x, y: x / y if y else math.nan)
+
+
+def average(text: str, parts: Sequence[Quantity]) -> Quantity:
+    return combined(text, parts, lambda *values: sum(values) / len(values))
+
+
+def wins(text: str, leads: Sequence[Quantity]) -> Quantity:
+    """How many of these are above 0."""
+    return combined(text, leads, lambda *values: float(sum(value > 0 for value in values)))
 
 
 def difference(name: str, a: str, b: str) -> Quantity:
-    return replace(minus(score(name, a), score(name, b)), text=f"{name}: {a} − {b}")
+    return minus(score(name, a), score(name, b), f"{name}: {a} − {b}")
 
 
 def ratio(name: str, a: str, b: str) -> Quantity:
-    return replace(over(score(name, a), score(name, b)), text=f"{name}: {a} / {b}")
+    return over(score(name, a), score(name, b), f"{name}: {a} / {b}")
 
 
-def lead(name: str, a: str, *others: str) -> Quantity:
-    """By how much `a` is better than the best of the others, whichever way the score is better."""
+def lead(name: str, ours: str | Sequence[str], *others: str) -> Quantity:
+    """By how much one setting, or the worst of several, is better than the best of others, whichever way that is."""
     way = direction(name)
     if not way:
         raise ValueError(f"{name} has no direction: say which way with a difference")
-    rivals = others[0] if len(others) == 1 else "best other"
-    text = f"{a} − {rivals}" if way > 0 else f"{rivals} − {a}"
-    needs = tuple((setting, name) for setting in (a, *others))
-    return Quantity(f"{name}: {text}", needs, lambda own, *rest: way * own - max(way * one for one in rest))
+    group = (ours,) if isinstance(ours, str) else tuple(ours)
+    pair = told("worst", group), told("best", others)
+    needs = tuple((setting, name) for setting in (*group, *others))
+    n = len(group)
+    return Quantity(
+        f"{name}: {' − '.join(pair[::way])}",
+        needs,
+        lambda *v: min(way * x for x in v[:n]) - max(way * x for x in v[n:]),
+    )
+
+
+def ahead(own: Quantity, *others: Quantity) -> Quantity:
+    """The same of different scores, of all of which more is better."""
+    text = f"{own.text} − {told('best', [other.text for other in others])}"
+    return combined(text, (own, *others), lambda first, *rest: first - max(rest))
+
+
+def told(which: str, names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{which} of {', '.join(names)}"
 
 
 @dataclass(frozen=True)
 class Claim:
-    """`theirs` is what the paper has for the quantity, where its numbers do not say it."""
+    """`theirs` is what the paper has for the quantity, where its numbers do not say it; `only` one size is asked."""
 
     text: str
     quantity: Quantity
     low: float = -math.inf
     high: float = math.inf
     theirs: str = ""
+    only: str = ""
 
     @property
     def region(self) -> str:
@@ -99,6 +131,7 @@ class Picture:
     text: str
     figure: str
     seen: Mapping[str, Seen] = field(default_factory=dict)
+    only: str = ""
 
 
 @dataclass(frozen=True)
@@ -106,10 +139,6 @@ class Judgement:
     verdict: str
     mean: Mean
     lacking: tuple[tuple[str, str], ...] = ()  # (setting, score) that no seed has, where nothing can be said
-
-    @property
-    def decided(self) -> bool:
-        return self.verdict in (HELD, FAILED)
 
 
 def judge(claim: Claim, table: Table) -> Judgement:

@@ -48,6 +48,9 @@ class Experiment:
         needed = [name for claim in self.claims if isinstance(claim, Claim) for _, name in claim.quantity.needs]
         return tuple(dict.fromkeys([*theirs, *needed, *self.shown, *(choice.by for choice in self.chosen)]))
 
+    def claims_of(self, size: str) -> list[Claim | Picture]:
+        return [claim for claim in self.claims if claim.only in ("", size)]
+
     def setting_of(self, config: Keys) -> str | None:
         """The one that a run with this configuration belongs to."""
         fitting = [name for name, keys in self.settings.items() if all(config.get(k) == v for k, v in keys.items())]

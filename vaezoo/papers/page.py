@@ -69,7 +69,7 @@ def tally(experiment: Experiment, size: str, records: Sequence[Record]) -> str:
     if not records:
         return NOT_RUN
     found = experiment.with_chosen(table(records))
-    counts = Counter(verdict_of(claim, size, found) for claim in experiment.claims)
+    counts = Counter(verdict_of(claim, size, found) for claim in experiment.claims_of(size))
     told = [f"{counts[name]} {name}" for name in (HELD, UNDECIDED, FAILED, NOT_RUN) if counts[name]]
     return ", ".join(told)
 
@@ -151,6 +151,8 @@ def claims(experiment: Experiment, tables: Mapping[str, Table]) -> list[str]:
 
 
 def answer(claim: Claim | Picture, size: str, found: Table) -> str:
+    if claim.only not in ("", size):
+        return ""
     if isinstance(claim, Picture):
         seen = claim.seen.get(size)
         return f"**{seen.verdict}**: {seen.text}" if seen else "not looked at"

@@ -1,19 +1,33 @@
-"""What is kept of a study: one line a finished run, small enough to lie in the repository and be read by a person."""
+"""What is kept of a study: one line a finished run, small enough to lie in the repository and be read by a person.
+
+Scores are called as in metrics.json, without "eval/". Besides them an experiment can ask for
+
+    METRIC/NAME/COLUMN    an entry of a table of metrics.json, such as attribute_vectors/Bangs/accuracy
+    train/TERM            the last mean of a term while it was trained, of metrics.csv
+    ffd64_*               the score that is called like that; it is that of a network, and most runs decide which
+
+so that no scores in the features of two networks are compared.
+"""
 
 import csv
 import io
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from pathlib import Path
+
+import numpy as np
 
 from vaezoo import runs
 from vaezoo.errors import UserError
+from vaezoo.metrics.directions import direction
 from vaezoo.papers.claims import Table
 from vaezoo.papers.experiments import Experiment
 from vaezoo.reporting.reading import FINISHED, Run
 
+History = Mapping[str, tuple[np.ndarray, np.ndarray]]  # by column of metrics.csv: batches, values
 ABOUT = ("batches", "seconds", "device", "data", "commit", "started", "job")
 
 
@@ -41,33 +55,53 @@ def gather(experiment: Experiment, found: Iterable[Run]) -> tuple[list[Record], 
             newest[key] = run
     order = list(experiment.settings)
     kept = sorted(newest.items(), key=lambda item: (order.index(item[0][0]), item[0][1]))
-    records = [record(experiment, *key, run) for key, run in kept]
+    names = {name: full_name(name, newest.values()) for name in experiment.scores}
+    records = [record(names, setting, seed, run) for (setting, seed), run in kept]
     return records, {why: count for why, count in left_out.items() if count}
 
 
-def record(experiment: Experiment, setting: str, seed: int, run: Run) -> Record:
+def full_name(name: str, found: Iterable[Run]) -> str:
+    """Of a name that ends with *, what most runs have."""
+    if not name.endswith("*"):
+        return name
+    fitting = Counter(one for run in found for one in run.scores if fnmatchcase(one, name) and direction(one))
+    return fitting.most_common(1)[0][0] if fitting else name
+
+
+def record(names: Mapping[str, str], setting: str, seed: int, run: Run) -> Record:
+    history = runs.history(run.folder)
     dataset, identity = json.loads(run.data) if run.data else (None, None)
     told = [dataset, (identity or {}).get("origin"), (identity or {}).get("variant")]
     about = {
         "batches": str(run.batches or ""),
-        "seconds": training_seconds(run),
+        "seconds": training_seconds(history, run.config.get("dataset.batch_size")),
         "device": run.made.get("device", ""),
         "data": ", ".join(str(word) for word in told if word),
         "commit": run.made.get("commit", ""),
         "started": run.started,
         "job": run.job,
     }
-    return Record(setting, seed, {name: run.scores[name] for name in experiment.scores if name in run.scores}, about)
+    found = {name: value_of(run, history, full) for name, full in names.items()}
+    return Record(setting, seed, {name: value for name, value in found.items() if value is not None}, about)
 
 
-def training_seconds(run: Run) -> str:
+def value_of(run: Run, history: History, name: str) -> float | None:
+    if name in run.scores:
+        return run.scores[name]
+    if name.startswith("train/"):
+        return float(history[name][1][-1]) if name in history else None
+    metric, _, entry = name.partition("/")
+    row, _, column = entry.rpartition("/")
+    value = run.tables.get(metric, {}).get(row, {}).get(column)
+    return None if value is None else float(value)
+
+
+def training_seconds(history: History, batch_size: int | None) -> str:
     """As metrics.csv has its images a second: steps alone, without validations and scores."""
-    batches, rates = runs.history(run.folder).get("perf/images_per_second", ([], []))
-    size = run.config.get("dataset.batch_size", 0)
-    before = [0, *batches[:-1]]
-    return (
-        f"{sum((b - a) * size / rate for a, b, rate in zip(before, batches, rates, strict=True)):.0f}" if size else ""
-    )
+    if batch_size is None or "perf/images_per_second" not in history:
+        return ""
+    batches, rates = history["perf/images_per_second"]
+    return f"{(np.diff(batches, prepend=0) * batch_size / rates).sum():.0f}"
 
 
 def table(records: Iterable[Record]) -> Table:

@@ -43,6 +43,7 @@ class Run:
     state: str
     config: dict[str, Any] = field(default_factory=dict)  # dotted keys; empty where it cannot be read
     scores: dict[str, float] = field(default_factory=dict)  # without "eval/"
+    tables: dict[str, Any] = field(default_factory=dict)  # by metric, name and column, such as one attribute's accuracy
     skipped: dict[str, str] = field(default_factory=dict)  # why, by metric
     protocols: dict[str, str] = field(default_factory=dict)  # by metric, what the score depends on
     data: str = ""  # which bytes
@@ -100,6 +101,7 @@ def read_run(folder: Path) -> Run:
             state=state,
             config=config,
             scores={name.removeprefix("eval/"): float(value) for name, value in scored.get("scores", {}).items()},
+            tables=scored.get("tables", {}),
             skipped={metric: sys.intern(why) for metric, why in scored.get("skipped", {}).items()},
             protocols={metric: protocol(said) for metric, said in scored.get("protocols", {}).items()},
             data=sys.intern(json.dumps([about.get("dataset"), about.get("data")], sort_keys=True)),
