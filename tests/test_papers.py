@@ -5,12 +5,16 @@ import math
 import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
+import yaml
 
 import vaezoo.results
 from tests.reports import write_run
+from vaezoo import study
+from vaezoo.config import DIRECTORY, parse_overrides
 from vaezoo.metrics.directions import direction
 from vaezoo.papers import records
 from vaezoo.papers.claims import (
@@ -35,13 +39,13 @@ from vaezoo.papers.claims import (
     verdict,
     wins,
 )
-from vaezoo.papers.experiments import Chosen, Experiment, Paper, family
+from vaezoo.papers.experiments import SIZES, Chosen, Experiment, Paper, family
 from vaezoo.papers.library import EXPERIMENTS, PAPERS
 from vaezoo.papers.page import page, shown_mean
 from vaezoo.reporting.reading import read_runs
 from vaezoo.reporting.summary import Mean
 
-ROOT = Path(__file__).parents[1]
+ROOT, CONF = Path(__file__).parents[1], Path(DIRECTORY)
 
 
 def table(**settings: list[float | None]) -> dict:
@@ -177,7 +181,7 @@ def test_rows_that_are_named_exist(experiment):
     for choice in experiment.chosen:
         assert set(choice.among) <= set(experiment.settings)
         assert direction(choice.by)
-    assert set(experiment.data) | set(experiment.tried) <= {"small", "paper"}
+    assert set(experiment.data) | set(experiment.tried) <= set(SIZES)
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS.values(), ids=lambda experiment: experiment.name)
@@ -188,9 +192,46 @@ def test_a_claim_that_numbers_of_the_paper_bear_out_is_one(experiment):
             assert claim.low < theirs < claim.high, claim.text
 
 
+def test_every_experiment_has_a_folder_and_every_folder_an_experiment():
+    assert set(EXPERIMENTS) == {path.parent.name for path in (CONF / "experiment").glob("*/paper.yaml")}
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_every_job_belongs_to_one_setting_and_every_setting_has_jobs(name):
+    experiment = EXPERIMENTS[name]
+    found = Counter(experiment.setting_of(config) for size in SIZES for config in jobs(name, size))
+    assert set(found) == set(experiment.settings), "None is a job that is no setting's, or several settings'"
+    for size in SIZES:
+        counts = Counter(experiment.setting_of(config) for config in jobs(name, size))
+        assert set(counts.values()) == {1}
+
+
+def jobs(name: str, size: str) -> list[dict]:
+    """What the jobs of one seed set, over what the model's own file says; composing all of them takes a minute."""
+    paper, own = (yaml.safe_load((CONF / "experiment" / name / f"{one}.yaml").read_text()) for one in ("paper", size))
+    choices = {
+        key: value
+        for part in (paper, own)
+        for line in part["defaults"]
+        if isinstance(line, dict)
+        for key, value in line.items()
+    }
+    found = []
+    for grid in own["sweep"].get("grids") or paper["sweep"]["grids"]:
+        for job in study.product([f"{key}={value}" for key, value in grid.items() if key != "seed"]):
+            config = {override.key_or_group: override.value() for override in parse_overrides(job)}
+            model = yaml.safe_load((CONF / "model" / f"{config['model']}.yaml").read_text())
+            known = {
+                "dataset": choices.get("override /dataset"),
+                **{f"model.{key}": value for key, value in model.items()},
+            }
+            found.append({**known, **config})
+    return found
+
+
 def test_every_score_is_one_that_some_metric_has():
     """Or a term that some model logs. What runs really have: tests/test_papers_smoke.py."""
-    metrics = {path.stem for path in (ROOT / "conf" / "metric" / "score").glob("*.yaml")}
+    metrics = {path.stem for path in (CONF / "metric" / "score").glob("*.yaml")}
     written = {place: read_all(ROOT / "vaezoo" / place) for place in ("metrics", "losses")}
     beginnings = tuple(re.findall(r'f"([a-z]\w{2,}_)\{', written["metrics"]))
     for experiment in EXPERIMENTS.values():
@@ -336,9 +377,9 @@ def test_the_command_writes_tables_and_page(demo, capsys, monkeypatch):
         "| small | `make reproduce-demo SIZE=small` | 6: 2 settings, 3 seeds | dsprites, rendered | 200 |"
         " cpu, 1 threads; 0.25 h of training | `aaaaaaaaaaaa` |",
         "| paper | `make reproduce-demo SIZE=paper` | not run | needs faces |",
-        "| beta-VAE is better. *mig_hist: best beta-VAE − VAE, > 0* | 0.2 | **held**: 0.210 ± 0.025 |",
+        "| beta-VAE is better. | mig_hist: best beta-VAE − VAE, > 0 | 0.2 | **held**: 0.210 ± 0.025 |",
         "| figure | not run: no laplacian_var_samples of beta-VAE 4 and laplacian_var_samples of VAE |",
-        "| Faces smile. *To see in figures/samples.png* | pictures | **did not hold**: they do not |",
+        "| Faces smile. | seen in figures/samples.png | pictures | **did not hold**: they do not |",
         "| VAE | 0.1 | 0.1 |",
         "| best beta-VAE | 0.3 | 0.310 ± 0.025 |",
         "- The budget is open.\n- small: best beta-VAE is beta-VAE 4.\n- small: Longer training.\n",
@@ -400,7 +441,7 @@ def test_the_page_is_that_of_the_tables():
     tables = {
         (name, size): records.read(experiment, path)
         for name, experiment in EXPERIMENTS.items()
-        for size in ("small", "paper")
+        for size in SIZES
         if (path := ROOT / "docs" / "results" / f"{name}-{size}.csv").is_file()
     }
     assert (ROOT / "docs" / "results.md").read_text() == page(PAPERS, tables)

@@ -95,7 +95,9 @@ def ahead(own: Quantity, *others: Quantity) -> Quantity:
 
 
 def told(which: str, names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{which} of {', '.join(names)}"
+    if len(names) == 1:
+        return names[0]
+    return f"{which} of {', '.join(names) if len(names) <= 3 else f'these {len(names)}'}"
 
 
 @dataclass(frozen=True)

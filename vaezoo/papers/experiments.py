@@ -78,7 +78,6 @@ class Paper:
     name: str  # authors, and the year where it is known
     about: str
     experiments: tuple[Experiment, ...]
-    notes: tuple[str, ...] = ()
 
 
 def family(pattern: str, keys: Keys, swept: str, values: Sequence[Any]) -> dict[str, dict[str, Any]]:

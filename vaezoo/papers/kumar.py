@@ -1,7 +1,7 @@
 """Kumar et al. (2018), DIP-VAE."""
 
 from vaezoo.papers.claims import Claim, Quantity, ahead, average, difference, lead, ratio, score, wins
-from vaezoo.papers.experiments import Chosen, Experiment, Paper, family
+from vaezoo.papers.experiments import SIZES, Chosen, Experiment, Paper, family
 
 BETAS = (2, 4, 8, 16, 25, 32, 60, 64, 100, 128, 200, 256)
 LAMBDAS = (1, 2, 5, 10, 20, 50)
@@ -82,6 +82,7 @@ TRADEOFF = Experiment(
             theirs="pictures",
         ),
     ),
+    data=dict.fromkeys(SIZES, "nothing: dSprites is rendered"),
     notes=(
         "The numbers after the names are beta and lambda_od; lambda_d is ten times that for DIP-VAE-I, which is the"
         " DIP-VAE of the paper.",

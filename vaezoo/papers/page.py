@@ -35,7 +35,7 @@ which goes on where it was interrupted. `SIZE=smoke` only tries that all of it r
 def page(papers: Sequence[Paper], results: Results) -> str:
     parts = [HEAD, summary(papers, results)]
     for paper in papers:
-        parts.append("\n".join([f"## {paper.name}", "", paper.about, *listed(paper.notes), ""]))
+        parts.append(f"## {paper.name}\n\n{paper.about}\n")
         for experiment in paper.experiments:
             own = {size: results.get((experiment.name, size), ()) for size in SIZES}
             parts.append(section(experiment, own))
@@ -46,10 +46,6 @@ def grid(heads: Sequence[str], rows: Sequence[Sequence[str]], numbers: int = 0) 
     """A table of Markdown, whose last columns are `numbers`."""
     marks = ["---"] * (len(heads) - numbers) + ["--:"] * numbers
     return [f"| {' | '.join(cells)} |" for cells in (heads, marks, *rows)]
-
-
-def listed(notes: Sequence[str]) -> list[str]:
-    return ["", *(f"- {note}" for note in notes)] if notes else []
 
 
 # ---- which claims held -------------------------------------------------------------------------------------------
@@ -85,20 +81,22 @@ def verdict_of(claim: Claim | Picture, size: str, found: Table) -> str:
 
 def section(experiment: Experiment, own: Mapping[str, Sequence[Record]]) -> str:
     tables = {size: experiment.with_chosen(table(records)) for size, records in own.items() if records}
+    parts = [
+        [f"### {experiment.name}"],
+        [f"{experiment.title}."],
+        sizes(experiment, own),
+        claims(experiment, tables),
+        *numbers(experiment, tables),
+        notes(experiment, own),
+    ]
+    return "\n\n".join("\n".join(part) for part in parts) + "\n"
+
+
+def notes(experiment: Experiment, own: Mapping[str, Sequence[Record]]) -> list[str]:
     choices = {size: experiment.choices(table(records)) for size, records in own.items()}
     chosen = [f"{size}: {row} is {setting}." for size, found in choices.items() for row, setting in found.items()]
     tried = [f"{size}: {text}" for size, text in experiment.tried.items()]
-    parts = [
-        [f"### {experiment.name}", "", f"{experiment.title}.", ""],
-        sizes(experiment, own),
-        [""],
-        claims(experiment, tables),
-        [""],
-        numbers(experiment, tables),
-        listed([*experiment.notes, *chosen, *tried]),
-        [""],
-    ]
-    return "\n".join(line for part in parts for line in part)
+    return [f"- {note}" for note in (*experiment.notes, *chosen, *tried)]
 
 
 def sizes(experiment: Experiment, own: Mapping[str, Sequence[Record]]) -> list[str]:
@@ -143,11 +141,12 @@ def claims(experiment: Experiment, tables: Mapping[str, Table]) -> list[str]:
     for claim in experiment.claims:
         said = [answer(claim, size, found) for size, found in tables.items()]
         if isinstance(claim, Claim):
+            measured = f"{claim.quantity.text}, {claim.region}".replace("*", r"\*")
             theirs = claim.theirs or shown(float(f"{experiment.theirs(claim):.3g}"))
-            rows.append([f"{claim.text} *{claim.quantity.text}, {claim.region}*", theirs, *said])
+            rows.append([claim.text, measured, theirs, *said])
         else:
-            rows.append([f"{claim.text} *To see in {claim.figure}*", "pictures", *said])
-    return grid(["claim", "theirs", *tables], rows)
+            rows.append([claim.text, f"seen in {claim.figure}", "pictures", *said])
+    return grid(["claim", "measured", "theirs", *tables], rows)
 
 
 def answer(claim: Claim | Picture, size: str, found: Table) -> str:
@@ -167,7 +166,7 @@ def answer(claim: Claim | Picture, size: str, found: Table) -> str:
     return f"**{judgement.verdict}**{leaning}: {shown_mean(judgement.mean)}{seeds}"
 
 
-def numbers(experiment: Experiment, tables: Mapping[str, Table]) -> list[str]:
+def numbers(experiment: Experiment, tables: Mapping[str, Table]) -> list[list[str]]:
     """Setting by setting, the paper's numbers beside ours; a wide table is broken between scores."""
     blocks: list[list[list[str]]] = [[]]
     for name in experiment.scores:
@@ -175,21 +174,23 @@ def numbers(experiment: Experiment, tables: Mapping[str, Table]) -> list[str]:
         if blocks[-1] and len(blocks[-1]) + len(columns) > COLUMNS:
             blocks.append([])
         blocks[-1] += columns
-    lines = []
+    parts = []
     for block in filter(None, blocks):
         heads, *rows = zip(["setting", *experiment.rows], *block, strict=True)
         kept = [row for row in rows if any(row[1:])]
-        made = [*grid(heads, kept, len(block)), ""]
-        many = [f"<details><summary>Numbers of {len(kept)} settings</summary>", "", *made, "</details>", ""]
-        lines += many if len(kept) > FOLDED else made
-    return lines[:-1]
+        made = grid([head.replace("*", r"\*") for head in heads], kept, len(block))
+        if len(kept) > FOLDED:
+            made = [f"<details><summary>Numbers of {len(kept)} settings</summary>", "", *made, "", "</details>"]
+        parts.append(made)
+    return parts
 
 
 def columns_of(experiment: Experiment, name: str, tables: Mapping[str, Table]) -> list[list[str]]:
     """Of one score, theirs and ours of each size, each with its head; none without any number."""
     theirs = [shown(experiment.numbers.get(row, {}).get(name, math.nan)) for row in experiment.rows]
     ours = [[shown_mean(mean(values(found, row, name))) for row in experiment.rows] for found in tables.values()]
-    columns = [[f"{name}, {who}", *cells] for who, cells in zip(["theirs", *tables], [theirs, *ours], strict=True)]
+    called = name.split("/")[1] if name.count("/") == 2 else name  # of an entry of a table
+    columns = [[f"{called}, {who}", *cells] for who, cells in zip(["theirs", *tables], [theirs, *ours], strict=True)]
     return [column for column in columns if any(column[1:])]
 
 

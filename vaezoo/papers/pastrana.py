@@ -125,7 +125,7 @@ BETA = Experiment(
         " share of the KL in it is beta KL divided by that, as its code logs it.",
         "The paper says that the conditional objective is 15 % lower throughout; its own example, 160 and 140, is"
         " 12.5 %.",
-        "small: Fashion-MNIST in place of MNIST, clothes in place of digits, five epochs of the 200. The entropy of"
+        "small: Fashion-MNIST in place of MNIST, clothes in place of digits, three epochs of the 200. The entropy of"
         " its grey pixels is part of the objective, so ratios of objectives are not compared there.",
     ),
 )
