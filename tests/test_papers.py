@@ -389,7 +389,7 @@ def test_the_command_writes_tables_and_page(demo, capsys, monkeypatch):
 
     table, before = demo / "docs" / "results" / "demo-small.csv", text
     first = table.read_bytes()
-    assert results("runs=multirun") == 0
+    assert results("runs=multirun/demo-small") == 0, "the study itself can be named"
     assert ((demo / "docs" / "results.md").read_text(), table.read_bytes()) == (before, first)
 
 
@@ -411,7 +411,7 @@ def test_what_a_user_can_get_wrong(demo, monkeypatch, capsys):
     monkeypatch.chdir(demo)
     assert results("runs=nowhere") == 2
     assert "runs=nowhere: must be a file or folder that exists" in capsys.readouterr().err
-    assert results("runs=multirun/demo-small") == 2
+    assert results("runs=multirun/demo-small/vae-0") == 2
     assert "none of the studies of a paper is there, such as demo-small." in capsys.readouterr().err
     path = demo / "docs" / "results" / "demo-paper.csv"
     path.parent.mkdir(parents=True)

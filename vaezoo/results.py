@@ -67,7 +67,9 @@ def collect(roots: list[Path], out: Path) -> list[str]:
 
     told = []
     for experiment, size in kept():
-        found = [folder for root in roots if (folder := root / f"{experiment.name}-{size}").is_dir()]
+        name = f"{experiment.name}-{size}"
+        places = [folder for root in roots for folder in (root, root / name)]
+        found = [folder for folder in places if folder.name == name and folder.is_dir()]
         if not found:
             continue
         records, left_out = gather(experiment, read_runs(found))
