@@ -74,7 +74,7 @@ CLUSTERS = Experiment(
         "Networks of CatGAN and PixelGAN are ours; the paper's InfoVAEGAN on MNIST has no published settings:"
         " networks of InfoGAN, 50 epochs.",
         "small: digits of 8x8 pixels in place of MNIST, 2,000 batches, settings of docs/adversarial.md, some of which"
-        " were chosen by looking at these accuracies. The CNN wants more images and is not run.",
+        " were chosen by looking at these accuracies.",
     ),
 )
 
