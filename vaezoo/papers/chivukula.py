@@ -88,11 +88,11 @@ DIGITS = Experiment(
         "Left open by the paper and chosen here: the weight of the classifier (1) and the critic of the VAE/GAN.",
         "A high variance of the Laplacian is sharp or grainy: read it beside the error of reconstruction.",
         "The paper takes classes that overlap for disentanglement; that does not follow and is not claimed here.",
-        "small: the classifier that is trained together with a model has three epochs there, the one of frozen codes 50,"
-        " so the claims about the two say little. Read by a fresh classifier of 50 epochs (probe_linear of the joint"
-        " rows), codes that were trained with one are the better ones on average.",
-        "small: by eye the VAE/GAN does not reconstruct sharply but in grain, which the variance of the Laplacian rewards:"
-        " that claim held by its measure alone.",
+        "small: the classifier that is trained together with a model has three epochs there, the one of frozen codes"
+        " 50, so the claims about the two say little. Read by a fresh classifier of 50 epochs (probe_linear of the"
+        " joint rows), codes that were trained with one are the better ones on average.",
+        "small: by eye the VAE/GAN does not reconstruct sharply but in grain, which the variance of the Laplacian"
+        " rewards: that claim held by its measure alone.",
         "small: Fashion-MNIST in place of MNIST, fully connected networks, 1,500 batches for all three models. The"
         " means over reconstructions are of all classes.",
     ),

@@ -93,8 +93,8 @@ TRADEOFF = Experiment(
         " ratios, not values.",
         "Left open by the paper and chosen here: optimiser, batch size, budget, and which images are held out.",
         "small: 1,500 batches at ten times the learning rate, three betas and three lambda_od. The VAE of seed 2 never"
-        " left the plateau of the first batches: no latent is active, all it draws is the mean image. Its differences to"
-        " the others are why so much is undecided; it stays in, since nothing but its result speaks against it.",
+        " left the plateau of the first batches: no latent is active, all it draws is the mean image. Its differences"
+        " to the others are why so much is undecided; it stays in, since nothing but its result speaks against it.",
     ),
 )
 

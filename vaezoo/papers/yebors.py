@@ -179,8 +179,8 @@ SCORES = Experiment(
         " has none for dSprites.",
         "small: 1,000 batches at ten times the learning rate, capacities of JointVAE that grow in that time, and fully"
         " connected networks: one layer of 500 units, for InfoVAEGAN two of 256 with batch normalisation. No model is"
-        " far along then,"
-        " and InfoVAEGAN does not draw sprites at all (recon_mse): the scores lie within what seeds differ by.",
+        " far along then, and InfoVAEGAN does not draw sprites at all (recon_mse): the scores lie within what seeds"
+        " differ by.",
     ),
 )
 
