@@ -263,8 +263,8 @@ def transfer(prefix: str, size: str) -> tuple[Claim | Picture, ...]:
             ),
         ]
     figure = f"figures/swap.png of {prefix}MI-VAE"
-    seen = Seen(HELD, "the angle is that of s in every image; the drawing is kept but blurred, some 2 beyond recognition")
-    picture = Picture("Swapped s turns a drawing and keeps its style.", figure, {"small": seen}, only=size)
+    what = "the angle is that of s in every image; the drawing is kept but blurred, some 2 beyond recognition"
+    picture = Picture("Swapped s turns a drawing and keeps its style.", figure, {"small": Seen(HELD, what)}, only=size)
     return (*claims, picture)
 
 
