@@ -12,9 +12,10 @@ import pytest
 import yaml
 
 import vaezoo.results
+from tests.papers import CONF, chosen, grids
 from tests.reports import write_run
 from vaezoo import study
-from vaezoo.config import DIRECTORY, parse_overrides
+from vaezoo.config import parse_overrides
 from vaezoo.metrics.directions import direction
 from vaezoo.papers import records
 from vaezoo.papers.claims import (
@@ -45,7 +46,7 @@ from vaezoo.papers.page import page, shown_mean
 from vaezoo.reporting.reading import read_runs
 from vaezoo.reporting.summary import Mean
 
-ROOT, CONF = Path(__file__).parents[1], Path(DIRECTORY)
+ROOT = Path(__file__).parents[1]
 
 
 def table(**settings: list[float | None]) -> dict:
@@ -207,25 +208,15 @@ def test_every_job_belongs_to_one_setting_and_every_setting_has_jobs(name):
 
 
 def jobs(name: str, size: str) -> list[dict]:
-    """What the jobs of one seed set, over what the model's own file says; composing all of them takes a minute."""
-    paper, own = (yaml.safe_load((CONF / "experiment" / name / f"{one}.yaml").read_text()) for one in ("paper", size))
-    choices = {
-        key: value
-        for part in (paper, own)
-        for line in part["defaults"]
-        if isinstance(line, dict)
-        for key, value in line.items()
-    }
+    """What the jobs of one seed set, over what the model's own file says."""
     found = []
-    for grid in own["sweep"].get("grids") or paper["sweep"]["grids"]:
+    for grid in grids(name, size):
         for job in study.product([f"{key}={value}" for key, value in grid.items() if key != "seed"]):
             config = {override.key_or_group: override.value() for override in parse_overrides(job)}
             model = yaml.safe_load((CONF / "model" / f"{config['model']}.yaml").read_text())
-            known = {
-                "dataset": choices.get("override /dataset"),
-                **{f"model.{key}": value for key, value in model.items()},
-            }
-            found.append({**known, **config})
+            found.append(
+                {"dataset": chosen(name, size, "dataset"), **{f"model.{k}": v for k, v in model.items()}, **config}
+            )
     return found
 
 
@@ -248,6 +239,15 @@ def test_every_score_is_one_that_some_metric_has():
 
 def read_all(folder: Path) -> str:
     return "\n".join(path.read_text() for path in folder.glob("*.py"))
+
+
+def test_pictures_that_are_to_be_seen_are_ones_that_are_drawn():
+    drawn = {path.stem for path in (CONF / "figure").glob("*.yaml")}
+    for experiment in EXPERIMENTS.values():
+        for claim in experiment.claims:
+            if isinstance(claim, Picture):
+                assert set(re.findall(r"figures/(\w+)\.png", claim.figure)) & drawn, claim.figure
+                assert {seen.verdict for seen in claim.seen.values()} <= {HELD, UNDECIDED, FAILED}
 
 
 def test_papers_and_experiments_are_called_once():
