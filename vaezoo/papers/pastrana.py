@@ -1,6 +1,6 @@
 """Pastrana: VAEs on MNIST over numbers of latents and betas, with and without the class."""
 
-from vaezoo.papers.claims import Claim, Picture, average, difference, minus, over, ratio, score
+from vaezoo.papers.claims import HELD, UNDECIDED, Claim, Picture, Seen, average, difference, minus, over, ratio, score
 from vaezoo.papers.experiments import Experiment, Paper, family
 
 FROM_3, FROM_10 = difference("elbo", "10 latents", "3 latents"), difference("elbo", "200 latents", "10 latents")
@@ -115,8 +115,16 @@ BETA = Experiment(
             high=8,
             theirs="7",
         ),
-        Picture("The other three are weight, tilt and width.", "figures/class_traversals.png of conditional 10"),
-        Picture("At beta 20 digits cannot be recognised.", "figures/reconstructions.png of beta-VAE 20"),
+        Picture(
+            "The other three are weight, tilt and width.",
+            "figures/class_traversals.png of conditional 10",
+            {"small": Seen(UNDECIDED, "clothes: one is brightness in all classes, one length, one hardly anything")},
+        ),
+        Picture(
+            "At beta 20 digits cannot be recognised.",
+            "figures/reconstructions.png of beta-VAE 20",
+            {"small": Seen(HELD, "clothes are blurs: a coat comes back as trousers, a bag as a shoe")},
+        ),
     ),
     shown=("elbo", "active_units"),
     data={"small": "Fashion-MNIST", "paper": "MNIST"},
