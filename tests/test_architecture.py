@@ -108,7 +108,7 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
         {"numpy", "scipy", "matplotlib", "PIL", "plotly"},
     ),
     "papers": ({"errors", "metrics", "reporting", "runs"}, {"numpy"}),
-    "results": ({"checks", "config", "errors", "papers", "reporting", "runs"}, {"hydra", "omegaconf"}),
+    "results": ({"checks", "config", "errors", "papers", "report", "reporting", "runs"}, {"hydra", "omegaconf"}),
     "report": (
         {"evaluation/agreement", "checks", "config", "errors", "metrics", "reporting", "runs"},
         {"hydra", "omegaconf", "numpy"},

@@ -15,8 +15,9 @@ from vaezoo.errors import UserError
 from vaezoo.rules import rule_for
 
 GROUPS = ["model", "dataset", "latent", "likelihood", "network", "optimizer", "trainer", "metric", "figure", "logger"]
-CHOICES = [f"{group}={path.stem}" for group in GROUPS for path in (Path(DIRECTORY) / group).glob("*.yaml")]
-CHOICES += ["experiment=quickstart"]
+CHOICES = [
+    f"{group}={path.stem}" for group in [*GROUPS, "experiment"] for path in (Path(DIRECTORY) / group).glob("*.yaml")
+]
 
 
 @pytest.mark.parametrize("choice", CHOICES)

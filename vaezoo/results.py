@@ -17,6 +17,7 @@ from vaezoo import runs
 from vaezoo.checks import check, check_command_line
 from vaezoo.config import DIRECTORY
 from vaezoo.errors import UserError, report
+from vaezoo.report import roots_of
 
 if TYPE_CHECKING:
     from vaezoo.papers.experiments import Experiment
@@ -41,11 +42,6 @@ def make_results(config: DictConfig) -> list[str]:
     return [*told, f"page      {target}"]
 
 
-def roots_of(config: DictConfig) -> list[Path]:
-    given = [config.runs] if isinstance(config.runs, str) else config.runs
-    return [Path(root).expanduser() for root in given]
-
-
 def kept() -> Iterator[tuple["Experiment", str]]:
     """Every experiment in every size of which results are kept."""
     from vaezoo.papers.experiments import SIZES
@@ -63,7 +59,7 @@ def table_of(experiment: "Experiment", size: str, out: Path) -> Path:
 def collect(roots: list[Path], out: Path) -> list[str]:
     """Write a table for each study that has a finished run."""
     from vaezoo.papers.records import as_csv, gather
-    from vaezoo.reporting.reading import read_runs
+    from vaezoo.reporting.reading import read_runs, shown
 
     told = []
     for experiment, size in kept():
@@ -79,9 +75,8 @@ def collect(roots: list[Path], out: Path) -> list[str]:
         others = "".join(f"; {count} {why}" for why, count in left_out.items())
         told.append(f"results   {path if records else found[0]}: {len(records)} runs{others}")
     if not told:
-        shown = ", ".join(map(str, roots))
         raise UserError(
-            f"runs={shown}: none of the studies of a paper is there, such as {example()}."
+            f"runs={shown(roots)}: none of the studies of a paper is there, such as {example()}."
             f" make reproduce-NAME makes them; collect=false writes the page alone."
         )
     return told
