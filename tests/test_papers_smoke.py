@@ -90,8 +90,6 @@ def run_each_kind(experiment: Experiment, root: Path) -> None:
             for job in first.values():
                 config = compose(job)
                 config.folder = str(root / str(len(list(root.glob("*")))))
-                if "pretrain_batches" in config.model:
-                    config.model.pretrain_batches = 1  # before, DEC has no clusters
                 if "cluster_cnn" in config.metric.scores:
                     config.metric.scores.cluster_cnn.sure = 0  # of an untrained model no cluster is
                 train(config)
