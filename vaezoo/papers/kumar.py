@@ -1,14 +1,15 @@
 """Kumar et al. (2018), DIP-VAE."""
 
 from vaezoo.papers.claims import Claim, Quantity, ahead, average, difference, lead, ratio, score, wins
-from vaezoo.papers.experiments import SIZES, Chosen, Experiment, Paper, family
+from vaezoo.papers.experiments import SIZES, Chosen, Experiment, Keys, Paper, family
 
 BETAS = (2, 4, 8, 16, 25, 32, 60, 64, 100, 128, 200, 256)
 LAMBDAS = (1, 2, 5, 10, 20, 50)
 BEST_BETA, BEST_DIP = "best beta-VAE", "best DIP-VAE-I"
 
 BETA_VAES = family("beta-VAE {}", {"model": "betavae"}, "model.beta", BETAS)
-DIP_VAES = family("DIP-VAE-I {}", {"model": "dipvae", "model.kind": "i"}, "model.lambda_od", LAMBDAS)
+DIP: Keys = {"model": "dipvae", "model.cov": "running"}  # the paper's estimate of the covariance
+DIP_VAES = family("DIP-VAE-I {}", {**DIP, "model.kind": "i"}, "model.lambda_od", LAMBDAS)
 
 TRADEOFF = Experiment(
     name="kumar_tradeoff",
@@ -17,7 +18,7 @@ TRADEOFF = Experiment(
         "VAE": {"model": "vae"},
         **BETA_VAES,
         **DIP_VAES,
-        **family("DIP-VAE-II {}", {"model": "dipvae", "model.kind": "ii"}, "model.lambda_od", LAMBDAS),
+        **family("DIP-VAE-II {}", {**DIP, "model.kind": "ii"}, "model.lambda_od", LAMBDAS),
     },
     chosen=(
         Chosen(BEST_BETA, tuple(BETA_VAES), by="higgins_svm"),
