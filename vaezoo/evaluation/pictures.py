@@ -173,7 +173,7 @@ def draw(
 
     NAME.npz has the numbers behind it. A figure that fails does not take the others along.
     """
-    pictures = {}
+    pictures, lacking = {}, []
     for name, figure in figures.items():
         numbers: dict[str, Any] = {}
 
@@ -187,7 +187,7 @@ def draw(
         try:
             drawn = call(figure, {key: keep(key, get) for key, get in fixtures.items()})
         except Missing as missing:
-            log.info("figure %s: not drawn, this run has no %s", name, missing.args[0])
+            lacking.append(name if missing.args[0] == name else f"{name} (no {missing.args[0]})")
             continue
         except UserError:
             raise
@@ -197,6 +197,8 @@ def draw(
         pictures[name] = folder / f"{name}.{'png' if isinstance(drawn, Figure) else 'gif'}"
         save(drawn, pictures[name])
         write_arrays(folder / f"{name}.npz", arrays_of(numbers))
+    if lacking:  # in one line: the default figures are meant for every kind of run
+        log.info("not drawn, as this run has nothing for them: %s", ", ".join(lacking))
     return pictures
 
 
