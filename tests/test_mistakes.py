@@ -31,7 +31,7 @@ from vaezoo.metrics.information import gap
 from vaezoo.metrics.mig import mig_exact
 from vaezoo.metrics.sharpness import variances
 from vaezoo.metrics.votes import factor_vae
-from vaezoo.models.dipvae import batch_moments, covariance, covariance_gap
+from vaezoo.models.dipvae import Moments, batch_moments, covariance, covariance_gap, running_moments
 from vaezoo.models.factorvae import discriminator_loss, permute_dims, total_correlation
 
 WEIGHTS = {
@@ -288,6 +288,40 @@ def test_known_values_of_the_mistakes_of_dipvae():
     c = covariance(batch_moments(CODES, VARIANCES.log()), "i")
     assert dip(c + mistakes.variance_squared(VARIANCES.log()).mean(0).diag(), 10, 10) == close(8.0664)
     assert dip(CODES.T.cov(), 10, 100) == close(64.4444)  # 1/(B-1)
+
+
+def variances_of_codes(decay: float, *, grad_rescale: bool, seed: int) -> list[float]:
+    """Sum of the variances of two codes over 400 batches of noise, of a network that minimises DIP-VAE-I's penalty."""
+    torch.manual_seed(seed)
+    widths = itertools.pairwise([4, 16, 16, 16, 2])
+    layers = [layer for a, b in widths for layer in (torch.nn.Linear(a, b), torch.nn.ReLU())]
+    network = torch.nn.Sequential(*layers[:-1])
+    optimizer = torch.optim.Adam(network.parameters(), lr=1e-2)
+    past, found = Moments(torch.zeros(2), torch.zeros(2, 2), torch.zeros(2)), []
+    for batch in range(400):
+        means = network(torch.randn(64, 4))
+        moments = batch_moments(means, torch.zeros_like(means))
+        found.append(covariance(moments, "i").trace().item())
+        weight = torch.tensor((1 - decay) / (1 - decay ** (batch + 1)))
+        average = running_moments(past, moments, weight, grad_rescale=grad_rescale)
+        past = Moments(*(value.detach() for value in average))
+        off_diagonal, diagonal = covariance_gap(covariance(average, "i"))
+        optimizer.zero_grad()
+        (off_diagonal + 10 * diagonal).backward()
+        optimizer.step()
+    return found[200:]
+
+
+@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("grad_rescale", [True, False])
+def test_a_running_covariance_swings_where_that_of_the_batch_settles(seed, grad_rescale):
+    """An average over ten batches says what the codes were: by the time that it sees them wide, they are far too wide,
+    and they are gone before it sees that. Nothing stops the swing, whether the gradient is rescaled or not."""
+    settled = variances_of_codes(0.0, grad_rescale=grad_rescale, seed=seed)
+    swinging = variances_of_codes(0.9, grad_rescale=grad_rescale, seed=seed)
+    assert np.mean(settled) == pytest.approx(2, abs=0.3)
+    assert np.mean(swinging) < 1
+    assert min(swinging) < 0.2 < 1 < min(settled)
 
 
 def test_sums_in_the_place_of_means_ask_for_another_variance():

@@ -72,7 +72,8 @@ def running_moments(past: Moments, batch: Moments, weight: Tensor, *, grad_resca
 
 class DIPVAE(LatentModel):
     """`cov="minibatch"` takes C from the batch; `cov="running"` from a bias-corrected average of its moments with the
-    given `decay`, as the paper's running estimate (decay 0 is the minibatch form).
+    given `decay`, as the paper's running estimate (decay 0 is the minibatch form). That average comes too late to hold
+    codes at a size: on images they swing and die out (docs/lessons.md), which is why it is not the default.
 
     `lambda_d=None` stands for the usual ratio: 10 lambda_od for kind i, lambda_od for kind ii.
     """
