@@ -280,7 +280,7 @@ DEMO = Experiment(
     chosen=(Chosen("best beta-VAE", ("beta-VAE 4", "beta-VAE 16"), by="mig_hist"),),
     data={"paper": "faces"},
     notes=("The budget is open.",),
-    tried={"small": "Longer training."},
+    tried={"small": ("Longer training.",)},
 )
 
 
@@ -382,7 +382,7 @@ def test_the_command_writes_tables_and_page(demo, capsys, monkeypatch):
         "| Faces smile. | seen in figures/samples.png | pictures | **did not hold**: they do not |",
         "| VAE | 0.1 | 0.1 |",
         "| best beta-VAE | 0.3 | 0.310 ± 0.025 |",
-        "- The budget is open.\n- small: best beta-VAE is beta-VAE 4.\n- small: Longer training.\n",
+        "- The budget is open.\n- small: best beta-VAE is beta-VAE 4.\n- small, tried: Longer training.\n",
     ):
         assert fragment in text
     assert "beta-VAE 16" not in text, "nobody has a number of it"

@@ -33,7 +33,7 @@ class Experiment:
     chosen: tuple[Chosen, ...] = ()
     data: Mapping[str, str] = field(default_factory=dict)  # by size, what a reader needs who wants to run it
     notes: tuple[str, ...] = ()
-    tried: Mapping[str, str] = field(default_factory=dict)  # by size, written once its results are known
+    tried: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # by size: other settings, and what they gave
 
     @property
     def rows(self) -> tuple[str, ...]:

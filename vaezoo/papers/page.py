@@ -95,7 +95,7 @@ def section(experiment: Experiment, own: Mapping[str, Sequence[Record]]) -> str:
 def notes(experiment: Experiment, own: Mapping[str, Sequence[Record]]) -> list[str]:
     choices = {size: experiment.choices(table(records)) for size, records in own.items()}
     chosen = [f"{size}: {row} is {setting}." for size, found in choices.items() for row, setting in found.items()]
-    tried = [f"{size}: {text}" for size, text in experiment.tried.items()]
+    tried = [f"{size}, tried: {text}" for size, texts in experiment.tried.items() for text in texts]
     return [f"- {note}" for note in (*experiment.notes, *chosen, *tried)]
 
 
