@@ -41,6 +41,27 @@ def test_zero_heads():
     torch.testing.assert_close(terms["loss_information"], terms["s_loss"] + terms["c_loss"])
 
 
+@pytest.mark.parametrize("scale", ["softplus", "exp"])
+def test_a_code_known_too_well_does_not_end_a_run(scale):
+    """The squared error narrows posteriors without end: at a log variance of -400 densities are beyond float32."""
+    model = build(f"latent.scale={scale}")
+    head = [layer for layer in model.encoder.modules() if isinstance(layer, torch.nn.Linear)][-1]
+    zero(head)
+    with torch.no_grad():
+        head.bias[model.latent.continuous : 2 * model.latent.continuous] = -200 if scale == "softplus" else -400
+    x = torch.rand(*X)
+    q = model.encode(x).continuous
+    torch.testing.assert_close(q.sample(), q.mean, atol=1e-7, rtol=0)
+    (slope,) = torch.autograd.grad(q.kl().sum(), head.bias)
+    assert (slope[model.latent.continuous : 2 * model.latent.continuous] < -1).all(), "the divergence widens it"
+    terms = model.objective(x)
+    assert all(torch.isfinite(term).all() for term in terms.values())
+    moved = [weights for weights in model.parameters() if weights.requires_grad]
+    for loss in (value for name, value in terms.items() if name.startswith("loss")):
+        gradients = torch.autograd.grad(loss, moved, retain_graph=True, allow_unused=True)
+        assert all(torch.isfinite(gradient).all() for gradient in gradients if gradient is not None)
+
+
 def inferring(model, monkeypatch, drawn, sharpness: float = 1e3) -> None:
     """An encoder that knows the codes of this step."""
     c, s = drawn["codes"].tensor_split([model.latent.continuous], dim=1)

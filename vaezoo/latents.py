@@ -17,6 +17,10 @@ from torch import Tensor
 from vaezoo.precision import full_precision
 from vaezoo.processes import exponential_like, normal_like, rows
 
+# Log variance of a code. A squared error of codes pulls it down without end, and at -88 the density of a drawn code
+# overflows; a narrower posterior than this has the same draws in single precision, for codes of about 1.
+NARROWEST = -40.0
+
 Prior = Literal["normal", "uniform"]  # N(0, 1) | U(-1, 1)
 
 
@@ -249,12 +253,14 @@ class Codes(Mixed):
 
     def posterior(self, params: Tensor) -> MixedPosterior:
         q = super().posterior(params)
+        mean, logvar = q.continuous
         if self.scale == "softplus":
             # log softplus(v) for very negative v is v itself; softplus would round to 0.
-            raw = q.continuous.logvar
-            log_sigma = torch.where(raw < -15, raw, F.softplus(raw.clamp(min=-15)).log())
-            q = q._replace(continuous=GaussianPosterior(q.continuous.mean, 2 * log_sigma))
-        return q
+            log_sigma = torch.where(logvar < -15, logvar, F.softplus(logvar.clamp(min=-15)).log())
+            logvar = 2 * log_sigma
+        # The gradient passes: a posterior that is too narrow can widen again.
+        floored = logvar + (logvar.clamp(min=NARROWEST) - logvar).detach()
+        return q._replace(continuous=GaussianPosterior(mean, floored))
 
     def sample_codes(self, count: int, *, device: torch.device | str = "cpu") -> Tensor:
         """`count` draws of [c, s] from the prior."""
