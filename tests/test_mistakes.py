@@ -312,7 +312,7 @@ def variances_of_codes(decay: float, *, grad_rescale: bool, seed: int) -> list[f
     return found[200:]
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", range(1))
 @pytest.mark.parametrize("grad_rescale", [True, False])
 def test_a_running_covariance_swings_where_that_of_the_batch_settles(seed, grad_rescale):
     """An average over ten batches says what the codes were: by the time that it sees them wide, they are far too wide,
