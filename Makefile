@@ -39,7 +39,7 @@ reproduce-%: setup  ## a table or figure of a paper; % is a folder of conf/exper
 results: setup   ## docs/results.md: what the papers claim beside the runs that are in multirun
 	$(BIN)/python -m vaezoo.results $(ARGS)
 
-test: setup      ## the tests, without network, fifteen minutes on two cores; more: make test ARGS="-k dipvae"
+test: setup      ## the tests, without network, fifteen to twenty minutes on two cores; more: make test ARGS="-k dipvae"
 	$(BIN)/python -m pytest -m "not slow" -n auto $(ARGS)
 
 test-all: setup  ## the slow tests too

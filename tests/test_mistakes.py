@@ -290,9 +290,9 @@ def test_known_values_of_the_mistakes_of_dipvae():
     assert dip(CODES.T.cov(), 10, 100) == close(64.4444)  # 1/(B-1)
 
 
-def variances_of_codes(decay: float, *, grad_rescale: bool, seed: int) -> list[float]:
+def variances_of_codes(decay: float, *, grad_rescale: bool) -> list[float]:
     """Sum of the variances of two codes over 400 batches of noise, of a network that minimises DIP-VAE-I's penalty."""
-    torch.manual_seed(seed)
+    torch.manual_seed(0)
     widths = itertools.pairwise([4, 16, 16, 16, 2])
     layers = [layer for a, b in widths for layer in (torch.nn.Linear(a, b), torch.nn.ReLU())]
     network = torch.nn.Sequential(*layers[:-1])
@@ -312,13 +312,12 @@ def variances_of_codes(decay: float, *, grad_rescale: bool, seed: int) -> list[f
     return found[200:]
 
 
-@pytest.mark.parametrize("seed", range(1))
 @pytest.mark.parametrize("grad_rescale", [True, False])
-def test_a_running_covariance_swings_where_that_of_the_batch_settles(seed, grad_rescale):
+def test_a_running_covariance_swings_where_that_of_the_batch_settles(grad_rescale):
     """An average over ten batches says what the codes were: by the time that it sees them wide, they are far too wide,
     and they are gone before it sees that. Nothing stops the swing, whether the gradient is rescaled or not."""
-    settled = variances_of_codes(0.0, grad_rescale=grad_rescale, seed=seed)
-    swinging = variances_of_codes(0.9, grad_rescale=grad_rescale, seed=seed)
+    settled = variances_of_codes(0.0, grad_rescale=grad_rescale)
+    swinging = variances_of_codes(0.9, grad_rescale=grad_rescale)
     assert np.mean(settled) == pytest.approx(2, abs=0.3)
     assert np.mean(swinging) < 1
     assert min(swinging) < 0.2 < 1 < min(settled)
