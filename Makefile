@@ -33,7 +33,7 @@ train: setup     ## train, score and show a DIP-VAE on dSprites; more: make trai
 
 SIZE ?= small
 
-reproduce-%: setup  ## a table or figure of a paper; % is a folder of conf/experiment; SIZE=small (as it is), smoke or paper; more: ARGS=launcher=packed
+reproduce-%: setup  ## a table or figure of a paper; % is a folder of conf/experiment; SIZE=small (as it is), smoke or paper; more: ARGS=launcher=joblib
 	$(BIN)/python -m vaezoo.train -m experiment=$*/$(SIZE) $(ARGS)
 
 results: setup   ## docs/results.md: what the papers claim beside the runs that are in multirun

@@ -86,6 +86,8 @@ def test_a_launcher_without_a_study_is_refused(choice):
         ("launcher.minutes=5", "'launcher.minutes' is not a key of this configuration"),
         ("+launcher.cores=5", "'launcher.cores' is not a key of this configuration"),
         ("launcher=joblip", "Did you mean 'joblib'"),
+        ("launcher=packed", "launcher=packed: this option was removed. launcher=joblib trains several"),
+        ("launcher=local,packed", "launcher=packed: this option was removed"),
     ],
 )
 def test_slips(line, message):

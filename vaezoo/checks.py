@@ -40,6 +40,9 @@ EXTRAS = {
     "hydra/sweeper/optuna": "optuna",
 }
 
+# Options of groups that were removed, and what to use instead.
+REMOVED = {"launcher/packed": "launcher=joblib trains several jobs of a study on one GPU, too."}
+
 # Hydra's flags that name another configuration than ours.
 OTHER_CONFIGURATION = ("--config", "-cp", "-cn", "-cd", "--experimental-rerun")
 # Those with which no job begins, or many.
@@ -283,6 +286,9 @@ def compose_or_refuse(config_name: str, overrides: list[str]) -> DictConfig:
     try:
         return compose(config_name, overrides)
     except MissingConfigException as error:
+        if instead := REMOVED.get(str(error.missing_cfg_file)):
+            choice = "=".join(str(error.missing_cfg_file).rsplit("/", 1))
+            raise UserError(f"{choice}: this option was removed. {instead}") from None
         if extra := EXTRAS.get(str(error.missing_cfg_file)):
             group, _, name = str(error.missing_cfg_file).rpartition("/")
             raise UserError(

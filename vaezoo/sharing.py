@@ -50,7 +50,6 @@ def cores() -> int:
 def threads(launcher: Any, processes: int = 1) -> int | None:
     """CPU threads of each process of a job; None: what the libraries take by themselves."""
     jobs, asked = (1, None) if launcher is None else (launcher.jobs, launcher.threads)
-    jobs = 1 if launcher is not None and launcher.get("packed") else jobs  # one at a time computes on the CPU
     if asked is not None:
         return max(1, asked // processes)
     if given := re.match(r"\d+", shell().get(THREADS, "")):

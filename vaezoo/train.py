@@ -23,7 +23,7 @@ from hydra.errors import CompactHydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from vaezoo import pack, runs, sharing, study, workers
+from vaezoo import runs, sharing, study, workers
 from vaezoo.checks import check, check_command_line, check_grid
 from vaezoo.config import DIRECTORY, afterwards, identity, own_name
 from vaezoo.errors import NotFinite, UserError, nearest, report
@@ -170,13 +170,12 @@ def fit_and_evaluate(config: DictConfig, folder: Path, resuming: bool, interrupt
     if config.callbacks.samples:
         drawn = bool(config.figure.figures)
         callbacks.append(SampleWatch(clock, folder, config.val_every, title_of(config), pictures=drawn))
-    if config.callbacks.progress and first and not pack.joined():
+    if config.callbacks.progress and first:
         callbacks.append(BudgetBar(clock, terms, f"{config.model['_target_'].rpartition('.')[2]} {data.name}"))
     trainer = make_trainer(config, callbacks, list(loggers.values()))
     device = trainer.strategy.root_device
     if device.type == "cpu":
         keep_freed_memory()
-    pack.settle(device)
     # Before Lightning does it, which would first round what a checkpoint of double precision holds.
     model = trainer.precision_plugin.convert_module(model)
 
@@ -368,6 +367,8 @@ def resume(arguments: list[str]) -> None:
         key = change.partition("=")[0]
         if OmegaConf.select(config, key, default=...) is ... or key.split(".")[0] in ("model", "dataset", "latent"):
             raise UserError(f"'{change}' cannot be changed when a run goes on; max_batches and trainer flags can.")
+    if OmegaConf.select(config, "launcher.jobs", default=1) is None:
+        config.launcher.jobs = 1  # run folders of earlier versions hold null for "as many as fit into memory"
     config.merge_with_dotlist(changes)
     check(config)
     train(config)
