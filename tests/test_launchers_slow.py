@@ -85,7 +85,7 @@ def one_by_one(tmp_path_factory) -> Path:
     return at
 
 
-@pytest.mark.parametrize("launcher", [needs("joblib"), needs("submitit"), needs("ray")])
+@pytest.mark.parametrize("launcher", [needs("joblib"), needs("ray")])
 def test_side_by_side_as_one_by_one(launcher, one_by_one, tmp_path):
     done = study(tmp_path, f"launcher={launcher}", "launcher.jobs=2", *STUDY)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -95,7 +95,7 @@ def test_side_by_side_as_one_by_one(launcher, one_by_one, tmp_path):
         assert told["device"] == "cpu, 1 threads"
 
 
-@pytest.mark.parametrize("launcher", [needs("joblib"), needs("submitit"), needs("ray")])
+@pytest.mark.parametrize("launcher", [needs("joblib"), needs("ray")])
 def test_one_fails_and_the_others_finish(launcher, tmp_path):
     """A step of 1e18 is not finite soon; the jobs before and after it are."""
     line = ["optimizer.lr=1e-3,1e18,2e-3", "max_batches=40", "hydra.sweep.dir=study"]
@@ -112,7 +112,7 @@ def test_one_fails_and_the_others_finish(launcher, tmp_path):
     assert reason.splitlines()[0][:40] in done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("launcher", [needs("joblib"), needs("submitit"), needs("ray")])
+@pytest.mark.parametrize("launcher", [needs("joblib"), needs("ray")])
 def test_threads_are_those_of_the_share(launcher, tmp_path):
     """Whatever the launcher would have set: an even share, or what is asked for."""
     line = ["seed=0,1", "max_batches=1", "metric=none", "hydra.sweep.dir=study", f"launcher={launcher}"]
@@ -125,7 +125,7 @@ def test_threads_are_those_of_the_share(launcher, tmp_path):
             assert told["device"] == f"cpu, {expected} threads"
 
 
-@pytest.mark.parametrize("launcher", [needs("joblib"), needs("submitit"), needs("ray")])
+@pytest.mark.parametrize("launcher", [needs("joblib"), needs("ray")])
 def test_jobs_that_need_the_same_images_make_them_once(launcher, tmp_path):
     """They start at the same moment, and nothing is there yet."""
     (tmp_path / "pictures").mkdir()

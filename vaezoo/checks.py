@@ -34,14 +34,16 @@ CLOSED += ("sweep", "launcher")
 # Hydra's plugins: the extra that brings each.
 EXTRAS = {
     "hydra/launcher/joblib": "joblib",
-    "hydra/launcher/submitit_local": "submitit",
     "hydra/launcher/submitit_slurm": "submitit",
     "hydra/launcher/ray": "ray",
     "hydra/sweeper/optuna": "optuna",
 }
 
 # Options of groups that were removed, and what to use instead.
-REMOVED = {"launcher/packed": "launcher=joblib trains several jobs of a study on one GPU, too."}
+REMOVED = {
+    "launcher/packed": "launcher=joblib trains several jobs of a study on one GPU, too.",
+    "launcher/submitit": "launcher=joblib trains several jobs of a study on this machine, launcher=slurm on a cluster.",
+}
 
 # Hydra's flags that name another configuration than ours.
 OTHER_CONFIGURATION = ("--config", "-cp", "-cn", "-cd", "--experimental-rerun")
