@@ -20,7 +20,7 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "processes": (set(), {"torch"}),
     "memory": (set(), set()),
     "release": (set(), {"hydra", "omegaconf"}),
-    "sharing": (set(), {"filelock", "threadpoolctl", "torch"}),
+    "sharing": (set(), {"threadpoolctl", "torch"}),
     "workers": ({"errors", "runs", "train"}, set()),
     "losses": ({"precision", "processes"}, {"torch"}),
     "networks": ({"processes"}, {"torch", "pytorch_lightning"}),
