@@ -14,7 +14,7 @@ unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
 .PHONY: help setup train results test test-all check format clean
 .PHONY: bench bench-environments bench-steps bench-overhead bench-floors bench-data bench-evaluation \
-        bench-startup bench-rendering bench-many
+        bench-startup bench-rendering
 
 help:            ## this list
 	@grep -hE '^[a-z%-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 20
@@ -33,7 +33,7 @@ train: setup     ## train, score and show a DIP-VAE on dSprites; more: make trai
 
 SIZE ?= small
 
-reproduce-%: setup  ## a table or figure of a paper; % is a folder of conf/experiment; SIZE=small (as it is), smoke or paper; more: ARGS=launcher=packed
+reproduce-%: setup  ## a table or figure of a paper; % is a folder of conf/experiment; SIZE=small (as it is), smoke or paper; more: ARGS=launcher=joblib
 	$(BIN)/python -m vaezoo.train -m experiment=$*/$(SIZE) $(ARGS)
 
 results: setup   ## docs/results.md: what the papers claim beside the runs that are in multirun
@@ -58,7 +58,7 @@ format: setup    ## let ruff write
 BENCH := $(BIN)/python benchmarks
 KEPT  := results=docs/benchmarks.jsonl
 
-bench: bench-steps bench-overhead bench-floors bench-data bench-evaluation bench-startup bench-rendering bench-many  ## all measurements of speed, into docs/benchmarks.md; shorter: make bench ARGS=rounds=2
+bench: bench-steps bench-overhead bench-floors bench-data bench-evaluation bench-startup bench-rendering  ## all measurements of speed, into docs/benchmarks.md; shorter: make bench ARGS=rounds=2
 	$(BENCH)/write.py
 
 bench-environments: setup ## the packages that bench-steps compares with; more: make bench-environments PYTHON312=/path/to/python3.12
@@ -88,10 +88,6 @@ bench-startup: setup ## seconds from the command to the first batch, --help, a t
 
 bench-rendering: setup ## dSprites and figures against plain loops
 	$(BENCH)/rendering.py $(KEPT) $(ARGS)
-
-bench-many: setup ## many models at once: stacked, in branches, by launcher=packed; on a GPU more of them: ARGS=jobs=1,2,4,8,16,32,64
-	$(BENCH)/stacked.py $(KEPT) jobs=1,4,8 rounds=3 $(ARGS)
-	$(BENCH)/packed.py $(KEPT) jobs=1,4 rounds=2 max_batches=50 $(ARGS)
 
 clean:           ## remove what setup made; runs stay
 	rm -rf $(VENV) .bench .mypy_cache .ruff_cache .pytest_cache

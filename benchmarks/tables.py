@@ -107,23 +107,3 @@ def rendering(results: Results) -> list[str]:
         seconds = [f"{Spread.of(values).middle:,.3f}" for values in (ours, loop)]
         rows.append([result["case"]["what"], *seconds, ratio(loop, ours)])
     return table(["what", "ours, s", "plain loop, s", "times as fast"], rows)
-
-
-def stacked(results: Results) -> list[str]:
-    """Of a step of all models, in steps of a single one."""
-    names = [name for name in results[0]["values"] if name != "one"]
-    rows = []
-    for result in results:
-        one = result["values"]["one"]
-        cells = [ratio(result["values"][name], one) for name in names]
-        rows.append([result["case"]["jobs"], f"{1000 * Spread.of(one).middle:,.2f}", *cells])
-    return table(["models", "one alone, ms", *(f"{name}, steps of one" for name in names)], rows)
-
-
-def packed(results: Results) -> list[str]:
-    rows = []
-    for result in results:
-        apart, together = result["values"]["one by one"], result["values"]["packed"]
-        seconds = [f"{Spread.of(values).middle:,.1f}" for values in (apart, together)]
-        rows.append([f"{result['case']['jobs']}, {result['case']['engine']}", *seconds, ratio(apart, together)])
-    return table(["jobs, engine", "one by one, s", "packed, s", "times as fast"], rows)

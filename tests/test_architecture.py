@@ -20,10 +20,7 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "processes": (set(), {"torch"}),
     "memory": (set(), set()),
     "release": (set(), {"hydra", "omegaconf"}),
-    "room": (set(), {"torch"}),
-    "pack": ({"room"}, {"hydra", "torch"}),
-    "packing": ({"pack", "room"}, {"tqdm"}),
-    "sharing": (set(), {"filelock", "threadpoolctl", "torch"}),
+    "sharing": (set(), {"threadpoolctl", "torch"}),
     "workers": ({"errors", "runs", "train"}, set()),
     "losses": ({"precision", "processes"}, {"torch"}),
     "networks": ({"processes"}, {"torch", "pytorch_lightning"}),
@@ -52,13 +49,13 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "data/store": (set(), {"numpy", "torch"}),
     "data/shifts": ({"errors", "seeds"}, {"numpy"}),
     "data/module": (
-        {"data/arrays", "data/shifts", "data/store", "errors", "pack", "processes", "seeds"},
+        {"data/arrays", "data/shifts", "data/store", "errors", "processes", "seeds"},
         {"numpy", "torch", "pytorch_lightning"},
     ),
     "metrics": ({"progress"}, {"numpy", "scipy", "sklearn", "joblib", "threadpoolctl"}),
     "figures": ({"errors"}, {"numpy", "scipy", "matplotlib", "PIL"}),
     "callbacks": (
-        {"errors", "figures", "pack", "processes", "runs", "seeds", "workers"},
+        {"errors", "figures", "processes", "runs", "seeds", "workers"},
         {"torch", "pytorch_lightning", "tqdm", "matplotlib"},
     ),
     "engines": ({"callbacks", "data/module", "errors", "processes"}, {"torch", "pytorch_lightning"}),
@@ -128,7 +125,6 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
             "errors",
             "evaluate",
             "memory",
-            "pack",
             "processes",
             "runs",
             "sharing",
@@ -142,7 +138,7 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
 # What `--cfg job` and a slip on the command line load, and what must not be loaded with it.
 LIGHT = (
     *("train", "evaluate", "report", "results", "dashboard"),
-    *("config", "checks", "rules", "pairs", "pack", "room", "runs", "sharing", "study", "errors", "workers"),
+    *("config", "checks", "rules", "pairs", "runs", "sharing", "study", "errors", "workers"),
     "release",
 )
 HEAVY = {

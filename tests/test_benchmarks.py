@@ -20,11 +20,10 @@ import interleaved  # noqa: E402
 import packages  # noqa: E402
 import plain  # noqa: E402
 import rendering  # noqa: E402
-import stacked  # noqa: E402
 import steps  # noqa: E402
 import tables  # noqa: E402
 import write  # noqa: E402
-from training import by_hand, configuration, engines, weights, without_noise, workplace  # noqa: E402
+from training import by_hand, configuration, engines, weights, workplace  # noqa: E402
 
 from vaezoo.data.sources.dsprites_render import render  # noqa: E402
 
@@ -114,15 +113,6 @@ def test_a_step_by_hand_moves_every_player(tmp_path):
     before = [parameter.clone() for parameter in model.parameters()]
     by_hand(model)(torch.rand(4, 1, 64, 64))
     assert all((old != new).any() for old, new in zip(before, model.parameters(), strict=True))
-
-
-def test_stacked_models_have_the_losses_that_they_have_alone():
-    several = stacked.models(2, torch.device("cpu"))
-    for model in several:
-        plain.copy_weights(without_noise(model, stacked.LATENTS), model.encoder, model.decoder)
-    x = torch.rand(3, *stacked.SHAPE)
-    _, losses = stacked.stack(several)
-    torch.testing.assert_close(losses(x), torch.stack([model(x)[0] for model in several]))
 
 
 def test_the_plain_loop_draws_the_images_of_dsprites():

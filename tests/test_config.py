@@ -172,5 +172,16 @@ def test_answers_come_without_torch(arguments, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_training_is_imported_without_the_modules_of_unix():
+    program = (
+        "import os, sys\n"
+        "sys.modules.update(dict.fromkeys(['fcntl', 'grp', 'pwd', 'resource', 'termios']))\n"
+        "for name in ('getuid', 'sched_getaffinity'): vars(os).pop(name, None)\n"
+        "import vaezoo.train"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 def test_all_models_are_known():
     assert {"ae", "vae", "betavae", "dipvae"} <= set(MODELS)

@@ -45,7 +45,6 @@ def test_slurm_is_told_what_was_asked():
     assert launcher._target_.endswith("SlurmLauncher")
     assert [launcher.cpus_per_task, launcher.gpus_per_node, launcher.timeout_min] == [8, 2, 30]
     assert [launcher.max_num_timeout, launcher.array_parallelism] == [1, 256]
-    assert hydra("launcher=submitit")["launcher"]._target_.endswith("LocalLauncher")
 
 
 @needs("ray")
@@ -86,6 +85,9 @@ def test_a_launcher_without_a_study_is_refused(choice):
         ("launcher.minutes=5", "'launcher.minutes' is not a key of this configuration"),
         ("+launcher.cores=5", "'launcher.cores' is not a key of this configuration"),
         ("launcher=joblip", "Did you mean 'joblib'"),
+        ("launcher=packed", "launcher=packed: this option was removed. launcher=joblib trains several"),
+        ("launcher=submitit", "launcher=submitit: this option was removed. launcher=joblib trains several"),
+        ("launcher=local,packed", "launcher=packed: this option was removed"),
     ],
 )
 def test_slips(line, message):

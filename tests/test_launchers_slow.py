@@ -85,7 +85,7 @@ def one_by_one(tmp_path_factory) -> Path:
     return at
 
 
-@pytest.mark.parametrize("launcher", ["packed", needs("joblib"), needs("submitit"), needs("ray")])
+@pytest.mark.parametrize("launcher", [needs("joblib"), needs("ray")])
 def test_side_by_side_as_one_by_one(launcher, one_by_one, tmp_path):
     done = study(tmp_path, f"launcher={launcher}", "launcher.jobs=2", *STUDY)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -95,7 +95,7 @@ def test_side_by_side_as_one_by_one(launcher, one_by_one, tmp_path):
         assert told["device"] == "cpu, 1 threads"
 
 
-@pytest.mark.parametrize("launcher", ["packed", needs("joblib"), needs("submitit"), needs("ray")])
+@pytest.mark.parametrize("launcher", [needs("joblib"), needs("ray")])
 def test_one_fails_and_the_others_finish(launcher, tmp_path):
     """A step of 1e18 is not finite soon; the jobs before and after it are."""
     line = ["optimizer.lr=1e-3,1e18,2e-3", "max_batches=40", "hydra.sweep.dir=study"]
@@ -112,7 +112,7 @@ def test_one_fails_and_the_others_finish(launcher, tmp_path):
     assert reason.splitlines()[0][:40] in done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("launcher", [needs("joblib"), needs("submitit"), needs("ray")])
+@pytest.mark.parametrize("launcher", [needs("joblib"), needs("ray")])
 def test_threads_are_those_of_the_share(launcher, tmp_path):
     """Whatever the launcher would have set: an even share, or what is asked for."""
     line = ["seed=0,1", "max_batches=1", "metric=none", "hydra.sweep.dir=study", f"launcher={launcher}"]
@@ -125,7 +125,7 @@ def test_threads_are_those_of_the_share(launcher, tmp_path):
             assert told["device"] == f"cpu, {expected} threads"
 
 
-@pytest.mark.parametrize("launcher", [needs("joblib"), needs("submitit"), needs("ray")])
+@pytest.mark.parametrize("launcher", [needs("joblib"), needs("ray")])
 def test_jobs_that_need_the_same_images_make_them_once(launcher, tmp_path):
     """They start at the same moment, and nothing is there yet."""
     (tmp_path / "pictures").mkdir()
@@ -181,29 +181,6 @@ def test_jobs_of_a_killed_command_save_and_stop(launcher, tmp_path):
             assert [path.with_name("metrics.csv").stat().st_size for path in said] == lengths
         finally:
             os.killpg(process.pid, signal.SIGKILL)
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_a_packed_study_goes_on_where_it_was_stopped(number, one_by_one, tmp_path):
-    """A signal lets each job save between two batches; after a kill each goes on from the checkpoint it has."""
-    line = ("launcher=packed", "launcher.jobs=2", *STUDY, "callbacks.checkpoints.batches=5")
-    with subprocess.Popen(command(*line), cwd=tmp_path, env=environment(), stderr=subprocess.PIPE) as process:
-        try:
-            assert wait_for(lambda: len(begun(tmp_path)) == 2)
-            process.send_signal(number)
-            status = process.wait(60)
-        finally:
-            process.kill()
-    assert status == (-number if number == signal.SIGKILL else 128 + number)
-    stopped = [path.parents[1] for path in begun(tmp_path)]
-    assert len(stopped) == 2
-    assert not any((folder / "done.json").is_file() for folder in stopped)
-    for folder in stopped if number != signal.SIGKILL else ():
-        assert (folder / "error.txt").read_text() == f"interrupted by {number.name}\n"
-    done = study(tmp_path, *line)
-    assert done.returncode == 0, done.stderr
-    for seed in range(3):
-        assert_same(job(tmp_path, seed), job(one_by_one, seed))
 
 
 SBATCH = """#!{python}

@@ -1,19 +1,20 @@
-"""Jobs side by side: their threads, their turns, and the GPUs that they spread over. No GPU is needed: their number is
-faked, the processes and their locks are real."""
+"""The share of a job that runs beside others: its threads and its GPUs. The number of cores and of GPUs is faked."""
 
 import json
 import os
-import signal
 import subprocess
 import sys
-from collections import Counter
 from pathlib import Path
 
 import pytest
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import OmegaConf
 
 from tests.conftest import compose_train
 from vaezoo import sharing, workers
+from vaezoo.config import parallel_job_number
+from vaezoo.train import train
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -25,7 +26,7 @@ def launcher(jobs: int = 1, threads: int | None = None):
 @pytest.fixture
 def cores(monkeypatch):
     """cores(n): this process may use n of them; nothing is said by the shell or by a cluster."""
-    for name in (sharing.SHELL, sharing.THREADS, sharing.VISIBLE, "SLURM_CPUS_PER_TASK", "SUBMITIT_EXECUTOR"):
+    for name in (sharing.SHELL, sharing.THREADS, sharing.VISIBLE, "SLURM_CPUS_PER_TASK"):
         monkeypatch.setenv(name, "")  # put back what it was, whatever the test makes of it
         monkeypatch.delenv(name)
     return lambda count: monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(count)), raising=False)
@@ -36,36 +37,36 @@ def cores(monkeypatch):
 
 def test_cores_are_shared_evenly_among_jobs_and_their_processes(cores):
     cores(12)
-    assert sharing.threads(launcher()) is None  # alone: the libraries know best
-    assert sharing.threads(launcher(4)) == 3
-    assert sharing.threads(launcher(5)) == 2
-    assert sharing.threads(launcher(100)) == 1
-    assert sharing.threads(launcher(2), processes=3) == 2
-    assert sharing.threads(None, processes=4) == 3  # a run that began before there were launchers
+    assert sharing.count_threads(launcher()) is None  # alone: the libraries know best
+    assert sharing.count_threads(launcher(4)) == 3
+    assert sharing.count_threads(launcher(5)) == 2
+    assert sharing.count_threads(launcher(100)) == 1
+    assert sharing.count_threads(launcher(2), processes=3) == 2
+    assert sharing.count_threads(None, processes=4) == 3  # a run that began before there were launchers
 
 
 def test_the_user_has_the_last_word_on_threads(cores, monkeypatch):
     cores(12)
-    assert sharing.threads(launcher(4, threads=2)) == 2
-    assert sharing.threads(launcher(4, threads=2), processes=4) == 1
+    assert sharing.count_threads(launcher(4, threads=2)) == 2
+    assert sharing.count_threads(launcher(4, threads=2), processes=4) == 1
     monkeypatch.setenv(sharing.THREADS, "5")
     sharing.remember_shell()
     monkeypatch.setenv(sharing.THREADS, "1")
-    assert sharing.threads(launcher(4)) == sharing.threads(launcher()) == 5
-    assert sharing.threads(launcher(4, threads=2)) == 2
+    assert sharing.count_threads(launcher(4)) == sharing.count_threads(launcher()) == 5
+    assert sharing.count_threads(launcher(4, threads=2)) == 2
 
 
 def test_what_a_launcher_sets_is_not_taken_for_the_users_word(cores, monkeypatch):
     cores(12)
     sharing.remember_shell()
     monkeypatch.setenv(sharing.THREADS, "1")  # as Ray does in its workers
-    assert sharing.threads(launcher(4)) == 3
+    assert sharing.count_threads(launcher(4)) == 3
 
 
 def test_a_cluster_may_grant_fewer_cores(cores, monkeypatch):
     cores(12)
     monkeypatch.setenv("SLURM_CPUS_PER_TASK", "4")
-    assert sharing.threads(launcher(2)) == 2
+    assert sharing.count_threads(launcher(2)) == 2
 
 
 def test_threads_reach_loaded_libraries_and_new_processes(cores):
@@ -75,7 +76,7 @@ import numpy, torch, subprocess
 from threadpoolctl import threadpool_info
 from vaezoo import sharing
 torch.set_num_threads(3)
-sharing.use_threads(2)
+sharing.limit_threads(2)
 assert torch.get_num_threads() == 2, torch.get_num_threads()
 assert {pool["num_threads"] for pool in threadpool_info()} <= {1, 2}, threadpool_info()
 import joblib
@@ -89,164 +90,97 @@ assert said.stdout.strip() == b"2", said
 
 def test_the_processes_of_one_job_divide_its_share(cores):
     cores(12)
-    environment = sharing.environment(sharing.threads(launcher(2), 2), [0, 1])
+    environment = sharing.worker_environment(sharing.count_threads(launcher(2), 2), [0, 1])
     for command in workers.commands(Path("run"), 2, environment):
         assert command["env"][sharing.THREADS] == "3"
         assert command["env"][sharing.VISIBLE] == "0,1"
 
 
-# turns
-
-
-WAITER = """
-import sys, time
-from pathlib import Path
-from vaezoo import sharing
-folder, name = Path(sys.argv[1]), sys.argv[2]
-sharing.POLL = 0.02
-with sharing.turn(folder, 2):
-    (folder / name).touch()
-    print("in", flush=True)
-    sys.stdin.readline()
-"""
-
-
-def start(code: str, *arguments: object, **variables: str) -> subprocess.Popen:
-    command = [sys.executable, "-c", code, *map(str, arguments)]
-    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), **variables}
-    return subprocess.Popen(command, env=environment, stdin=-1, stdout=-1, text=True)
-
-
-def test_a_job_waits_for_its_turn_and_gets_that_of_a_killed_one(tmp_path):
-    first, second = start(WAITER, tmp_path, "a"), start(WAITER, tmp_path, "b")
-    third = None
-    try:
-        assert [job.stdout.readline() for job in (first, second)] == ["in\n", "in\n"]
-        third = start(WAITER, tmp_path, "c")
-        with pytest.raises(subprocess.TimeoutExpired):
-            third.wait(1)
-        assert not (tmp_path / "c").exists()
-        first.send_signal(signal.SIGKILL)
-        assert third.stdout.readline() == "in\n"
-    finally:
-        for job in filter(None, (first, second, third)):
-            job.kill()
-            job.communicate()
-
-
 # GPUs
 
 
-HOLDER = """
-import sys
-from vaezoo import sharing
-with sharing.least_loaded(sys.argv[1].split(","), int(sys.argv[2])) as chosen:
-    print(*chosen, flush=True)
-    sys.stdin.readline()
-"""
-
-
 @pytest.fixture
-def holders(tmp_path, monkeypatch):
-    """holders("0,1", wanted): a process that takes GPUs and holds them, and which it took."""
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
-    started = []
-
-    def begin(names: str = "0,1", wanted: int = 1) -> tuple[subprocess.Popen, str]:
-        started.append(start(HOLDER, names, wanted))
-        return started[-1], started[-1].stdout.readline().strip()
-
-    yield begin
-    for holder in started:
-        holder.kill()
-        holder.communicate()
-
-
-def test_jobs_spread_over_gpus_and_a_killed_one_frees_its_place(holders, tmp_path):
-    jobs = [holders() for _ in range(4)]
-    assert Counter(gpu for _, gpu in jobs) == {"0": 2, "1": 2}
-    for process, gpu in jobs:
-        if gpu == "1":
-            process.send_signal(signal.SIGKILL)
-            process.wait()
-    assert [holders()[1] for _ in range(2)] == ["1", "1"]
-    last, gpu = holders()
-    assert gpu == "0"  # three on each would come next
-    last.communicate()  # ends by itself and leaves nothing
-    left = list(tmp_path.glob("vaezoo-gpus-*/gpu-*"))
-    assert len(left) == 4, left
-
-
-def test_jobs_that_start_at_the_same_moment_spread_too(tmp_path, monkeypatch):
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
-    jobs = [start(HOLDER, "0,1,2", 1) for _ in range(6)]
-    try:
-        assert Counter(job.stdout.readline().strip() for job in jobs) == {"0": 2, "1": 2, "2": 2}
-    finally:
-        for job in jobs:
-            job.kill()
-            job.communicate()
-
-
-def test_a_run_on_several_gpus_takes_the_idle_ones(holders):
-    assert holders("0,1,2,3")[1] == "0"
-    assert holders("0,1,2,3", wanted=2)[1] == "1 2"
-    assert holders("0,1,2,3")[1] == "3"
-
-
-def test_studies_that_see_different_gpus_count_the_same_ones(holders):
-    """By their names: the first that this one sees is the third of the other."""
-    assert holders("2,3")[1] == "0"
-    assert holders("0,1,2,3", wanted=3)[1] == "0 1 3"
-
-
-@pytest.fixture
-def gpus(monkeypatch, tmp_path, cores):
+def gpus(monkeypatch, cores):
     """gpus(n): the machine has n of them."""
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     return lambda count: monkeypatch.setattr("torch.cuda.device_count", lambda: count)
 
 
-def chosen(*overrides: str) -> list[int] | None:
-    with sharing.gpus(compose_train(*overrides).trainer) as numbers:
-        return numbers
+def choose(job: int | None, *overrides: str) -> list[int] | None:
+    return sharing.choose_gpus(compose_train(*overrides).trainer, job)
 
 
-def test_a_run_takes_a_gpu_where_there_is_a_choice(gpus):
-    gpus(2)
-    config = compose_train().trainer
-    with sharing.gpus(config) as first, sharing.gpus(config) as second, sharing.gpus(config) as third:
-        assert [first, second, third] == [[0], [1], [0]]
-    assert chosen() == [0]
+def test_jobs_spread_over_the_gpus_by_their_numbers(gpus):
+    gpus(3)
+    assert [choose(job) for job in range(5)] == [[0], [1], [2], [0], [1]]
+    assert [choose(job, "trainer=ddp") for job in range(4)] == [[0, 1], [0, 2], [1, 2], [0, 1]]
 
 
 @pytest.mark.parametrize(
-    ("count", "overrides"),
+    ("count", "job", "overrides"),
     [
-        (0, ["trainer=auto"]),
-        (1, ["trainer=gpu"]),
-        (4, ["trainer=cpu"]),
-        (4, ["trainer.devices=[2]"]),
-        (4, ["trainer.devices=-1"]),
-        (4, ["trainer.devices=auto"]),
-        (2, ["trainer=ddp", "trainer.devices=2"]),
+        (4, None, ["trainer=auto"]),
+        (0, 1, ["trainer=auto"]),
+        (1, 1, ["trainer=gpu"]),
+        (4, 1, ["trainer=cpu"]),
+        (4, 1, ["trainer.devices=[2]"]),
+        (4, 1, ["trainer.devices=-1"]),
+        (4, 1, ["trainer.devices=auto"]),
+        (2, 1, ["trainer=ddp", "trainer.devices=2"]),
     ],
 )
-def test_nothing_is_chosen_for_the_user(gpus, count, overrides):
+def test_lightning_chooses_for_single_runs_and_where_there_is_no_choice(gpus, count, job, overrides):
     gpus(count)
-    assert chosen(*overrides) is None
+    assert choose(job, *overrides) is None
 
 
-def test_gpus_are_called_as_the_machine_calls_them(gpus, monkeypatch):
+@pytest.mark.parametrize(
+    ("mode", "launcher", "number"),
+    [(RunMode.RUN, "basic", None), (RunMode.MULTIRUN, "basic", None), (RunMode.MULTIRUN, "joblib", 3)],
+)
+def test_only_jobs_of_a_launcher_have_a_number(monkeypatch, mode, launcher, number):
+    runtime = {"choices": {"hydra/launcher": launcher}}
+    config = OmegaConf.create({"hydra": {"mode": mode, "runtime": runtime, "job": {"num": 3}}})
+    monkeypatch.setattr(HydraConfig.instance(), "cfg", config)
+    assert parallel_job_number() == number
+
+
+def test_a_run_without_hydra_has_no_number(monkeypatch):
+    """Such as the workers of a distributed run, or a run that is resumed."""
+    monkeypatch.setattr(HydraConfig.instance(), "cfg", None)
+    assert parallel_job_number() is None
+
+
+@pytest.mark.parametrize(("trainer", "processes"), [("auto", 1), ("ddp", 2)])
+def test_a_job_trains_on_its_gpus(gpus, monkeypatch, tmp_path, trainer, processes):
+    """In its own process by Lightning's flag, in the processes of trainer=ddp by what they see."""
+    gpus(4)
+    monkeypatch.setenv(sharing.VISIBLE, "4,5,6,7")
+    monkeypatch.setattr("vaezoo.train.parallel_job_number", lambda: 3)
+    devices = []
+
+    def fit(config, *_):
+        devices.append(list(config.trainer.devices))
+        return {}
+
+    def supervise(folder, count, environment):
+        assert count == processes
+        devices.append(environment[sharing.VISIBLE])
+
+    monkeypatch.setattr("vaezoo.train.fit_and_evaluate", fit)
+    monkeypatch.setattr("vaezoo.workers.supervise", supervise)
+    train(compose_train("dataset=digits", f"trainer={trainer}", "logger=csv", f"folder={tmp_path}"))
+    assert devices == [{"auto": [3], "ddp": "6,7"}[trainer]]
+
+
+def test_gpus_are_called_as_the_user_calls_them(gpus, monkeypatch):
     gpus(2)
     monkeypatch.setenv(sharing.VISIBLE, "5,GPU-8932f937-d72c")
-    assert sharing.visible_gpus() == ["5", "GPU_8932f937_d72c"]
-    assert sharing.environment(None, [1]) == {sharing.VISIBLE: "GPU-8932f937-d72c"}
+    assert sharing.worker_environment(None, [1]) == {sharing.VISIBLE: "GPU-8932f937-d72c"}
 
 
 @pytest.mark.parametrize("seen", [None, "2,3", ""])
 def test_gpus_that_a_launcher_hides_are_those_of_the_shell(cores, monkeypatch, seen):
-    """Submitit's local executor sets CUDA_VISIBLE_DEVICES= for a job that was promised none."""
+    """Ray sets CUDA_VISIBLE_DEVICES= for a job that reserves none."""
     if seen is not None:
         monkeypatch.setenv(sharing.VISIBLE, seen)
     sharing.remember_shell()

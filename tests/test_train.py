@@ -175,6 +175,17 @@ def test_a_moved_run_folder_still_works(in_tmp, monkeypatch):
     assert not Path("a").exists()
 
 
+def test_run_folders_of_a_removed_launcher_are_read_and_resumed(in_tmp, monkeypatch):
+    train(monkeypatch, "max_batches=6", "hydra.run.dir=a", *QUICK, *BARE)
+    path = Path("a/.hydra/config.yaml")
+    config = OmegaConf.load(path)
+    OmegaConf.save(OmegaConf.merge(config, {"launcher": {"packed": True, "jobs": None}}), path)
+    assert run(vaezoo.evaluate.main, monkeypatch, "run=a", *SCORES) == 0
+    assert run(vaezoo.report.main, monkeypatch, "runs=a") == 0
+    assert train(monkeypatch, "run=a", "max_batches=8") == 0
+    assert state(Path("a"))["state_dict"]["batches"] == 8
+
+
 def test_report_puts_many_runs_on_one_page(in_tmp, monkeypatch):
     for seed in (10, 9):
         line = ["model=betavae", f"seed={seed}", "max_batches=6", f"hydra.run.dir=runs/{seed}", "logger=csv"]

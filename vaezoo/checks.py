@@ -34,10 +34,15 @@ CLOSED += ("sweep", "launcher")
 # Hydra's plugins: the extra that brings each.
 EXTRAS = {
     "hydra/launcher/joblib": "joblib",
-    "hydra/launcher/submitit_local": "submitit",
     "hydra/launcher/submitit_slurm": "submitit",
     "hydra/launcher/ray": "ray",
     "hydra/sweeper/optuna": "optuna",
+}
+
+# Options of groups that were removed, and what to use instead.
+REMOVED = {
+    "launcher/packed": "launcher=joblib trains several jobs of a study on one GPU, too.",
+    "launcher/submitit": "launcher=joblib trains several jobs of a study on this machine, launcher=slurm on a cluster.",
 }
 
 # Hydra's flags that name another configuration than ours.
@@ -283,6 +288,9 @@ def compose_or_refuse(config_name: str, overrides: list[str]) -> DictConfig:
     try:
         return compose(config_name, overrides)
     except MissingConfigException as error:
+        if instead := REMOVED.get(str(error.missing_cfg_file)):
+            choice = "=".join(str(error.missing_cfg_file).rsplit("/", 1))
+            raise UserError(f"{choice}: this option was removed. {instead}") from None
         if extra := EXTRAS.get(str(error.missing_cfg_file)):
             group, _, name = str(error.missing_cfg_file).rpartition("/")
             raise UserError(

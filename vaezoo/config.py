@@ -146,6 +146,14 @@ def in_study() -> bool:
     return HydraConfig.get().mode == RunMode.MULTIRUN
 
 
+def parallel_job_number() -> int | None:
+    """Return the number of this job among the jobs that a launcher runs at the same time; None for any other run."""
+    if not HydraConfig.initialized() or not in_study():
+        return None
+    hydra = HydraConfig.get()
+    return None if hydra.runtime.choices["hydra/launcher"] == "basic" else hydra.job.num
+
+
 def study_name() -> str | None:
     """What the jobs of one multirun have in common, its folder; None for a single run."""
     return Path(HydraConfig.get().sweep.dir).name if in_study() else None

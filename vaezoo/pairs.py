@@ -224,20 +224,6 @@ def engine(config: DictConfig) -> str | None:
     return None
 
 
-def launcher(config: DictConfig) -> str | None:
-    """How many jobs at the same time is for a pack to find out, and a pack is one process."""
-    if "launcher" not in config:  # a run from before there were any
-        return None
-    unknown, packed = config.launcher.jobs is None, config.launcher.get("packed")
-    if unknown and not packed:
-        return "launcher.jobs=null: must be a whole number of at least 1; launcher=packed finds it out."
-    if packed and "strategy" in config.trainer:
-        return "launcher=packed trains all jobs in one process, and trainer=ddp a job in several: trainer=auto does."
-    if unknown and config.sweep.objective is not None:
-        return "launcher.jobs=null: a search proposes so many jobs at a time: must be a whole number of at least 1."
-    return None
-
-
 def second_batch(config: DictConfig) -> str | None:
     """Validation, too, comes in two batches of the same size, on each process."""
     parts = 2 * (count(config.trainer.devices) if "strategy" in config.trainer else 1)
@@ -267,5 +253,4 @@ PAIRS: tuple[Callable[[DictConfig], str | None], ...] = (
     devices,
     engine,
     second_batch,
-    launcher,
 )

@@ -23,9 +23,9 @@ from hydra.errors import CompactHydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from vaezoo import pack, runs, sharing, study, workers
+from vaezoo import runs, sharing, study, workers
 from vaezoo.checks import check, check_command_line, check_grid
-from vaezoo.config import DIRECTORY, afterwards, identity, own_name
+from vaezoo.config import DIRECTORY, afterwards, identity, own_name, parallel_job_number
 from vaezoo.errors import NotFinite, UserError, nearest, report
 from vaezoo.evaluate import evaluate, show, title_of
 
@@ -64,9 +64,9 @@ def train_together(config: DictConfig, folder: Path, processes: int) -> dict[str
     check(config)
     runs.write_whole(folder / runs.CONFIG, lambda beside: OmegaConf.save(config, beside, resolve=True))
     try:
-        with sharing.gpus(config.trainer) as numbers:
-            environment = sharing.environment(sharing.threads(config.get("launcher"), processes), numbers)
-            number = workers.supervise(folder, processes, environment)
+        threads = sharing.count_threads(config.get("launcher"), processes)
+        gpus = sharing.choose_gpus(config.trainer, parallel_job_number())
+        number = workers.supervise(folder, processes, sharing.worker_environment(threads, gpus))
     except UserError as error:
         runs.write_text(folder / runs.ERROR, f"{error}\n")
         raise
@@ -104,10 +104,11 @@ def lead(config: DictConfig, folder: Path) -> dict[str, float]:
     runs.remove_unfinished(folder)
     try:
         check(config)
-        with Interrupts() as interrupts, sharing.gpus(config.trainer) as numbers:
-            if numbers is not None:
-                config = config.copy()
-                config.trainer.devices = numbers
+        gpus = sharing.choose_gpus(config.trainer, parallel_job_number())
+        if gpus is not None:
+            config = config.copy()
+            config.trainer.devices = gpus
+        with Interrupts() as interrupts:
             return fit_and_evaluate(config, folder, resuming, interrupts)
     except Interrupted as interrupted:
         stop(folder, interrupted.signum)
@@ -170,13 +171,12 @@ def fit_and_evaluate(config: DictConfig, folder: Path, resuming: bool, interrupt
     if config.callbacks.samples:
         drawn = bool(config.figure.figures)
         callbacks.append(SampleWatch(clock, folder, config.val_every, title_of(config), pictures=drawn))
-    if config.callbacks.progress and first and not pack.joined():
+    if config.callbacks.progress and first:
         callbacks.append(BudgetBar(clock, terms, f"{config.model['_target_'].rpartition('.')[2]} {data.name}"))
     trainer = make_trainer(config, callbacks, list(loggers.values()))
     device = trainer.strategy.root_device
     if device.type == "cpu":
         keep_freed_memory()
-    pack.settle(device)
     # Before Lightning does it, which would first round what a checkpoint of double precision holds.
     model = trainer.precision_plugin.convert_module(model)
 
@@ -334,8 +334,8 @@ def tell(folder: Path, took: str, sync: str | None) -> None:
 @hydra.main(version_base="1.3", config_path=DIRECTORY, config_name="train")
 def job(config: DictConfig) -> dict[str, float] | float:
     try:
-        with sharing.beside_others(config.launcher, Path(HydraConfig.get().sweep.dir)):
-            scores = train(config)
+        sharing.take_share(config.launcher)
+        scores = train(config)
         return scores if config.sweep.objective is None else objective(config.sweep.objective, scores)
     except Exception as error:
         if HydraConfig.get().mode != RunMode.MULTIRUN:
@@ -368,6 +368,8 @@ def resume(arguments: list[str]) -> None:
         key = change.partition("=")[0]
         if OmegaConf.select(config, key, default=...) is ... or key.split(".")[0] in ("model", "dataset", "latent"):
             raise UserError(f"'{change}' cannot be changed when a run goes on; max_batches and trainer flags can.")
+    if OmegaConf.select(config, "launcher.jobs", default=1) is None:
+        config.launcher.jobs = 1  # run folders of earlier versions hold null for "as many as fit into memory"
     config.merge_with_dotlist(changes)
     check(config)
     train(config)

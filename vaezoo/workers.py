@@ -37,7 +37,7 @@ def worker_rank() -> int | None:
 def orphaned() -> bool:
     """Whether the process that this one belongs to is gone: a worker's supervisor, or the command of a job of joblib's.
 
-    Jobs of Submitit are meant to outlive the command; Ray ends its own.
+    Jobs on Slurm are meant to outlive the command; Ray ends its own.
     """
     in_joblib = multiprocessing.current_process().name.startswith("Loky")
     parent = os.environ.get(SUPERVISOR) or (os.environ.get(COMMAND) if in_joblib else None)

@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 
-from vaezoo import pack
 from vaezoo.processes import agreed, size
 from vaezoo.seeds import derive
 from vaezoo.workers import orphaned
@@ -46,7 +45,6 @@ class Interrupts:
         if threading.current_thread() is threading.main_thread():  # Python allows handlers there alone
             for number in self.SIGNALS:
                 signal.signal(number, self.receive)
-        pack.listen(self.receive)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -96,7 +94,6 @@ class Clock(Callback):
         trainer.fit_loop.epoch_loop.batch_progress.total.ready = self.batches
 
     def on_train_batch_start(self, trainer: Trainer, module: LightningModule, batch: Any, batch_idx: int) -> None:
-        pack.turn(self.batches, self.max_batches)
         # Not at the end of the batch before: its validation would be lost to the run that goes on.
         if self.meeting():
             self.interrupts.check()

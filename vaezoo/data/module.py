@@ -10,7 +10,7 @@ import torch
 from pytorch_lightning import LightningDataModule
 from torch import Tensor
 
-from vaezoo import pack, processes
+from vaezoo import processes
 from vaezoo.data.arrays import ImageArrays
 from vaezoo.data.shifts import shifted
 from vaezoo.data.store import ImageStore
@@ -213,7 +213,7 @@ class ImageDataModule(LightningDataModule):
     def setup(self, stage: str | None = None) -> None:
         if hasattr(self, "source"):
             return
-        source = pack.shared(repr(self.load), self.load)
+        source = self.load()
         if source.shape != self.shape:
             raise UserError(f"dataset={self.name} holds images of {source.shape}, but dataset.shape={self.shape}.")
         found = None if source.labels is None else int(source.labels.max()) + 1
@@ -235,8 +235,7 @@ class ImageDataModule(LightningDataModule):
         """Put the images where batches are made; `trainer.fit` does it by itself."""
         self.setup()
         if self.store is None or self.store.device != device:
-            name = f"{self.load!r} {device} {self.residence}"
-            self.store = pack.shared(name, lambda: ImageStore(self.source, device, self.residence))
+            self.store = ImageStore(self.source, device, self.residence)
             labels = self.source.labels
             self.labels = None if labels is None else torch.from_numpy(labels.astype(np.int64)).to(device)
 
