@@ -1,11 +1,9 @@
-"""Loggers: metrics.csv row by row, and W&B runs read back from their files."""
+"""Tests of the loggers without a W&B server: metrics.csv, offline records, and the choice of W&B's mode."""
 
-import json
 import socket
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +11,7 @@ from PIL import Image
 
 from vaezoo.loggers.csv import CSVFile
 from vaezoo.loggers.mode import choose_mode
-from vaezoo.loggers.wandb import WandB, records
+from vaezoo.loggers.wandb import WandB, prepare_records
 from vaezoo.runs import history
 
 # ---- metrics.csv -----------------------------------------------------------------------------------------------
@@ -54,19 +52,9 @@ def test_history_of_a_folder_without_a_file_is_empty(tmp_path):
 # ---- W&B -------------------------------------------------------------------------------------------------------
 
 
-def finished(path: Path) -> list:
-    """The records of the offline file of a run that has ended; on a busy machine W&B is still writing the last."""
-    patience = time.monotonic() + 30
-    while True:
-        found = list(records(path))
-        if any(record.HasField("exit") for record in found) or time.monotonic() > patience:
-            return found
-        time.sleep(0.1)
-
-
-def test_an_offline_run_holds_configuration_values_and_figures(tmp_path):
+def test_an_offline_record_holds_the_pictures_unchanged(tmp_path):
     logger = WandB(tmp_path, project="p", name="model.beta=4", group="a study", model="betavae", dataset="digits")
-    logger.start({"model": {"beta": 4}, "seed": 0})
+    logger.start({})
     logger.log_metrics({"train/loss": 2.5}, step=50)
     picture = np.full((6, 8, 3), 200, np.uint8)
     picture[2] = 10
@@ -75,25 +63,12 @@ def test_an_offline_run_holds_configuration_values_and_figures(tmp_path):
     frames[0].save(tmp_path / "animation.gif", save_all=True, append_images=frames[1:])
     logger.log_figure("samples", tmp_path / "samples.png")
     logger.log_figure("animation", tmp_path / "animation.gif")
-    sync = logger.close()
-    (path,) = tmp_path.glob("wandb/offline-run-*/*.wandb")
-    assert sync == f"wandb sync {path.parent}"
-    kept = finished(path)
-    run = next(record.run for record in kept if record.HasField("run"))
-    assert (run.project, run.display_name, run.run_group) == ("p", "model.beta=4", "a study")
-    assert (run.job_type, list(run.tags)) == ("betavae", ["betavae", "digits"])
-    config = {item.key: json.loads(item.value_json) for item in run.config.update}
-    assert config["model"]["beta"] == 4
-    rows = [
-        {item.key or "/".join(item.nested_key): item.value_json for item in record.history.item}
-        for record in kept
-        if record.HasField("history")
-    ]
-    assert any(row.get("train/loss") == "2.5" and row.get("batches") == "50" for row in rows)
-    assert any("figures/samples/sha256" in row for row in rows)
-    (png,) = path.parent.glob("files/media/images/figures/*.png")
-    assert np.array_equal(np.asarray(Image.open(png)), picture), "the same pixels as on disk"
-    (gif,) = path.parent.glob("files/media/videos/figures/*.gif")
+    command = logger.close()
+    (record,) = tmp_path.glob("wandb/offline-run-*")
+    assert command == f"wandb sync {record}"
+    (png,) = record.glob("files/media/images/figures/*.png")
+    assert np.array_equal(np.asarray(Image.open(png)), picture)
+    (gif,) = record.glob("files/media/videos/figures/*.gif")
     assert gif.read_bytes() == (tmp_path / "animation.gif").read_bytes()
 
 
@@ -108,7 +83,19 @@ def test_each_job_of_a_process_gets_a_run_and_a_resumed_folder_the_same(tmp_path
     assert ids[0] == ids[2] != ids[1]
 
 
-def test_trouble_with_wandb_is_said_once_and_the_run_goes_on(tmp_path, caplog):
+def test_unsent_records_are_deleted_and_the_note_of_the_others_counts(tmp_path):
+    records = {"offline-run-1-id": "51", "offline-run-2-id": "101", "run-3-id": "41", "offline-run-4-other": "7"}
+    for name, next_step in records.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "next_step").write_text(next_step)
+    (tmp_path / "offline-run-1-id" / "run-id.wandb.synced").touch()
+    (tmp_path / "offline-run-5-id").mkdir()  # W&B was killed before it wrote anything.
+    assert prepare_records(tmp_path, "id") == 51
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["offline-run-1-id", "offline-run-4-other", "run-3-id"]
+    assert prepare_records(tmp_path, "new") == 0
+
+
+def test_an_error_of_wandb_is_reported_once_and_the_run_goes_on(tmp_path, caplog):
     (tmp_path / "wandb").write_text("a file where the folder should be")
     logger = WandB(tmp_path, project="p", name="x", group=None)
     logger.start({})
@@ -153,12 +140,12 @@ def test_the_environment_has_the_last_word(no_credentials):
 
 
 class Faulty(BaseHTTPRequestHandler):
-    """A W&B server that answers everything by an error, or does not answer for a while."""
+    """A W&B server that answers each request with an error after `delay` seconds."""
 
-    silent = 0.0  # seconds
+    delay = 0.0
 
     def do_POST(self) -> None:
-        time.sleep(self.silent)
+        time.sleep(self.delay)
         self.send_error(500)
 
     do_GET = do_POST
@@ -167,21 +154,21 @@ class Faulty(BaseHTTPRequestHandler):
         pass
 
 
-@pytest.mark.parametrize("silent", [0.0, pytest.param(60.0, marks=pytest.mark.slow)])
-def test_a_server_with_errors_or_without_answers_leaves_an_offline_run(silent, tmp_path, monkeypatch, caplog):
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Server", (Faulty,), {"silent": silent}))
+@pytest.mark.parametrize("delay", [0.0, pytest.param(60.0, marks=pytest.mark.slow)])
+def test_a_server_with_errors_or_without_answers_leaves_an_offline_run(delay, tmp_path, monkeypatch, caplog):
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Server", (Faulty,), {"delay": delay}))
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    monkeypatch.setattr("vaezoo.loggers.wandb.PATIENCE", 5.0)
+    monkeypatch.setattr("vaezoo.loggers.wandb.INIT_TIMEOUT", 5.0)
     monkeypatch.delenv("WANDB_MODE")
     monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
     monkeypatch.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{server.server_port}")
     logger = WandB(tmp_path, project="p", name="n", group=None)
     logger.start({"seed": 0})
     logger.log_metrics({"train/loss": 2.5}, step=50)
-    sync = logger.close()
+    command = logger.close()
     server.shutdown()
-    assert "the server does not take this run" in caplog.text
-    (path,) = tmp_path.glob("wandb/offline-run-*/*.wandb")
-    assert sync == f"wandb sync {path.parent}"
-    assert any(record.HasField("history") for record in finished(path))
+    assert "the server does not accept this run" in caplog.text
+    (record,) = tmp_path.glob("wandb/offline-run-*")
+    assert command == f"wandb sync {record}"
+    assert (record / "next_step").read_text() == "51", "the row of batch 50 is in the record"

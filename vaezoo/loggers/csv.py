@@ -1,4 +1,4 @@
-"""metrics.csv: every logged value by batch count, readable while the run goes on."""
+"""metrics.csv: every logged value by batch, readable while the run goes on."""
 
 import csv
 from argparse import Namespace
@@ -12,11 +12,13 @@ from vaezoo.runs import write_whole
 
 
 class CSVFile(Logger):
-    """One row each time something is logged, the first column `batches`; a value that was not logged is empty.
+    """A table with one row per call of `log_metrics`; its first column is `batches`, and missing values are empty.
 
-    Rows are flushed as they come. A new name adds a column, for which the file is written anew beside and renamed. A
-    resumed run continues the file: rows later than the batch of its checkpoint are dropped first (`rewind`).
+    Each row is on disk at once. A new name adds a column, for which the whole file is replaced. A resumed run continues
+    the file after `rewind` has removed the rows that are later than its checkpoint.
     """
+
+    name, version = "csv", ""
 
     def __init__(self, folder: str | Path) -> None:
         super().__init__()
@@ -28,44 +30,39 @@ class CSVFile(Logger):
 
     @property
     def rows(self) -> list[dict[str, str]]:
-        """What the file holds; kept there alone, so that the memory of a long run does not grow with it."""
+        """Return the rows of the file. They are not held in memory, which would grow with the length of a run."""
         if not self.path.exists():
             return []
         with self.path.open(newline="") as file:
-            # A process killed while writing may leave half a row.
+            # An incomplete row is skipped, because a process may be killed while it writes.
             return [row for row in csv.DictReader(file) if None not in row.values() and row["batches"].isdigit()]
 
-    @property
-    def name(self) -> str:
-        return "csv"
-
-    @property
-    def version(self) -> str:
-        return ""
-
     def rewind(self, batches: int) -> None:
-        """Forget what was logged after that batch, and its scores: they come again."""
+        """Remove the rows after that batch and the scores at that batch, because they will be logged again."""
 
-        def lasting(row: dict[str, str]) -> bool:
-            scores = any(value for name, value in row.items() if name.startswith("eval/"))
-            return int(row["batches"]) < batches or (int(row["batches"]) == batches and not scores)
+        def is_final(row: dict[str, str]) -> bool:
+            has_scores = any(value for name, value in row.items() if name.startswith("eval/"))
+            return int(row["batches"]) < batches or (int(row["batches"]) == batches and not has_scores)
 
         if self.path.exists():
-            self.write_all([row for row in self.rows if lasting(row)])
+            self.write_all([row for row in self.rows if is_final(row)])
 
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Append a row; `step` is the number of batches."""
         if not metrics:
             return
         row = {"batches": str(step), **{name: repr(float(value)) for name, value in metrics.items()}}
-        new = [name for name in row if name not in self.columns]
-        if new or not self.path.exists():
-            self.columns += new
+        new_columns = [name for name in row if name not in self.columns]
+        if new_columns or not self.path.exists():
+            self.columns += new_columns
             self.write_all([*self.rows, row])
         else:
             with self.path.open("a", newline="") as file:
                 csv.DictWriter(file, self.columns, restval="", lineterminator="\n").writerow(row)
 
     def write_all(self, rows: list[dict[str, str]]) -> None:
+        """Replace the file by one with these rows."""
+
         def write(path: Path) -> None:
             with path.open("w", newline="") as file:
                 writer = csv.DictWriter(file, self.columns, restval="", lineterminator="\n")
@@ -75,7 +72,7 @@ class CSVFile(Logger):
         write_whole(self.path, write)
 
     def log_figure(self, name: str, path: Path, step: int | None = None) -> None:
-        """The picture itself is already in figures/."""
+        """Do nothing, because the picture is already in figures/."""
 
     def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
-        """The configuration itself is already in .hydra/config.yaml."""
+        """Do nothing, because the configuration is already in .hydra/config.yaml."""

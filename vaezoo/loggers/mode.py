@@ -1,4 +1,4 @@
-"""Whether W&B can be reached, found out in seconds and without asking anybody."""
+"""The mode of W&B: online if its server can be reached, which takes a few seconds and asks no question."""
 
 import logging
 import netrc
@@ -11,14 +11,14 @@ log = logging.getLogger(__name__)
 
 
 def choose_mode(timeout: float = 3.0) -> Any:
-    """WANDB_MODE where it is set; else "online" with credentials and a server that answers; else "offline".
+    """Return WANDB_MODE if it is set, "online" if there are credentials and the server answers, else "offline".
 
-    wandb itself waits 90 seconds for a server that it cannot reach and then fails, so the question is asked first.
+    The server is tried here for `timeout` seconds because `wandb.init` would wait 90 seconds for it and then fail.
     """
     if mode := os.environ.get("WANDB_MODE"):
         return mode
     url = urlparse(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai"))
-    if not os.environ.get("WANDB_API_KEY") and not _in_netrc(url.hostname or ""):
+    if not os.environ.get("WANDB_API_KEY") and not _is_in_netrc(url.hostname or ""):
         return "offline"
     try:
         port = url.port or (443 if url.scheme == "https" else 80)
@@ -29,7 +29,8 @@ def choose_mode(timeout: float = 3.0) -> Any:
     return "online"
 
 
-def _in_netrc(host: str) -> bool:
+def _is_in_netrc(host: str) -> bool:
+    """Return whether the .netrc file holds credentials for this host."""
     try:
         return netrc.netrc(os.environ.get("NETRC")).authenticators(host) is not None
     except (OSError, netrc.NetrcParseError):

@@ -1,34 +1,35 @@
-"""Weights & Biases as a mirror of the run folder: it never asks, never waits and never stops a run."""
+"""Weights & Biases as a copy of the run folder: it never asks a question, never waits long and never stops a run."""
 
 import json
 import logging
 import secrets
 import shutil
-import struct
 from argparse import Namespace
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from pytorch_lightning.loggers import Logger
 
 from vaezoo.loggers.mode import choose_mode
-from vaezoo.runs import history
+from vaezoo.runs import history, write_text
 
 log = logging.getLogger(__name__)
 
-PATIENCE = 20.0  # seconds that a server has to take a new run
-BLOCK = 32768  # bytes of a block of a .wandb file
+INIT_TIMEOUT = 20.0  # seconds that a server has to accept a new run
+NOTE = "next_step"  # a file beside each W&B record: all rows before this step are in the record
 
 
 class WandB(Logger):
     """One W&B run per job: `name` are the job's overrides, `group` is its study, the tags are its model and data set.
 
-    The batches done are W&B's steps, and what is logged at the same batch is one row. A folder that is resumed goes on
-    with its W&B run: what was never uploaded is written anew from metrics.csv and figures/, since a killed process
-    leaves a file with its end missing, and what was uploaded is not sent again. Whatever goes wrong with W&B is said
-    once and the run goes on without it: the run folder holds the same values.
+    W&B's steps are the training batches, and values that are logged at the same batch are one row. A resumed folder
+    continues its W&B run: offline records that were never uploaded are deleted, and rows from the noted step on are
+    sent from metrics.csv and figures/. The first error of W&B switches it off for this run, which it does not stop.
     """
+
+    name = "wandb"
 
     def __init__(
         self,
@@ -42,202 +43,162 @@ class WandB(Logger):
     ) -> None:
         super().__init__()
         self.folder = Path(folder)
-        self.init: dict[str, Any] = {
-            "project": project,
-            "name": name or None,
-            "group": group,
-            "entity": entity,
-            "job_type": model,
-            "tags": [tag for tag in (model, dataset) if tag],
-        }
+        labels = {"project": project, "name": name or None, "group": group, "entity": entity, "job_type": model}
+        self.labels: dict[str, Any] = {**labels, "tags": [tag for tag in (model, dataset) if tag]}
         self.run: Any = None
-        self.broken = False
-        self.first = 0  # the first batch that W&B has no row of
-        self.last = 0  # the batch of the newest row
-        self.best = float("inf")  # of val/loss; W&B's own minimum would forget what an earlier process has uploaded
-
-    @property
-    def name(self) -> str:
-        return "wandb"
+        self.step = 0  # of the newest row; in a resumed run, at first the step after the rows that W&B has
+        self.batches = 0  # of the newest row; smaller than its step if scores join a finished run
+        self.best = float("inf")  # the smallest val/loss
 
     @property
     def version(self) -> str:
         return "" if self.run is None else str(self.run.id)
 
     def start(self, config: Mapping[str, Any]) -> None:
-        """Open the run; the same one again when the folder is resumed."""
-        self._guard(lambda: self._start(config))
+        """Open a W&B run, or the run that this folder already has, and send the rows that W&B lacks."""
+        with self._switch_off_on_error():
+            if (mode := choose_mode()) == "disabled":
+                return
+            id_file = self.folder / "wandb" / "run_id"
+            if not id_file.exists():
+                write_text(id_file, secrets.token_hex(4))
+            run_id = id_file.read_text().strip()
+            noted_step = prepare_records(self.folder / "wandb", run_id)
+            self.run = self._open(config, run_id, mode)
+            self.run.define_metric("*", step_metric="batches")
+            self.step = noted_step if self.run.offline else self.run.starting_step
+            self._send_missing_rows()
 
-    def _start(self, config: Mapping[str, Any]) -> None:
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Send values, unless W&B has the row already. Scores are always sent: they come from a new evaluation."""
+        batches = step or 0
+        if self.run is not None and (batches >= self.step or any(name.startswith("eval/") for name in metrics)):
+            with self._switch_off_on_error():
+                self._log(metrics, batches)
+
+    def log_figure(self, name: str, path: Path, step: int | None = None) -> None:
+        """Send a PNG or an animated GIF. Without `step` it belongs to the newest row."""
+        if self.run is not None and (step is None or step >= self.step):
+            with self._switch_off_on_error():
+                self._log({f"figures/{name}": load_picture(path)}, self.batches if step is None else step)
+
+    def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
+        """Do nothing, because `start` sends the configuration."""
+
+    def close(self, exit_code: int = 0) -> str | None:
+        """End the W&B run, and return the command that uploads it if it was recorded offline."""
+        if self.run is None:
+            return None
+        run, self.run = self.run, None
+        record = Path(run.dir).parent
+        with self._switch_off_on_error():
+            run.finish(exit_code=exit_code)
+            write_text(record / NOTE, str(self.step + 1))
+        return f"wandb sync {record}" if run.offline else None
+
+    def _open(self, config: Mapping[str, Any], run_id: str, mode: Any) -> Any:
+        """Open the W&B run; open it offline if the server does not accept it."""
         import wandb
 
-        known = self.folder / "wandb" / "run_id"
-        run_id = known.read_text().strip() if known.exists() else secrets.token_hex(4)
-        known.parent.mkdir(parents=True, exist_ok=True)
-        known.write_text(run_id)
-        mode = choose_mode()
-        uploaded = self._drop_what_was_not_uploaded(run_id) if mode != "disabled" else []
         try:
-            self.run = self._open(config, run_id, mode)
+            return wandb.init(
+                dir=str(self.folder),
+                id=run_id,
+                resume=None if mode == "offline" else "allow",
+                mode=mode,
+                config=dict(config),
+                reinit="create_new",  # Other jobs of this process have W&B runs of their own.
+                settings=wandb.Settings(
+                    console="off",  # The terminal belongs to the progress bar and the closing table.
+                    silent=True,
+                    init_timeout=INIT_TIMEOUT,
+                    # A killed process loses what W&B has not written. By itself it writes every 15 seconds.
+                    x_transaction_log_flush_interval=1.0,
+                ),
+                **self.labels,
+            )
         except Exception as error:
             if mode == "offline":
                 raise
             reason = next(iter(str(error).splitlines()), type(error).__name__)
-            log.warning("W&B: the server does not take this run (%s); it is recorded offline.", reason)
-            wandb.teardown()  # it still believes that this run is about to begin
-            self.run = self._open(config, run_id, "offline")
-        self.run.define_metric("batches")
-        self.run.define_metric("*", step_metric="batches")
-        self.first = next_step(uploaded) if self.run.offline else self.run.starting_step
-        self._send_again()
+            log.warning("W&B: the server does not accept this run (%s); it is recorded offline.", reason)
+            wandb.teardown()  # Otherwise W&B still believes that this run is about to begin.
+            return self._open(config, run_id, "offline")
 
-    def _open(self, config: Mapping[str, Any], run_id: str, mode: Any) -> Any:
-        import wandb
-
-        return wandb.init(
-            dir=str(self.folder),
-            id=run_id,
-            resume=None if mode == "offline" else "allow",
-            mode=mode,
-            config=dict(config),
-            reinit="create_new",  # other jobs of this process have theirs
-            settings=wandb.Settings(
-                # The progress bar and the closing table belong to the terminal, and init must not hold up a run.
-                console="off",
-                silent=True,
-                init_timeout=PATIENCE,
-                # By itself it keeps 15 seconds in memory. `wandb sync` gives up on all runs for one without a record.
-                x_transaction_log_flush_interval=1.0,
-            ),
-            **self.init,
-        )
-
-    def _drop_what_was_not_uploaded(self, run_id: str) -> list[Path]:
-        """Remove offline records of an earlier process that no server has; the files of the others."""
-        files = sorted((self.folder / "wandb").glob(f"*run-*-{run_id}/run-{run_id}.wandb"))
-        uploaded = [file for file in files if is_uploaded(file)]
-        for file in set(files) - set(uploaded):
-            shutil.rmtree(file.parent, ignore_errors=True)
-        return uploaded
-
-    def _send_again(self) -> None:
-        """What the folder holds and W&B does not. A summary is always sent whole, so it is told of all."""
-        rows = rows_of(self.folder)
-        for row in rows.values():
-            self._note_best(row)
-        self.last = max(rows, default=0)
-        for at, name, path in pictures_of(self.folder, self.last) if self.first == 0 else ():
-            if at in rows:
-                rows[at][f"figures/{name}"] = shown(path)
-        for at in sorted(rows):
-            if at < self.first:
-                self.run.summary.update(rows[at])
+    def _send_missing_rows(self) -> None:
+        """Send the rows and pictures that W&B lacks. Older rows go to the summary, which is always uploaded whole."""
+        rows = read_rows(self.folder)
+        for batches, name, path in find_pictures(self.folder, last=max(rows, default=0)):
+            if batches in rows and batches >= self.step:
+                rows[batches][f"figures/{name}"] = load_picture(path)
+        for batches, row in sorted(rows.items()):
+            if batches >= self.step:
+                self._log(row, batches)
             else:
-                self._log(rows[at], at)
+                self.batches = batches
+                self.run.summary.update(row)
+                self._update_best(row)
 
     def _log(self, values: Mapping[str, Any], batches: int) -> None:
-        self.last = batches
-        self.run.log({**values, "batches": batches}, step=max(batches, self.first))
-        self._note_best(values)
+        step = max(batches, self.step)
+        self.run.log({**values, "batches": batches}, step=step)
+        if step > self.step:  # W&B writes a row when the next row begins.
+            write_text(Path(self.run.dir).parent / NOTE, str(step))
+        self.batches, self.step = batches, step
+        self._update_best(values)
 
-    def _note_best(self, values: Mapping[str, Any]) -> None:
-        """A table of runs can be sorted by the best validation; of all else it has the last value."""
+    def _update_best(self, values: Mapping[str, Any]) -> None:
+        """Keep the smallest val/loss in the summary. W&B's own minimum would forget the rows of earlier processes."""
         if "val/loss" in values:
             self.best = min(self.best, values["val/loss"])
             self.run.summary["val/loss/best"] = self.best
 
-    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Rows of batches that W&B has are not sent again, except for scores: those come from a new evaluation."""
-        batches = step or 0
-        if self.run is not None and (batches >= self.first or any(name.startswith("eval/") for name in metrics)):
-            self._guard(lambda: self._log(metrics, batches))
-
-    def log_figure(self, name: str, path: Path, step: int | None = None) -> None:
-        """`path` is a PNG, or a GIF that moves there, too. Without `step` it belongs to the newest row."""
-        if self.run is not None and (step is None or step >= self.first):
-            self._guard(lambda: self._log({f"figures/{name}": shown(path)}, self.last if step is None else step))
-
-    def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
-        """Given to `start`."""
-
-    def close(self, exit_code: int = 0) -> str | None:
-        """End the run, so that the next job of this process gets its own; the command that uploads an offline run."""
-        if self.run is None:
-            return None
-        run, self.run = self.run, None
-        self._guard(lambda: run.finish(exit_code=exit_code))
-        return f"wandb sync {Path(run.dir).parent}" if run.offline else None
-
-    def _guard(self, action: Any) -> None:
-        if self.broken:
-            return
+    @contextmanager
+    def _switch_off_on_error(self) -> Iterator[None]:
         try:
-            action()
+            yield
         except Exception as error:
-            self.broken = True
+            self.run = None
             log.warning("W&B is switched off for this run, which goes on (%s: %s).", type(error).__name__, error)
 
 
-def rows_of(folder: Path) -> dict[int, dict[str, Any]]:
-    """What was logged, by the batches done, and all scores: those that the last evaluation left alone, too."""
-    rows: dict[int, dict[str, Any]] = {}
+def prepare_records(folder: Path, run_id: str) -> int:
+    """Delete offline records that were not uploaded, and return the noted step of the other records, or 0.
+
+    A killed process may leave a record without its end, so its rows are sent again from the run folder.
+    """
+    for record in folder.glob(f"offline-run-*-{run_id}"):
+        if not any(record.glob("*.wandb.synced")):  # `wandb sync` leaves this file beside what it has uploaded.
+            shutil.rmtree(record, ignore_errors=True)
+    return max((int(note.read_text()) for note in folder.glob(f"*run-*-{run_id}/{NOTE}")), default=0)
+
+
+def read_rows(folder: Path) -> dict[int, dict[str, float]]:
+    """Return the values of metrics.csv by batch, with the scores of all evaluations from metrics.json."""
+    rows: dict[int, dict[str, float]] = {}
     for name, (batches, values) in history(folder).items():
-        for at, value in zip(batches.tolist(), values.tolist(), strict=True):
-            rows.setdefault(at, {})[name] = value
-    file = folder / "metrics.json"
-    told = json.loads(file.read_text()) if file.is_file() else {}
-    scored = rows.get(told.get("about", {}).get("batches"), {})
-    scored.update({name: float(value) for name, value in told.get("scores", {}).items()})
+        for batch, value in zip(batches.tolist(), values.tolist(), strict=True):
+            rows.setdefault(batch, {})[name] = value
+    if (path := folder / "metrics.json").is_file():
+        evaluation = json.loads(path.read_text())
+        row = rows.get(evaluation["about"]["batches"], {})
+        row.update({name: float(value) for name, value in evaluation["scores"].items()})
     return rows
 
 
-def pictures_of(folder: Path, end: int) -> Iterator[tuple[int, str, Path]]:
-    """Pictures by the batches done and by name; those of the last evaluation belong to `end`."""
+def find_pictures(folder: Path, last: int) -> Iterator[tuple[int, str, Path]]:
+    """Yield (batch, name, path) of each picture; pictures of the last evaluation belong to the batch `last`."""
     figures = folder / "figures"
     for path in figures.glob("over_time/*_*.png"):
-        name, _, at = path.stem.rpartition("_")
-        if at.isdigit():
-            yield int(at), f"{name}_over_time", path
+        name, _, batch = path.stem.rpartition("_")
+        if batch.isdigit():
+            yield int(batch), f"{name}_over_time", path
     for path in (*figures.glob("*.png"), *figures.glob("*.gif")):
-        yield end, path.stem, path
+        yield last, path.stem, path
 
 
-def shown(path: Path) -> Any:
+def load_picture(path: Path) -> Any:
+    """Return the picture as W&B takes it."""
     import wandb
 
     return wandb.Video(str(path), format="gif") if path.suffix == ".gif" else wandb.Image(str(path))
-
-
-def is_uploaded(file: Path) -> bool:
-    """Whether a server has that record: `wandb sync` leaves a mark beside it, and an online run was sent at once."""
-    return not file.parent.name.startswith("offline-") or file.with_suffix(".wandb.synced").exists()
-
-
-def next_step(files: Sequence[Path]) -> int:
-    """The step after the last that the records of a run have."""
-    steps = [record.history.step.num for file in files for record in records(file) if record.HasField("history")]
-    return max(steps, default=-1) + 1
-
-
-def records(file: Path) -> Iterator[Any]:
-    """What a .wandb file holds, as W&B's own messages, up to where a killed process left it.
-
-    LevelDB's log format: blocks of 32 kB, and in them pieces of records with a header of 7 bytes each.
-    """
-    from wandb.proto.wandb_internal_pb2 import Record  # type: ignore[attr-defined]
-
-    data, position, parts = file.read_bytes(), 7, b""
-    while position + 7 <= len(data):
-        if (left := BLOCK - position % BLOCK) < 7:
-            position += left
-            continue
-        length, kind = struct.unpack("<HB", data[position + 4 : position + 7])
-        position += 7 + length
-        if position > len(data):
-            return
-        parts += data[position - length : position]
-        if kind in (1, 4):  # a whole record, or the last piece of one
-            record = Record()
-            record.ParseFromString(parts)
-            parts = b""
-            yield record
