@@ -37,7 +37,7 @@ reproduce-%: setup  ## a table or figure of a paper; % is a folder of conf/exper
 	$(BIN)/python -m vaezoo.train -m experiment=$*/$(SIZE) $(ARGS)
 
 results: setup   ## docs/results.md: what the papers claim beside the runs that are in multirun
-	$(BIN)/python -m vaezoo.results $(ARGS)
+	$(BIN)/python -m papers $(ARGS)
 
 test: setup      ## the tests, without network, fifteen to twenty minutes on two cores; more: make test ARGS="-k dipvae"
 	$(BIN)/python -m pytest -m "not slow" -n auto $(ARGS)

@@ -4,7 +4,7 @@
 
     torch          nn.Conv2d, nn.ConvTranspose2d
     channels last  the same layers, the channels of a pixel side by side in memory
-    vaezoo         what vaezoo/networks/convolutions.py chooses
+    vaezoo         what vaezoo/networks/fast_convolutions.py chooses
 
 All take turns in one process. A ratio is the time of a round over torch's of that round: its median, and in brackets
 the smallest and the largest. With one thread the time is the process's own, else that of the clock. The floor is the
@@ -20,8 +20,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from vaezoo.memory import keep_freed_memory
-from vaezoo.networks.convolutions import Conv2d, ConvTranspose2d, channels_last
+from vaezoo.networks.fast_convolutions import Conv2d, ConvTranspose2d, channels_last
+from vaezoo.training.memory import keep_freed_memory
 
 SIDE = 1024  # of the matrices whose product sets the pace
 

@@ -23,8 +23,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from vaezoo.data.arrays import ImageArrays
-from vaezoo.data.module import Batch, TrainingStream
+from vaezoo.data.batches import Batch, TrainingStream
+from vaezoo.data.images import ImageArrays
 from vaezoo.data.sources.dsprites import dsprites
 from vaezoo.data.store import ImageStore
 

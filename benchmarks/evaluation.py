@@ -24,7 +24,7 @@ import torch
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 
-from vaezoo.config import DIRECTORY
+from vaezoo.config.directory import DIRECTORY
 from vaezoo.evaluation.fixtures import call
 from vaezoo.evaluation.table import evaluating
 from vaezoo.metrics.groups import Groups

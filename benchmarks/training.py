@@ -17,17 +17,19 @@ from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning import Callback
 from torch import Tensor
 
-from vaezoo.callbacks.checkpoints import Checkpoints
-from vaezoo.callbacks.clock import Clock, Interrupts
-from vaezoo.callbacks.progress import BudgetBar
-from vaezoo.callbacks.terms import TermLogger
-from vaezoo.checks import check
-from vaezoo.config import DIRECTORY
-from vaezoo.engines import make_engine
+from vaezoo.config.directory import DIRECTORY
+from vaezoo.config.values import check_config
 from vaezoo.errors import UserError
-from vaezoo.memory import keep_freed_memory
-from vaezoo.models.base import AdversarialModel, LatentModel
-from vaezoo.train import make_trainer, quiet_lightning
+from vaezoo.models.adversarial import AdversarialModel
+from vaezoo.models.base import LatentModel
+from vaezoo.training.checkpoints import Checkpoints
+from vaezoo.training.clock import Clock
+from vaezoo.training.engines import make_engine
+from vaezoo.training.interrupts import Interrupts
+from vaezoo.training.memory import keep_freed_memory
+from vaezoo.training.progress_bar import BudgetBar
+from vaezoo.training.run import make_trainer, quiet_lightning
+from vaezoo.training.terms import TermLogger
 
 
 @contextmanager
@@ -40,7 +42,7 @@ def workplace() -> Iterator[tuple[Path, Interrupts]]:
 def configuration(line: list[str], folder: Path) -> DictConfig:
     """Checked as the command would be: what it refuses raises UserError."""
     config = compose("train", ["logger=csv", "+trainer.limit_val_batches=0", *line, f"folder={folder}"])
-    check(config)
+    check_config(config)
     return config
 
 

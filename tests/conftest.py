@@ -9,8 +9,8 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
 from tests.slow import trainings
-from vaezoo.config import DIRECTORY
-from vaezoo.data.arrays import ImageArrays
+from vaezoo.config.directory import DIRECTORY
+from vaezoo.data.images import ImageArrays
 
 os.environ["WANDB_MODE"] = "offline"
 os.environ["WANDB_SILENT"] = "true"
@@ -38,7 +38,7 @@ def build_model(*overrides: str):
 
 def fix_noise(monkeypatch, noise) -> None:
     """Where a model or a toy of the tests would draw N(0, 1) in the shape of a tensor, `noise` of it is used."""
-    for place in ("torch.randn_like", "vaezoo.latents.normal_like", "vaezoo.likelihoods.normal_like"):
+    for place in ("torch.randn_like", "vaezoo.latents.gaussian.normal_like", "vaezoo.likelihoods.normal_like"):
         monkeypatch.setattr(place, noise)
 
 

@@ -15,7 +15,7 @@ from scipy import stats
 from scipy.special import logsumexp
 from torch import Tensor
 
-from vaezoo.latents import GaussianPosterior
+from vaezoo.latents.gaussian import GaussianPosterior
 from vaezoo.losses.elbo import elbo_terms
 from vaezoo.losses.mmd import mmd2
 from vaezoo.losses.total_correlation import kl_decomposition, log_weights

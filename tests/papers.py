@@ -5,7 +5,7 @@ from typing import Any
 
 import yaml
 
-from vaezoo.config import DIRECTORY
+from vaezoo.config.directory import DIRECTORY
 
 CONF = Path(DIRECTORY)
 ABOVE = {"smoke": "small", "small": "paper"}  # the size that a size begins with

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from hydra.utils import instantiate
 
-from vaezoo import runs as run_folders
+from vaezoo.runs.folder import load_config
+from vaezoo.runs.weights import load_checkpoint, restore_weights
 
 REPOSITORY = Path(__file__).parents[1]  # trainings use the sources that the tests belong to
 LINE = ("val_every=1000", "callbacks.progress=false", "logger=csv", "figure=none")
@@ -25,9 +26,9 @@ class Run(NamedTuple):
 
     def restored(self) -> tuple[Any, Any]:
         """The trained model, in evaluation mode, and its data."""
-        config = run_folders.load_config(self.folder)
+        config = load_config(self.folder)
         model, data = instantiate(config.model), instantiate(config.dataset)
-        run_folders.restore(model, run_folders.load_checkpoint(self.folder), self.folder)
+        restore_weights(model, load_checkpoint(self.folder), self.folder)
         return model.eval(), data
 
 

@@ -11,7 +11,7 @@ from torch import nn
 from tests.conftest import build_model, compose_train
 from tests.test_models import SMALL, double, fit
 from tests.test_train import QUICK, SCORES, rows, train
-from vaezoo.latents import PointPosterior
+from vaezoo.latents.point import PointPosterior
 from vaezoo.models.aae import AAE
 
 

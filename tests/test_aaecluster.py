@@ -12,7 +12,7 @@ from tests.conftest import build_model
 from tests.test_aae import reached
 from tests.test_models import SMALL
 from tests.test_train import QUICK, SCORES, rows, train
-from vaezoo.checks import check_command_line
+from vaezoo.config.command_line import check_command_line
 from vaezoo.errors import UserError
 
 softplus = nn.functional.softplus

@@ -7,7 +7,7 @@ import torch
 from torch.distributions import Normal
 
 from tests.test_models import double
-from vaezoo.losses.adversarial import critic_accuracy, critic_loss, fake_cost, generator_loss, real_cost
+from vaezoo.losses.gan import critic_accuracy, critic_loss, fake_cost, generator_loss, real_cost
 
 GRID = torch.linspace(-40, 40, 400_001, dtype=torch.float64)
 STEP = (GRID[1] - GRID[0]).item()

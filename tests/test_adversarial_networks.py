@@ -8,9 +8,11 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from torch import nn
 
-from vaezoo.config import DIRECTORY
-from vaezoo.networks.adversarial import Critic, Encoder, Generator, Layer, Maxout, RecognitionHead
-from vaezoo.networks.critics import CodeCritic
+from vaezoo.config.directory import DIRECTORY
+from vaezoo.networks.code_critics import CodeCritic
+from vaezoo.networks.critic import Critic, Encoder, RecognitionHead
+from vaezoo.networks.generator import Generator
+from vaezoo.networks.layers import Layer, Maxout
 
 NETWORKS = sorted(path.stem for path in (Path(DIRECTORY) / "network").glob("*.yaml"))
 PUBLISHED = ["aae", "ali32", "ali64", "bigan", "infogan", "infovaegan28", "infovaegan32", "infovaegan64"]

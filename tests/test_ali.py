@@ -14,7 +14,7 @@ from tests.test_asvae import TOYS, Quadratic, ToyEncoder, densities, draws
 from tests.test_models import SMALL, double
 from tests.test_train import QUICK, SCORES, state, train
 from vaezoo.errors import UserError
-from vaezoo.latents import Gaussian
+from vaezoo.latents.gaussian import Gaussian
 from vaezoo.likelihoods import Gaussian as GaussianImages
 from vaezoo.models.ali import ALI
 from vaezoo.models.bigan import BiGAN
@@ -221,7 +221,7 @@ def test_bigan_has_point_codes_and_a_uniform_prior():
     ],
 )
 def test_what_cannot_work_is_refused(line, complaint):
-    from vaezoo.checks import check_command_line
+    from vaezoo.config.command_line import check_command_line
 
     with pytest.raises(UserError, match=complaint):
         check_command_line("train", [*line.split(), "dataset=digits"])

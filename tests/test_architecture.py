@@ -1,207 +1,89 @@
-"""Imports point one way. A new arrow is a decision: it is written here first."""
+"""Imports go down: from a floor to a lower one, never up, and never sideways between folders of one floor."""
 
 import ast
+import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from vaezoo import metrics
 
 PACKAGE = Path(__file__).parents[1] / "vaezoo"
+FILES = sorted(PACKAGE.rglob("*.py"))
 
-# part of vaezoo: (parts of ours that it may import, besides itself; the outside world it may import)
-ALLOWED: dict[str, tuple[set[str], set[str]]] = {
-    "errors": (set(), set()),
-    "seeds": (set(), {"numpy", "torch"}),
-    "evaluation/fixtures": (set(), set()),
-    "progress": (set(), {"tqdm"}),
-    "environment": ({"errors"}, set()),
-    "processes": (set(), {"torch"}),
-    "memory": (set(), set()),
-    "release": (set(), {"hydra", "omegaconf"}),
-    "sharing": (set(), {"threadpoolctl", "torch"}),
-    "workers": ({"errors", "runs", "train"}, set()),
-    "losses": ({"precision", "processes"}, {"torch"}),
-    "networks": ({"processes"}, {"torch", "pytorch_lightning"}),
-    "precision": (set(), {"torch"}),
-    "latents": ({"precision", "processes"}, {"torch"}),
-    "likelihoods": ({"precision", "processes"}, {"torch"}),
-    "models": (
-        {"latents", "losses", "precision", "processes"},
-        {"torch", "pytorch_lightning", "sklearn", "threadpoolctl"},
-    ),
-    "data/arrays": (set(), {"numpy"}),
-    "data/folder": ({"errors"}, {"filelock"}),
-    "data/fetch": ({"data/folder", "progress"}, {"requests"}),
-    "data/files": ({"data/fetch", "data/folder", "errors", "progress"}, set()),
-    "data/prepared": ({"data/folder", "errors", "progress"}, {"numpy"}),
-    "data/sources": (
-        {"data/arrays", "data/files", "data/prepared", "errors", "progress"},
-        {"numpy", "scipy", "sklearn", "PIL", "h5py"},
-    ),
-    "data/sheet": ({"data/arrays", "figures"}, {"numpy"}),
-    "data/command": (
-        {"checks", "config", "data/arrays", "data/files", "data/folder", "data/sheet", "errors", "figures"},
-        {"hydra", "omegaconf"},
-    ),
-    "data/__main__": ({"data/command"}, set()),
-    "data/store": (set(), {"numpy", "torch"}),
-    "data/shifts": ({"errors", "seeds"}, {"numpy"}),
-    "data/module": (
-        {"data/arrays", "data/shifts", "data/store", "errors", "processes", "seeds"},
-        {"numpy", "torch", "pytorch_lightning"},
-    ),
-    "metrics": ({"progress"}, {"numpy", "scipy", "sklearn", "joblib", "threadpoolctl"}),
-    "figures": ({"errors"}, {"numpy", "scipy", "matplotlib", "PIL"}),
-    "callbacks": (
-        {"errors", "figures", "processes", "runs", "seeds", "workers"},
-        {"torch", "pytorch_lightning", "tqdm", "matplotlib"},
-    ),
-    "engines": ({"callbacks", "data/module", "errors", "processes"}, {"torch", "pytorch_lightning"}),
-    "loggers": ({"runs"}, {"pytorch_lightning", "wandb"}),
-    "config": ({"errors"}, {"hydra", "omegaconf"}),
-    "rules": ({"data/shifts", "errors"}, set()),
-    "pairs": ({"rules", "workers"}, {"omegaconf"}),
-    "checks": ({"config", "errors", "pairs", "rules"}, {"hydra", "omegaconf"}),
-    "runs": ({"errors"}, {"numpy", "torch", "omegaconf", "yaml", "filelock"}),
-    "study": ({"checks", "config", "errors", "progress", "runs"}, {"hydra", "omegaconf"}),
-    "evaluation/calibration": ({"seeds"}, {"numpy", "torch"}),
-    "evaluation/table": ({"progress", "seeds"}, {"numpy", "torch"}),
-    "evaluation/outputs": ({"progress", "seeds", "evaluation/table"}, {"numpy", "torch"}),
-    "evaluation/features": (
-        {"data/folder", "metrics", "progress", "runs", "seeds", "evaluation/table"},
-        {"numpy", "torch", "torch_fidelity"},
-    ),
-    "evaluation/decoded": ({"evaluation/features", "figures", "evaluation/outputs", "seeds"}, {"numpy"}),
-    "evaluation/scores": ({"evaluation/fixtures", "metrics", "progress", "seeds"}, {"numpy"}),
-    "evaluation/codes": ({"errors", "evaluation/scores", "seeds"}, {"numpy"}),
-    "evaluation/records": ({"runs", "evaluation/scores"}, {"numpy"}),
-    "evaluation/embedding": ({"metrics", "seeds"}, {"numpy", "sklearn"}),
-    "evaluation/pictures": (
-        {"evaluation/embedding", "errors", "figures", "evaluation/fixtures", "evaluation/outputs", "runs"},
-        {"numpy", "matplotlib"},
-    ),
-    "evaluate": (
-        {
-            "evaluation/calibration",
-            "checks",
-            "evaluation/codes",
-            "config",
-            "evaluation/decoded",
-            "errors",
-            "evaluation/outputs",
-            "evaluation/pictures",
-            "evaluation/records",
-            "runs",
-            "evaluation/scores",
-            "evaluation/table",
-        },
-        {"hydra", "omegaconf", "torch", "rich"},
-    ),
-    "evaluation/agreement": ({"errors", "metrics", "seeds", "evaluation/table"}, {"numpy"}),
-    "reporting": (
-        {"config", "errors", "metrics", "progress", "runs"},
-        {"numpy", "scipy", "matplotlib", "PIL", "plotly"},
-    ),
-    "papers": ({"errors", "metrics", "reporting", "runs"}, {"numpy"}),
-    "results": ({"checks", "config", "errors", "papers", "report", "reporting", "runs"}, {"hydra", "omegaconf"}),
-    "report": (
-        {"evaluation/agreement", "checks", "config", "errors", "metrics", "reporting", "runs"},
-        {"hydra", "omegaconf", "numpy"},
-    ),
-    "panels": (set(), {"wandb_workspaces"}),
-    "dashboard": (
-        {"checks", "config", "errors", "loggers", "panels", "report", "reporting", "runs"},
-        {"hydra", "omegaconf", "wandb_workspaces"},
-    ),
-    "train": (
-        {
-            "callbacks",
-            "checks",
-            "config",
-            "engines",
-            "environment",
-            "errors",
-            "evaluate",
-            "memory",
-            "processes",
-            "runs",
-            "sharing",
-            "study",
-            "workers",
-        },
-        {"hydra", "omegaconf", "torch", "pytorch_lightning", "lightning_fabric"},
-    ),
+FLOORS = [
+    {"errors", "seeds", "progress", "numerics", "distributed", "ranges"},
+    {"losses", "latents", "likelihoods", "networks", "config", "runs"},
+    {"models", "data", "metrics", "figures", "loggers", "studies"},
+    {"evaluation"},
+    {"training", "reporting"},
+]
+COMMANDS = {"train", "evaluate", "report", "dashboard", "environment", "data/__main__"}
+NEVER = {  # part: what it never imports
+    **{part: {"pytorch_lightning"} for part in ("losses", "latents", "likelihoods", "metrics", "figures")},
+    "models": {"vaezoo.networks", "vaezoo.data"},
 }
-
-# What `--cfg job` and a slip on the command line load, and what must not be loaded with it.
-LIGHT = (
-    *("train", "evaluate", "report", "results", "dashboard"),
-    *("config", "checks", "rules", "pairs", "runs", "sharing", "study", "errors", "workers"),
-    "release",
-)
-HEAVY = {
-    *("torch", "pytorch_lightning", "lightning_fabric", "sklearn", "matplotlib", "scipy"),
-    *("wandb", "wandb_workspaces"),
-}
+# What the commands and the configuration load at once, and with them `--cfg job` and the answer to a slip.
+LIGHT = [f"vaezoo.{name}" for name in ("train", "evaluate", "report", "dashboard", "config.values", "studies.study")]
+HEAVY = {"torch", "pytorch_lightning", "lightning_fabric", "sklearn", "matplotlib", "scipy", "wandb"}
 
 
-def part_of(module: str) -> str:
-    """vaezoo.data.sources.digits -> data/sources, likewise in evaluation; vaezoo.models.vae -> models."""
-    names = module.split(".")[1:]
-    return "/".join(names[:2]) if names[:1] in (["data"], ["evaluation"]) else names[0] if names else ""
+def part_of(path: Path) -> str:
+    """Return the folder of a file, or the name of a module at the root; commands are named by their file."""
+    place = path.relative_to(PACKAGE).with_suffix("").as_posix()
+    return place if place in COMMANDS else place.split("/")[0]
 
 
-def imports(path: Path, *, at_import: bool = False) -> set[str]:
-    """Modules that a file imports; with `at_import` only those that its own import needs."""
-    tree = ast.parse(path.read_text())
-    nodes = list(ast.walk(tree)) if not at_import else [n for n in tree.body if not isinstance(n, ast.If)]
-    found = set()
-    for node in nodes:
+def floor_of(part: str) -> int:
+    return next((floor for floor, parts in enumerate(FLOORS) if part in parts), len(FLOORS))
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Yield the dotted names that a file imports, also those inside functions."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
+            yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
-            # `from vaezoo import runs` names a module, `from vaezoo.errors import UserError` does not.
-            ours = node.module in ("vaezoo", "vaezoo.evaluation")
-            found |= {f"{node.module}.{alias.name}" for alias in node.names} if ours else {node.module}
-    return found
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-FILES = [path for path in sorted(PACKAGE.rglob("*.py")) if path.name != "__init__.py"]
+def test_imports_go_down():
+    faults = []
+    for path in FILES:
+        part = part_of(path)
+        assert part in COMMANDS or part == "__init__" or floor_of(part) < len(FLOORS), f"{part} is on no floor"
+        for name in imports(path):
+            top, other = (*name.split("."), "")[:2]
+            if top == "vaezoo" and other != part and floor_of(other) >= floor_of(part):
+                faults.append(f"{path.relative_to(PACKAGE)} imports {name}")
+            if any(name.startswith(never) for never in NEVER.get(part, ())):
+                faults.append(f"{path.relative_to(PACKAGE)} imports {name}")
+    assert not faults
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_imports_point_one_way(path):
-    part = part_of(".".join(["vaezoo", *path.relative_to(PACKAGE).with_suffix("").parts]))
-    assert part in ALLOWED, f"{part} is new: say in ALLOWED what it may import"
-    ours, outside = ALLOWED[part]
-    for module in imports(path):
-        top = module.split(".")[0]
-        if top == "vaezoo":
-            assert part_of(module) in ours | {part}, f"{path.name} imports {module}"
-        elif top not in sys.stdlib_module_names:
-            assert top in outside, f"{path.name} imports {top}"
+def test_commands_and_configuration_load_nothing_heavy():
+    script = f"import sys, {', '.join(LIGHT)}\nprint(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert not HEAVY & set(done.stdout.split())
 
 
-@pytest.mark.parametrize("part", LIGHT)
-def test_entry_points_start_without_heavy_libraries(part):
-    tops = {module.split(".")[0] for module in imports(PACKAGE / f"{part}.py", at_import=True)}
-    assert not tops & HEAVY
+def test_names_are_unique():
+    """A metric and the figure of the same thing are the only pairs."""
+    places: dict[str, list[str]] = {}
+    for path in FILES:
+        if path.stem not in ("__init__", "__main__", "base"):
+            places.setdefault(path.stem, []).append(path.parent.name)
+    repeated = {name: sorted(folders) for name, folders in places.items() if len(folders) > 1}
+    assert set(map(tuple, repeated.values())) <= {("figures", "metrics")}, repeated
 
 
 def test_wandb_is_named_in_one_module_only():
-    assert [path.name for path in FILES if "wandb" in {m.split(".")[0] for m in imports(path)}] == ["wandb.py"]
+    assert [path.name for path in FILES if "wandb" in {name.split(".")[0] for name in imports(path)}] == ["wandb.py"]
 
 
-def test_initial_files_of_packages_import_nothing_but_the_standard_library():
-    for path in PACKAGE.rglob("__init__.py"):
-        assert imports(path) <= sys.stdlib_module_names, path
-
-
-def test_no_metric_is_called_as_its_file():
-    """Else `from vaezoo.metrics import NAME` would be a module or a function, depending on what was imported before."""
-    files = {path.stem for path in (PACKAGE / "metrics").glob("*.py")}
-    assert set(metrics.FILES) <= files
-    assert not files & set(metrics.FUNCTIONS)
-    assert all(callable(getattr(metrics, name)) for name in metrics.FUNCTIONS)
+def test_a_name_in_metrics_always_means_the_function():
+    """Were a file named like a function, `from vaezoo.metrics import NAME` would depend on earlier imports."""
+    functions = metrics.find_functions()
+    assert not {path.stem for path in (PACKAGE / "metrics").glob("*.py")} & set(functions)
+    for name in ("mig_hist", "elbo", "udr"):
+        assert callable(getattr(metrics, name))

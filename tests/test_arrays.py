@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from tests.conftest import compose_train
-from vaezoo.checks import check, check_command_line
+from vaezoo.config.command_line import check_command_line
+from vaezoo.config.values import check_config
 from vaezoo.data.sources.arrays import arrays, image_classes, image_shape
 from vaezoo.errors import UserError
 
@@ -294,11 +295,11 @@ def test_folders_that_are_refused(folder, tmp_path):
 def test_the_configuration_asks_the_data(tmp_path):
     file = npz(tmp_path, images=pixels(N, 3, 16, 16), labels=np.arange(N) % 4)
     config = compose_train("dataset=arrays", f"dataset.path={file}", "model=cvae")
-    check(config)
+    check_config(config)
     assert list(config.model.image_shape) == [3, 16, 16]
     assert config.model.classes == 4
     config = compose_train("dataset=arrays", f"dataset.path={file}", "dataset.size=32", "network=convh")
-    check(config)
+    check_config(config)
     assert list(config.model.image_shape) == [3, 32, 32]
 
 
@@ -322,7 +323,7 @@ def test_mistakes_are_refused_before_anything_is_written(in_tmp, line, complaint
 
 
 def run(in_tmp, *line: str) -> dict[str, float]:
-    from vaezoo.train import train
+    from vaezoo.training.run import train
 
     quick = ["max_batches=2", "dataset.batch_size=8", "dataset.val_images=4", "logger=csv", "figure=none"]
     check_command_line("train", list(line))

@@ -18,7 +18,7 @@ from tests.conftest import build_model, fix_noise
 from tests.test_models import SMALL, double
 from tests.test_train import QUICK, SCORES, train
 from vaezoo.errors import UserError
-from vaezoo.latents import Gaussian
+from vaezoo.latents.gaussian import Gaussian
 from vaezoo.likelihoods import Bernoulli
 from vaezoo.likelihoods import Gaussian as GaussianImages
 from vaezoo.losses.elbo import elbo_terms
@@ -380,7 +380,7 @@ def test_spectral_norm_bounds_every_layer_of_the_critics():
     ],
 )
 def test_what_cannot_work_is_refused(line, complaint):
-    from vaezoo.checks import check_command_line
+    from vaezoo.config.command_line import check_command_line
 
     with pytest.raises(UserError, match=complaint):
         check_command_line("train", ["model=asvae", "dataset=digits", *line.split()])

@@ -9,8 +9,8 @@ from scipy.optimize import minimize_scalar
 
 from tests.conftest import build_model, compose_train
 from tests.test_data import module as data_module
-from vaezoo.data.arrays import ImageArrays
-from vaezoo.evaluate import evaluate
+from vaezoo.data.images import ImageArrays
+from vaezoo.evaluation.evaluate_model import evaluate_model
 from vaezoo.metrics.attributes import (
     attribute_vectors,
     balanced,
@@ -143,7 +143,7 @@ def test_a_run_on_attributes_has_scores_and_a_figure(names, tmp_path):
     metric = OmegaConf.create({"rows": None, "test_rows": None, "seeds": 1, "scores": {}})
     metric.scores = {name: composed.metric.scores[name] for name in ("attribute_vectors", "top_attributes")}
     data = data_module(lambda: source)
-    _, pictures = evaluate(model, data, tmp_path, title="t", metric=metric, figure=composed.figure, seed=0)
+    _, pictures = evaluate_model(model, data, tmp_path, title="t", metric=metric, figure=composed.figure, seed=0)
     told = json.loads((tmp_path / "metrics.json").read_text())
     assert told["scores"]["eval/attributes_accuracy"] >= told["scores"]["eval/attributes_majority"] > 0.5
     rows, arrays = told["tables"]["attribute_vectors"], np.load(tmp_path / "metrics.npz")

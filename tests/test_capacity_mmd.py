@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from tests.conftest import build_model, compose_train
-from vaezoo.checks import check
+from vaezoo.config.values import check_config
 from vaezoo.errors import UserError
-from vaezoo.latents import GaussianPosterior
+from vaezoo.latents.gaussian import GaussianPosterior
 from vaezoo.losses.mmd import kernel_matrix, mmd2
 
 SMALL = ("dataset=digits", "metric=none", "figure=none", "logger=csv")
@@ -296,9 +296,9 @@ def test_infovae_under_autocast():
 )
 def test_what_cannot_work_is_refused(line, message):
     with pytest.raises(UserError, match=message):
-        check(compose_train(*line.split(), *SMALL))
+        check_config(compose_train(*line.split(), *SMALL))
 
 
 @pytest.mark.parametrize("line", ["model=annealedvae dataset.batch_size=1", "model=vae dataset.val_images=1"])
 def test_other_models_may_have_batches_of_one(line):
-    check(compose_train(*line.split(), *SMALL))
+    check_config(compose_train(*line.split(), *SMALL))

@@ -10,7 +10,7 @@ import torch
 from tests.conftest import build_model
 from tests.test_models import SMALL, double
 from tests.test_train import QUICK, train
-from vaezoo.checks import check_command_line
+from vaezoo.config.command_line import check_command_line
 from vaezoo.errors import UserError
 from vaezoo.models.catgan import entropies
 

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from tests.conftest import compose_train
-from vaezoo.checks import check_command_line
+from vaezoo.config.command_line import check_command_line
 from vaezoo.data.sources import celeba as source
 from vaezoo.data.sources.celeba import ATTRIBUTES, CROPS, celeba
 from vaezoo.errors import UserError
@@ -205,11 +205,11 @@ def test_an_attribute_as_label(place):
 
 
 def test_workers_and_memory_maps_give_the_same_images(place, monkeypatch):
-    from vaezoo.data import prepared
+    from vaezoo.data.files import prepare
 
     single = celeba()
     (file,) = (place / "prepared").glob("*.npy")
-    monkeypatch.setattr(prepared, "MAPPED_SHARE", 0)
+    monkeypatch.setattr(prepare, "MAPPED_SHARE", 0)
     mapped = celeba()
     assert isinstance(mapped.images, np.memmap)
     np.testing.assert_array_equal(mapped.images, single.images)
@@ -384,7 +384,7 @@ def test_splits(place, split, counts):
     ],
 )
 def test_training_reads_the_files(place, in_tmp, line):
-    from vaezoo.train import train
+    from vaezoo.training.run import train
 
     small = ["dataset=celeba", "max_batches=2", "dataset.batch_size=4", "dataset.val_images=4", "trainer=cpu"]
     config = compose_train(

@@ -10,10 +10,10 @@ import pytest
 from PIL import Image
 
 from tests.conftest import compose_train
-from vaezoo.checks import check_command_line
+from vaezoo.config.command_line import check_command_line
+from vaezoo.data.readers.pictures import reading
 from vaezoo.data.sources import chairs3d as source
 from vaezoo.data.sources.chairs3d import VIEWS, chairs3d, cut, masks, summed, surrounding
-from vaezoo.data.sources.pictures import reading
 from vaezoo.errors import UserError
 
 MODELS = ["0a1b", "3c2d", "f00d"]  # in place of 1,393; the first and the last are the subset
@@ -159,14 +159,14 @@ def test_pictures(folder, mode, crop, edges):
 
 
 def test_pieces_and_memory_maps_give_the_same_images(folder, pictures, monkeypatch):
-    from vaezoo.data import prepared
+    from vaezoo.data.files import prepare
 
     arrays = chairs3d(str(folder), crop="per_model")
     options = {"models": "subset809", "mode": "mask", "crop": "per_model", "threshold": 0.5}
     with reading():
         pieces = [source.draw(folder, start, stop, **options) for start, stop in ((0, 5), (5, 124))]
     np.testing.assert_array_equal(np.concatenate(pieces), arrays.images)
-    monkeypatch.setattr(prepared, "MAPPED_SHARE", 0)
+    monkeypatch.setattr(prepare, "MAPPED_SHARE", 0)
     mapped = chairs3d(crop="per_model")
     assert isinstance(mapped.images, np.memmap)
     np.testing.assert_array_equal(mapped.images, arrays.images)
@@ -331,7 +331,7 @@ def test_published_counts(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("line", ["model=dipvae", "model=vaegan dataset.mode=rgb likelihood=gaussian"])
 def test_training_reads_the_files(folder, in_tmp, line):
-    from vaezoo.train import train
+    from vaezoo.training.run import train
 
     small = ["dataset=chairs3d", "max_batches=2", "dataset.batch_size=4", "dataset.val_images=4", "trainer=cpu"]
     config = compose_train(

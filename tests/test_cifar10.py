@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import compose_train
-from vaezoo.data.files import DataFile
+from vaezoo.data.files.find import DataFile
 from vaezoo.data.sources import cifar10 as source
 from vaezoo.data.sources.cifar10 import CLASSES, cifar10
 from vaezoo.errors import UserError
@@ -286,7 +286,7 @@ def test_the_generated_pickles_are_what_python_reads():
     "line", ["model=dipvae", "model=cvae", "model=vaegan network=vaegan32", "model=asvae network=ali32"]
 )
 def test_training_reads_the_files(place, in_tmp, line):
-    from vaezoo.train import train
+    from vaezoo.training.run import train
 
     small = ["dataset=cifar10", "max_batches=2", "dataset.batch_size=8", "dataset.val_images=8", "trainer=cpu"]
     config = compose_train(

@@ -15,10 +15,10 @@ import vaezoo.evaluate
 import vaezoo.report
 from tests.test_metrics import FACTORS, LINEAR, SMOOTH, noise, rotation
 from vaezoo.errors import UserError
-from vaezoo.evaluation.agreement import udr_scores
-from vaezoo.evaluation.codes import fixtures, read, some_rows
+from vaezoo.evaluation.codes_file import fixtures, read, some_rows
 from vaezoo.evaluation.scores import evaluate_metrics
 from vaezoo.evaluation.table import LatentTable
+from vaezoo.evaluation.udr import udr_scores
 from vaezoo.metrics import attribute_vectors
 
 NAMES = np.array(["shape", "scale", "x", "y"])
@@ -205,7 +205,7 @@ def test_metrics_are_imported_one_by_one_and_without_torch():
         "from vaezoo.metrics import factor_vae, mig_hist, correlation, dci_gbt, irs, udr",
         "assert all(callable(f) for f in (factor_vae, mig_hist, correlation, dci_gbt, irs, udr))",
         "assert 'dci_hgb' in dir(m) and not hasattr(m, 'dci_gbm')",
-        "import vaezoo.evaluation.codes, vaezoo.evaluation.scores",
+        "import vaezoo.evaluation.codes_file, vaezoo.evaluation.scores",
         "assert 'torch' not in sys.modules",
     ]
     subprocess.run([sys.executable, "-c", "; ".join(lines)], check=True)

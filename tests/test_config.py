@@ -9,10 +9,13 @@ from omegaconf import OmegaConf
 from PIL import Image
 
 from tests.conftest import MODELS, compose_train
-from vaezoo.checks import check, check_command_line
-from vaezoo.config import DIRECTORY, flatten, folder_name, leaves
+from vaezoo.config.command_line import check_command_line
+from vaezoo.config.directory import DIRECTORY
+from vaezoo.config.names import folder_name
+from vaezoo.config.overrides import flatten, leaves
+from vaezoo.config.rules import rule_for
+from vaezoo.config.values import check_config
 from vaezoo.errors import UserError
-from vaezoo.rules import rule_for
 
 GROUPS = ["model", "dataset", "latent", "likelihood", "network", "optimizer", "trainer", "metric", "figure", "logger"]
 CHOICES = [
@@ -40,7 +43,7 @@ def test_every_file_composes_and_every_value_has_a_rule(choice, tmp_path):
     config = compose_train(choice, *extra)
     if config.network.image_side and choice.startswith("network="):
         config.dataset.shape = [1, config.network.image_side, config.network.image_side]
-    check(config)
+    check_config(config)
     parts = OmegaConf.to_container(config, resolve=False)
     assert [key for key, _ in leaves(parts) if rule_for(key) is None and not in_model(key)] == []
     own = {key for key, _ in leaves(parts["model"], "model.") if key.count(".") == 1}

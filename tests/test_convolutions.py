@@ -8,7 +8,7 @@ from torch import nn
 from torch.autograd import gradcheck, gradgradcheck
 from torch.func import functional_call, grad, stack_module_state, vmap
 
-from vaezoo.networks.convolutions import Conv2d, ConvTranspose2d
+from vaezoo.networks.fast_convolutions import Conv2d, ConvTranspose2d
 
 ORDINARY = {Conv2d: nn.Conv2d, ConvTranspose2d: nn.ConvTranspose2d}
 # kernel, stride, padding, and what a transposed one adds to its output

@@ -11,11 +11,11 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from tests.wandb_server import wandb_server
-from vaezoo import panels
-from vaezoo.config import DIRECTORY
+from vaezoo.config.directory import DIRECTORY
 from vaezoo.dashboard import make_dashboard
 from vaezoo.errors import UserError
-from vaezoo.runs import write_json, write_text
+from vaezoo.reporting import wandb_panels
+from vaezoo.runs.files import write_json, write_text
 
 
 def run(folder: Path, model: str, beta: float | None, seed: int, mig: float | None = None) -> None:
@@ -138,10 +138,10 @@ def drawn(grid: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
 
 
 def test_a_long_name_is_cut_where_w_and_b_wants_it():
-    study = panels.Study("n" * 150, keys={}, models=["vae"], terms=[], scores=[], kl=[], figures=[])
-    assert panels.report(study, "", "ours").title == "n" * 128
-    assert panels.sections(study) == []
-    (filtered,) = panels.specification(panels.workspace(study, "", "ours"))["section"]["runSets"]
+    study = wandb_panels.Study("n" * 150, keys={}, models=["vae"], terms=[], scores=[], kl=[], figures=[])
+    assert wandb_panels.report(study, "", "ours").title == "n" * 128
+    assert wandb_panels.sections(study) == []
+    (filtered,) = wandb_panels.specification(wandb_panels.workspace(study, "", "ours"))["section"]["runSets"]
     assert filtered["filters"]["filters"][0]["value"] == "n" * 150
 
 
@@ -164,8 +164,8 @@ def test_with_credentials_both_are_saved(study, monkeypatch):
 def test_what_w_and_b_refuses_is_said(study, monkeypatch):
     monkeypatch.setattr("vaezoo.loggers.mode.choose_mode", lambda: "online")
     workspace = type("Workspace", (), {"save": lambda self: 1 / 0})()
-    monkeypatch.setattr(panels, "workspace", lambda *_: workspace)
-    monkeypatch.setattr(panels, "report", lambda *_: workspace)
+    monkeypatch.setattr(wandb_panels, "workspace", lambda *_: workspace)
+    monkeypatch.setattr(wandb_panels, "report", lambda *_: workspace)
     with pytest.raises(UserError, match=r"W&B does not take it \(division by zero\)"):
         made(study, "entity=me")
 
@@ -179,8 +179,8 @@ def test_mistakes(study, tmp_path_factory, monkeypatch):
     path.write_text(path.read_text().replace("a study", "null"))
     with pytest.raises(UserError, match=r"none of its 1 runs was logged to W&B as part of a study"):
         made(alone)
-    monkeypatch.delitem(sys.modules, "vaezoo.panels")
-    monkeypatch.delattr("vaezoo.panels")
+    monkeypatch.delitem(sys.modules, "vaezoo.reporting.wandb_panels")
+    monkeypatch.delattr("vaezoo.reporting.wandb_panels")
     monkeypatch.setitem(sys.modules, "wandb_workspaces", None)
     with pytest.raises(UserError, match=r"pip install 'vaezoo\[dashboards\]'"):
         made(study)

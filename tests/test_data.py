@@ -8,8 +8,10 @@ import pytest
 import torch
 
 from tests.conftest import squares
-from vaezoo.data.arrays import ImageArrays
-from vaezoo.data.module import ImageDataModule, TrainingStream, even_sizes, split_rows
+from vaezoo.data.batches import TrainingStream, even_sizes
+from vaezoo.data.images import ImageArrays
+from vaezoo.data.module import ImageDataModule
+from vaezoo.data.splits import split_rows
 from vaezoo.data.store import ImageStore
 from vaezoo.errors import UserError
 

@@ -15,15 +15,15 @@ from matplotlib.text import Text
 
 from tests.conftest import squares
 from tests.test_mnist import payloads
-from vaezoo.config import DIRECTORY
-from vaezoo.data import command
-from vaezoo.data.arrays import ImageArrays
-from vaezoo.data.command import about, dataset, main, names
-from vaezoo.data.files import DataFile
-from vaezoo.data.sheet import sheet_of
+from vaezoo.config.directory import DIRECTORY
+from vaezoo.data import __main__
+from vaezoo.data.__main__ import about, dataset, main, names
+from vaezoo.data.files.find import DataFile
+from vaezoo.data.images import ImageArrays
 from vaezoo.data.sources import mnist as source
 from vaezoo.data.sources.dsprites import ARCHIVE
 from vaezoo.figures.contact_sheet import contact_sheet
+from vaezoo.figures.data_sheet import sheet_of
 
 
 @pytest.fixture
@@ -88,9 +88,9 @@ def own(path: str | None = None) -> ImageArrays:
 
 
 def test_a_source_of_the_users_own_files():
-    one = command.Dataset("arrays", "", (), None, own, {"path": None})
-    assert command.state(one) == "your own files: path=..."
-    assert command.state(one._replace(options={"path": "x.npz"})) == "your own files: path=x.npz"
+    one = __main__.Dataset("arrays", "", (), None, own, {"path": None})
+    assert __main__.state(one) == "your own files: path=..."
+    assert __main__.state(one._replace(options={"path": "x.npz"})) == "your own files: path=x.npz"
 
 
 def test_verify(filled, capsys):
@@ -104,7 +104,7 @@ def test_verify(filled, capsys):
 def test_verify_reads_afresh(filled, capsys, monkeypatch):
     """Bytes changed behind the back of size and time are noticed."""
     assert run("fetch", "mnist") == 0
-    monkeypatch.setattr("vaezoo.data.files.recalled", lambda *_: {"payload_md5": "remembered"})
+    monkeypatch.setattr("vaezoo.data.files.find.recalled", lambda *_: {"payload_md5": "remembered"})
     assert run("fetch", "mnist") == 1
     assert run("verify", "mnist") == 0
 
@@ -179,7 +179,7 @@ def test_help_says_the_exit_status(capsys):
 
 def test_the_module_can_be_run():
     """In a process of its own, without torch, which takes seconds to import."""
-    code = "import sys; from vaezoo.data.command import main; main(['list']); sys.exit('torch' in sys.modules)"
+    code = "import sys; from vaezoo.data.__main__ import main; main(['list']); sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
     done = subprocess.run([sys.executable, "-m", "vaezoo.data", "fetch", "mnits"], capture_output=True, text=True)
     assert (done.returncode, done.stderr[:13]) == (2, "vaezoo: mnits")

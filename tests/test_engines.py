@@ -7,15 +7,16 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-
 import vaezoo.engines
+
 from tests.conftest import MODELS, build_model
 from tests.test_models import SMALL, fit
 from tests.test_train import BARE, QUICK, rows, same_weights, state, train
 from tests.together import CASES
-from vaezoo.callbacks.clock import Clock, Interrupts
-from vaezoo.callbacks.terms import TermSums
-from vaezoo.engines import Eager, Graphed
+from vaezoo.training.clock import Clock
+from vaezoo.training.engines import Eager, Graphed
+from vaezoo.training.interrupts import Interrupts
+from vaezoo.training.terms import TermSums
 
 PHASES = ["model=dec", "model.pretrain_batches=7", "model.refresh=4"]
 GATED = ["model=vaegan", "model.margin=0.01", "model.equilibrium=0.68"]
@@ -60,7 +61,7 @@ def test_chunks_grow_to_a_tenth_of_a_second(monkeypatch):
     clock = Clock(10_000, 0, Interrupts())
     engine = Eager(clock, TermSums(), every=[], chunk=None)
     passed, seconds = [0.0], [0.001]
-    monkeypatch.setattr("vaezoo.engines.time.perf_counter", lambda: passed[0])
+    monkeypatch.setattr("vaezoo.training.engines.time.perf_counter", lambda: passed[0])
     engine.advance = lambda rows: passed.__setitem__(0, passed[0] + seconds[0])
     paces = []
     for _ in range(9):
@@ -213,7 +214,7 @@ class Replayed(Graphed):
 @pytest.mark.parametrize("resident", [True, False])
 def test_recorded_steps_train_as_eager_ones(line, graphs, resident, in_tmp, monkeypatch):
     eager = trained(monkeypatch, "eager", *line)
-    monkeypatch.setattr(vaezoo.engines, "make_engine", lambda _, *options: Replayed(*options))
+    monkeypatch.setattr(vaezoo.training.engines, "make_engine", lambda _, *options: Replayed(*options))
     monkeypatch.setattr(Replayed, "resident", resident)
     monkeypatch.setattr(Replayed, "recorded", 0)
     assert_same(trained(monkeypatch, "graphed", *line), eager)

@@ -9,12 +9,13 @@ from importlib.metadata import PathDistribution, distributions
 import pytest
 from packaging.requirements import Requirement
 
-from vaezoo import environment as module
-from vaezoo.environment import environment, git_state, main, name_of, origin, requirements
+from vaezoo.environment import main, requirements
+from vaezoo.runs import provenance
+from vaezoo.runs.provenance import describe_environment, git_state, name_of, origin
 
 
 def test_requirements_are_exactly_what_is_installed(tmp_path, capsys):
-    (tmp_path / "environment.json").write_text(json.dumps(environment(0, "cpu", {})))
+    (tmp_path / "environment.json").write_text(json.dumps(describe_environment(0, "cpu", {})))
     main([str(tmp_path)])
     text = capsys.readouterr().out
     lines = [Requirement(line.partition(" #")[0]) for line in text.splitlines() if not line.startswith("#")]
@@ -65,7 +66,7 @@ def test_packages_from_elsewhere_are_named_without_passwords(url, more, expected
 def test_variables_with_keys_are_not_kept(monkeypatch):
     monkeypatch.setenv("WANDB_API_KEY", "very secret")
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
-    told = environment(0, "cpu", {})
+    told = describe_environment(0, "cpu", {})
     assert told["variables"]["OMP_NUM_THREADS"] == "3"
     assert "very secret" not in json.dumps({**told, "git": None})
 
@@ -79,7 +80,7 @@ def test_the_changes_of_a_checkout_can_be_applied_to_its_commit(tmp_path, monkey
 
     ours = tmp_path / "it" / "vaezoo"
     ours.mkdir(parents=True)
-    monkeypatch.setattr(module, "__file__", str(ours / "environment.py"))
+    monkeypatch.setattr(provenance, "__file__", str(ours / "runs" / "provenance.py"))
     for name in ("__init__.py", "edited.py", "removed.py"):
         (ours / name).write_text("x = 0\n")
     assert git_state() is None

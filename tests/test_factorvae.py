@@ -7,7 +7,7 @@ import torch
 
 from tests.conftest import build_model
 from vaezoo.models.factorvae import discriminator_loss, permute_dims, total_correlation
-from vaezoo.networks.critics import CodeCritic
+from vaezoo.networks.code_critics import CodeCritic
 
 SMALL = ("dataset=digits", "metric=none", "figure=none", "logger=csv")
 RHO = 0.8
@@ -128,7 +128,7 @@ def test_a_step_takes_two_batches():
     """The budget counts steps; an epoch of a model that takes two batches a step is half as long."""
     from omegaconf import OmegaConf
 
-    from vaezoo.train import budget
+    from vaezoo.training.run import budget
 
     config = OmegaConf.create({"max_epochs": 3, "max_batches": 7, "dataset": {"batch_size": 50}})
     assert budget(config, 1000, 1) == 60

@@ -15,15 +15,17 @@ import pytest
 import torch
 from hydra.utils import instantiate
 
-import vaezoo.train
 from tests.conftest import compose_train
-from vaezoo import runs
-from vaezoo.callbacks.clock import Clock, Interrupted
-from vaezoo.data.module import TrainingStream
+from vaezoo.data.batches import TrainingStream
 from vaezoo.errors import NotFinite, UserError
 from vaezoo.loggers.csv import CSVFile
 from vaezoo.reporting.reading import read_runs
 from vaezoo.reporting.settings import differing
+from vaezoo.runs.files import write_json
+from vaezoo.runs.folder import load_config, read_history
+from vaezoo.training import run
+from vaezoo.training.clock import Clock
+from vaezoo.training.interrupts import Interrupted
 
 LINE = [
     "dataset=digits",
@@ -39,7 +41,7 @@ LINE = [
 
 
 def train(folder: str, *line: str) -> None:
-    vaezoo.train.train(compose_train(*LINE, *line, f"folder={Path(folder).absolute()}"))
+    run.train(compose_train(*LINE, *line, f"folder={Path(folder).absolute()}"))
 
 
 def state(folder: str, name: str = "last") -> dict:
@@ -63,7 +65,7 @@ def test_a_damaged_checkpoint_costs_what_came_after_the_one_before(damage, in_tm
     assert ("last.ckpt cannot be read" in caplog.text) == (damage != "gone")
     train("whole", "max_batches=35")
     assert_same_weights("cut", "whole")
-    logged, whole = (runs.history(Path(folder)) for folder in ("cut", "whole"))
+    logged, whole = (read_history(Path(folder)) for folder in ("cut", "whole"))
     assert {name: batches.tolist() for name, (batches, _) in logged.items()} == {
         name: batches.tolist() for name, (batches, _) in whole.items()
     }
@@ -121,7 +123,7 @@ def test_data_that_changed_are_not_trained_on(in_tmp):
     where = Path("cut/environment.json")
     environment = json.loads(where.read_text())
     environment["data"]["sha256"] = "0" * 64
-    runs.write_json(where, environment)
+    write_json(where, environment)
     with pytest.raises(UserError, match=r"not those that this run began with: sha256 was 000.* and is \w{64}"):
         train("cut", "max_batches=20")
     assert int(state("cut")["state_dict"]["batches"]) == 10
@@ -236,7 +238,7 @@ def test_a_run_that_was_killed_before_it_began_is_told_so_and_does_not_hide_othe
     with pytest.raises(
         UserError, match=r"stopped before it had begun. Give its whole|config.yaml cannot be read"
     ) as told:
-        runs.load_config(Path("runs/cut"))
+        load_config(Path("runs/cut"))
     bad, good = read_runs([Path("runs")])
     assert bad.error == str(told.value)
     assert good.error == ""

@@ -17,10 +17,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vaezoo.data import fetch as module
-from vaezoo.data import files
-from vaezoo.data import folder as folders
-from vaezoo.data.files import DataFile, DataFiles, checksum, verify
+from vaezoo.data.files import fetch as module
+from vaezoo.data.files import find
+from vaezoo.data.files import lock as folders
+from vaezoo.data.files.find import DataFile, DataFiles, checksum, verify
 from vaezoo.errors import UserError
 
 # Whole blocks, also the half of the rest: what a broken connection leaves of a block is not kept.
@@ -90,7 +90,7 @@ def folder(tmp_path, monkeypatch) -> Path:
 
 
 def toy(*mirrors: str, files: tuple[DataFile, ...] = (FILE,)) -> DataFiles:
-    return DataFiles("toy", files, homepage="https://toy.example/", licence="none", mirrors=mirrors)
+    return DataFiles("toy", find, homepage="https://toy.example/", licence="none", mirrors=mirrors)
 
 
 def refusal(wanted: DataFiles) -> str:
@@ -293,8 +293,8 @@ def stored(folder, monkeypatch):
     folder.mkdir()
     (folder / "toy.bin").write_bytes(DATA)
     read: list[str] = []
-    hashed = files.hashed
-    monkeypatch.setattr(files, "hashed", lambda file, algorithm: read.append(algorithm) or hashed(file, algorithm))
+    hashed = find.hashed
+    monkeypatch.setattr(find, "hashed", lambda file, algorithm: read.append(algorithm) or hashed(file, algorithm))
     return folder / "toy.bin", read
 
 

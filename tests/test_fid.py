@@ -14,10 +14,10 @@ from scipy import linalg
 
 from tests.conftest import build_model, compose_train, squares
 from tests.test_data import module as data_module
-from vaezoo.config import DIRECTORY
-from vaezoo.evaluate import evaluate
+from vaezoo.config.directory import DIRECTORY
 from vaezoo.evaluation import features
 from vaezoo.evaluation.decoded import Decoded
+from vaezoo.evaluation.evaluate_model import evaluate_model
 from vaezoo.evaluation.outputs import Outputs
 from vaezoo.evaluation.scores import evaluate_metrics
 from vaezoo.evaluation.table import encode
@@ -168,7 +168,7 @@ def test_every_kind_of_image_is_made_once(tmp_path, monkeypatch):
     full = compose_train("metric=full").metric.scores
     metric.scores = {name: full[name] for name in ("reconstruction", "laplacian", "fid", "kid", "ffd", "kfd")}
     figure = compose_train("figure=none").figure
-    scores, _ = evaluate(model, data, tmp_path, title="t", metric=metric, figure=figure, seed=0)
+    scores, _ = evaluate_model(model, data, tmp_path, title="t", metric=metric, figure=figure, seed=0)
     held_out = len(data.rows.test)
     assert sum(encoded) == len(data.source)
     # The table decodes each held-out image at a draw and at its mean; then come reconstructions and samples, once.

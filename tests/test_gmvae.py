@@ -8,8 +8,8 @@ import torch
 
 from tests.conftest import build_model, compose_train
 from tests.test_models import SMALL, double
-from vaezoo.evaluate import evaluate
-from vaezoo.latents import GaussianPosterior
+from vaezoo.evaluation.evaluate_model import evaluate_model
+from vaezoo.latents.gaussian import GaussianPosterior
 from vaezoo.losses.mixture import log_normal, mixture_kl, responsibilities
 
 MEAN, LOGVAR = double([[0.5, -0.2], [1.0, 0.3]]), double([[-1.0, -0.5], [0.0, -2.0]])
@@ -139,7 +139,7 @@ def test_scores_of_a_mixture_prior_are_its_own(tmp_path):
     data, model = data_module(digits, shape=(1, 8, 8)), gm()
     full = compose_train("metric=fast", "figure=default")
     metric = OmegaConf.merge(full.metric, {"rows": 300, "test_rows": 60})
-    scores, pictures = evaluate(model, data, tmp_path, title="t", metric=metric, figure=full.figure, seed=0)
+    scores, pictures = evaluate_model(model, data, tmp_path, title="t", metric=metric, figure=full.figure, seed=0)
     table = np.load(tmp_path / "latents.npz")
     assert table["logvars"].shape[1] == 0
     assert table["clusters"].shape[1] == 5

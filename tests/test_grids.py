@@ -15,16 +15,16 @@ from PIL import Image
 from scipy.io import savemat
 
 from tests.conftest import compose_train
-from vaezoo.checks import check_command_line
-from vaezoo.data.files import DataFile
+from vaezoo.config.command_line import check_command_line
+from vaezoo.data.files.find import DataFile
+from vaezoo.data.readers.grids import grid, resized
+from vaezoo.data.readers.npz import Member
 from vaezoo.data.sources import cars3d as cars
 from vaezoo.data.sources import mpi3d as mpi
 from vaezoo.data.sources import shapes3d as shapes
 from vaezoo.data.sources import smallnorb as norb
 from vaezoo.data.sources.cars3d import cars3d
-from vaezoo.data.sources.grids import grid, resized
 from vaezoo.data.sources.mpi3d import mpi3d
-from vaezoo.data.sources.npz import Member
 from vaezoo.data.sources.shapes3d import shapes3d
 from vaezoo.data.sources.smallnorb import smallnorb
 from vaezoo.errors import UserError
@@ -401,7 +401,7 @@ def test_mistakes_are_refused(line, complaint):
     ],
 )
 def test_training_reads_the_files(fixture, line, request, in_tmp):
-    from vaezoo.train import train
+    from vaezoo.training.run import train
 
     request.getfixturevalue(fixture)
     quick = ["max_batches=2", "dataset.batch_size=8", "dataset.val_images=4", "metric.rows=50", "metric.test_rows=8"]

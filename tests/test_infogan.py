@@ -13,8 +13,11 @@ from torch import Tensor, nn
 from tests.conftest import build_model, compose_train
 from tests.test_models import SMALL, double, fit
 from vaezoo.errors import UserError
-from vaezoo.latents import CategoricalPosterior, Codes, GaussianPosterior, MixedPosterior
-from vaezoo.losses.information import information_bounds
+from vaezoo.latents.categories import CategoricalPosterior
+from vaezoo.latents.codes import Codes
+from vaezoo.latents.gaussian import GaussianPosterior
+from vaezoo.latents.mixed import MixedPosterior
+from vaezoo.losses.information_bounds import information_bounds
 
 SYMMETRIC = double([[-1], [1]]) / math.sqrt(3)  # as a code of U(-1, 1): mean 0, mean square 1/3
 
@@ -258,7 +261,7 @@ def test_a_whole_run(in_tmp, monkeypatch):
     ],
 )
 def test_what_cannot_work_is_refused(line, complaint):
-    from vaezoo.checks import check_command_line
+    from vaezoo.config.command_line import check_command_line
 
     with pytest.raises(UserError, match=complaint):
         check_command_line("train", ["model=infogan", "dataset=digits", line])

@@ -332,7 +332,7 @@ def test_a_whole_run(name, in_tmp, monkeypatch):
     ],
 )
 def test_what_cannot_work_is_refused(line, complaint):
-    from vaezoo.checks import check_command_line
+    from vaezoo.config.command_line import check_command_line
 
     with pytest.raises(UserError, match=complaint):
         check_command_line("train", ["model=infovaegan", "dataset=digits", line])

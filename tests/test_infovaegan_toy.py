@@ -14,13 +14,14 @@ import torch
 from pytorch_lightning import Trainer
 from torch import Tensor
 
-from vaezoo.latents import Codes
+from vaezoo.latents.codes import Codes
 from vaezoo.likelihoods import Gaussian
-from vaezoo.losses.information import information_bounds
+from vaezoo.losses.information_bounds import information_bounds
 from vaezoo.metrics.clusters import clustering
 from vaezoo.models.infogan import InfoGAN
 from vaezoo.models.infovaegan import InfoVAEGAN
-from vaezoo.networks.adversarial import Critic, DenseGenerator, Encoder
+from vaezoo.networks.critic import Critic, Encoder
+from vaezoo.networks.generator import DenseGenerator
 
 pytestmark = pytest.mark.slow
 

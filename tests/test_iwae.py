@@ -14,7 +14,8 @@ from tests.test_data import module as data_module
 from vaezoo.data.sources.digits import digits
 from vaezoo.evaluation.outputs import Outputs
 from vaezoo.evaluation.table import encode
-from vaezoo.latents import Gaussian, Mixed
+from vaezoo.latents.gaussian import Gaussian
+from vaezoo.latents.mixed import Mixed
 from vaezoo.likelihoods import Gaussian as GaussianPixels
 from vaezoo.metrics.importance import iwae, log_mean_weights
 

@@ -12,10 +12,12 @@ from tests.conftest import build_model
 from tests.test_models import SMALL, double, fit
 from vaezoo.data.sources.digits import digits
 from vaezoo.errors import UserError
-from vaezoo.evaluate import evaluate
-from vaezoo.latents import CategoricalPosterior, Gaussian, Mixed, relaxation
+from vaezoo.evaluation.evaluate_model import evaluate_model
+from vaezoo.latents.categories import CategoricalPosterior, relaxation
+from vaezoo.latents.gaussian import Gaussian
+from vaezoo.latents.mixed import Mixed
 from vaezoo.metrics.decomposition import kl_decomposition
-from vaezoo.metrics.elbo import elbo
+from vaezoo.metrics.evidence import elbo
 from vaezoo.metrics.votes import factor_vae, gini, one_hot
 
 PI, GUMBEL = double([[0.5, 0.3, 0.2]]), double([[0.1, 0.7, -0.3]])
@@ -154,7 +156,7 @@ def test_capacity_of_all_categories_together():
     ],
 )
 def test_what_cannot_work_is_refused(line, complaint):
-    from vaezoo.checks import check_command_line
+    from vaezoo.config.command_line import check_command_line
 
     with pytest.raises(UserError, match=complaint):
         check_command_line("train", line.split())
@@ -241,7 +243,7 @@ def test_a_mixed_model_is_scored_and_drawn(tmp_path):
     full = compose_train("metric=fast", "figure=default")
     metric = OmegaConf.merge(full.metric, {"rows": 300, "test_rows": 60})
     options = {"title": "t", "metric": metric, "figure": full.figure, "seed": 0}
-    scores, pictures = evaluate(model, data, tmp_path, **options)
+    scores, pictures = evaluate_model(model, data, tmp_path, **options)
     table = np.load(tmp_path / "latents.npz")
     assert table["codes"].shape[1] == 13
     assert table["logvars"].shape[1] == 3

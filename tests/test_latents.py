@@ -5,7 +5,8 @@ import math
 import pytest
 import torch
 
-from vaezoo.latents import Gaussian, GaussianPosterior, Point
+from vaezoo.latents.gaussian import Gaussian, GaussianPosterior
+from vaezoo.latents.point import Point
 
 
 def posterior(mean, variance) -> GaussianPosterior:

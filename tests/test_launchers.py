@@ -8,8 +8,9 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from vaezoo.checks import EXTRAS, check_command_line
-from vaezoo.config import DIRECTORY
+from vaezoo.config.command_line import check_command_line
+from vaezoo.config.compose import EXTRAS
+from vaezoo.config.directory import DIRECTORY
 from vaezoo.errors import UserError
 
 PROJECT = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]

@@ -12,7 +12,7 @@ from PIL import Image
 from vaezoo.loggers.csv import CSVFile
 from vaezoo.loggers.mode import choose_mode
 from vaezoo.loggers.wandb import WandB, prepare_records
-from vaezoo.runs import history
+from vaezoo.runs.folder import read_history
 
 # ---- metrics.csv -----------------------------------------------------------------------------------------------
 
@@ -23,7 +23,7 @@ def test_rows_are_on_disk_at_once_and_new_names_add_columns(tmp_path):
     assert (tmp_path / "metrics.csv").read_text() == "batches,train/loss\n5,1.5\n"
     logger.log_metrics({"val/loss": 0.25}, step=5)
     logger.log_metrics({"train/loss": 1 / 3, "val/loss": 2}, step=10)
-    series = history(tmp_path)
+    series = read_history(tmp_path)
     assert {name: (b.tolist(), v.tolist()) for name, (b, v) in series.items()} == {
         "train/loss": ([5, 10], [1.5, 1 / 3]),
         "val/loss": ([5, 10], [0.25, 2.0]),
@@ -40,13 +40,13 @@ def test_a_resumed_file_forgets_what_came_after_the_checkpoint(tmp_path):
     again = CSVFile(tmp_path)
     again.rewind(10)
     again.log_metrics({"train/loss": 11.0}, step=15)
-    batches, values = history(tmp_path)["train/loss"]
+    batches, values = read_history(tmp_path)["train/loss"]
     assert batches.tolist() == [5, 10, 15]
     assert values.tolist() == [5, 10, 11]
 
 
 def test_history_of_a_folder_without_a_file_is_empty(tmp_path):
-    assert history(tmp_path) == {}
+    assert read_history(tmp_path) == {}
 
 
 # ---- W&B -------------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import pytest
 
 from tests.slow import REPOSITORY
-from vaezoo.runs import history
+from vaezoo.runs.folder import read_history
 
 pytestmark = pytest.mark.slow
 
@@ -60,7 +60,7 @@ def test_memory_and_files_over_20_000_batches(logger, in_tmp, capsys):
     line = ["max_batches=20000", f"logger={logger}", "hydra.run.dir=run", "figure=none", "metric=none"]
 
     def batches() -> int:
-        return int(max((numbers[-1] for numbers, _ in history(Path("run")).values()), default=0))
+        return int(max((numbers[-1] for numbers, _ in read_history(Path("run")).values()), default=0))
 
     samples = watched(line, batches)
     assert_flat(samples, range(2_000, 5_000), range(17_000, 20_000), 16, f"20,000 batches, {logger}", capsys)

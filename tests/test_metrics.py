@@ -15,16 +15,16 @@ from scipy import integrate, linalg, stats
 from tests.conftest import compose_train
 from vaezoo.metrics import aggregate
 from vaezoo.metrics.correlations import correlation, covariance, pearson
-from vaezoo.metrics.elbo import elbo, gaussian_kl
+from vaezoo.metrics.entropies import discretise, factor_entropies, gap, mutual_information
+from vaezoo.metrics.evidence import elbo, gaussian_kl
+from vaezoo.metrics.gaussian_tc import gtc, gwc
 from vaezoo.metrics.groups import Groups, stratified, varying
 from vaezoo.metrics.higgins import higgins_logistic, higgins_svm, mean_differences
-from vaezoo.metrics.information import discretise, factor_entropies, gap, mutual_information
 from vaezoo.metrics.mig import mig_exact, mig_hist, mig_sampled
 from vaezoo.metrics.mutual_info import mis
 from vaezoo.metrics.protocol import Skip
-from vaezoo.metrics.reconstruction import reconstruction
+from vaezoo.metrics.reconstruction_error import reconstruction
 from vaezoo.metrics.sap import sap_continuous, sap_discrete
-from vaezoo.metrics.total_correlation import gtc, gwc
 from vaezoo.metrics.units import active_units
 from vaezoo.metrics.votes import factor_vae, factor_vae_paper
 

@@ -20,14 +20,14 @@ from tests.test_gmvae import LOGVAR, LOGVARS, MEAN, MEANS
 from tests.test_models import MEANS as CODES
 from tests.test_models import VARIANCES, penalty
 from tests.test_total_correlation import EPSILON, HALF, A, B, double, random_double
-from vaezoo.data.sources.grids import grid
-from vaezoo.latents import GaussianPosterior
+from vaezoo.data.readers.grids import grid
+from vaezoo.latents.gaussian import GaussianPosterior
 from vaezoo.likelihoods import Bernoulli, Gaussian
 from vaezoo.losses.mixture import mixture_kl
 from vaezoo.losses.mmd import kernel_matrix, mmd2
 from vaezoo.losses.total_correlation import kl_decomposition, log_normal, log_weights
 from vaezoo.metrics.decomposition import kl_decomposition as score
-from vaezoo.metrics.information import gap
+from vaezoo.metrics.entropies import gap
 from vaezoo.metrics.mig import mig_exact
 from vaezoo.metrics.sharpness import variances
 from vaezoo.metrics.votes import factor_vae

@@ -18,7 +18,7 @@ from scipy import stats
 
 from tests.conftest import compose_train
 from vaezoo.data.sources.dsprites_render import render
-from vaezoo.train import train
+from vaezoo.training.run import train
 
 pytestmark = pytest.mark.slow
 

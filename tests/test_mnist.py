@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from tests.conftest import compose_train
-from vaezoo.data.files import DataFile
-from vaezoo.data.module import split_rows
+from vaezoo.data.files.find import DataFile
 from vaezoo.data.sources import mnist as source
 from vaezoo.data.sources.mnist import fashionmnist, framed, mnist, rotatedmnist, training_part
 from vaezoo.data.sources.rotated import rotated
+from vaezoo.data.splits import split_rows
 from vaezoo.errors import UserError
 
 TRAIN, TEST = 30, 10
@@ -153,7 +153,7 @@ def test_rotated_sets_turn_training_images_of_one_class(files):
 
 
 def test_sizes_are_refused_before_anything_is_read():
-    from vaezoo.checks import check_command_line
+    from vaezoo.config.command_line import check_command_line
 
     with pytest.raises(UserError, match=r"dataset.size=64: must be one of 28, 32"):
         check_command_line("train", ["dataset=fashionmnist", "dataset.size=64"])
@@ -177,7 +177,7 @@ def test_sets_without_a_test_part_refuse_the_official_split():
 
 
 def test_training_reads_the_files(files, in_tmp):
-    from vaezoo.train import train
+    from vaezoo.training.run import train
 
     line = ["model=cvae", "dataset=mnist", "max_batches=2", "dataset.batch_size=8", "dataset.val_images=4"]
     config = compose_train(*line, "logger=csv", "figure=none", f"folder={in_tmp}", "callbacks.progress=false")

@@ -12,11 +12,12 @@ from pytorch_lightning import Callback, Trainer
 from torch import nn
 
 from tests.conftest import MODELS, build_model, compose_train, fix_noise
-from vaezoo.latents import GaussianPosterior, Point
+from vaezoo.latents.gaussian import GaussianPosterior
+from vaezoo.latents.point import Point
 from vaezoo.likelihoods import Gaussian as GaussianImages
 from vaezoo.losses.elbo import elbo_terms
+from vaezoo.models.adversarial import AdversarialModel
 from vaezoo.models.ae import AE
-from vaezoo.models.base import AdversarialModel
 from vaezoo.models.dipvae import Moments, batch_moments, covariance, covariance_gap, running_moments
 
 SMALL = ("dataset=digits", "metric=none", "figure=none", "logger=csv")

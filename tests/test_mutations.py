@@ -10,9 +10,10 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from tests.conftest import MODELS
-from vaezoo.checks import check_command_line
-from vaezoo.config import DIRECTORY, leaves
-from vaezoo.data import command
+from vaezoo.config.command_line import check_command_line
+from vaezoo.config.directory import DIRECTORY
+from vaezoo.config.overrides import leaves
+from vaezoo.data import __main__
 from vaezoo.errors import UserError
 
 DATA = ("digits", "dsprites", "rotateddigits", "fashionmnist", "cifar10", "chairs3d", "smallnorb")
@@ -89,7 +90,7 @@ COMMANDS: dict[str, tuple[Callable[[random.Random], list[str]], Callable[[list[s
     "train": (training, lambda line: check_command_line("train", line)),
     "evaluate": (evaluation, lambda line: check_command_line("evaluate", line)),
     "report": (report, lambda line: check_command_line("report", line)),
-    "data": (data, lambda words: list(command.chosen(words))),
+    "data": (data, lambda words: list(__main__.chosen(words))),
 }
 
 

@@ -9,7 +9,7 @@ from omegaconf import DictConfig
 from torch import nn
 
 from tests.conftest import compose_train
-from vaezoo.config import DIRECTORY
+from vaezoo.config.directory import DIRECTORY
 
 
 def choose(network: str, latents: int = 10) -> DictConfig:

@@ -11,7 +11,8 @@ from omegaconf import OmegaConf
 from tests.conftest import build_model, compose_train, squares
 from tests.test_data import module as data_module
 from vaezoo.data.sources.digits import digits
-from vaezoo.evaluate import evaluate, show
+from vaezoo.evaluation.closing_table import print_scores
+from vaezoo.evaluation.evaluate_model import evaluate_model
 from vaezoo.evaluation.fixtures import Missing, call, constants
 from vaezoo.evaluation.outputs import Outputs
 from vaezoo.evaluation.scores import evaluate_metrics, without_categories
@@ -43,15 +44,15 @@ def test_each_image_is_encoded_once(tmp_path):
     full = compose_train("metric=fast", "figure=default")
     metric.scores = full.metric.scores
     options = {"title": "t", "metric": metric, "figure": full.figure, "seed": 0, "batch_size": 32}
-    scores, pictures = evaluate(model, data, tmp_path, **options)
+    scores, pictures = evaluate_model(model, data, tmp_path, **options)
     table = np.load(tmp_path / "latents.npz")
     assert sum(seen) == len(table["index"]) == len(np.unique(table["index"]))
     assert len(scores.values) > 20
     assert "traversals" in pictures
-    evaluate(model, data, tmp_path, **options)
+    evaluate_model(model, data, tmp_path, **options)
     assert sum(seen) == len(table["index"]), "the second evaluation reads the table"
     model.encoder.layers[0].weight.data.add_(0.1)
-    evaluate(model, data, tmp_path, **options)
+    evaluate_model(model, data, tmp_path, **options)
     assert sum(seen) == 2 * len(table["index"]), "other weights need another table"
 
 
@@ -313,7 +314,7 @@ def test_the_closing_table_shows_each_protocol_once(capsys):
         raise Skip("needs vaezoo[fid]")
 
     metrics = {"drawing": partial(drawing, times=5), "plain": plain, "declines": declines}
-    show(evaluate_metrics(metrics, {"codes": lambda: np.ones((7, 2))}, seed=4, repeats=3), "a run")
+    print_scores(evaluate_metrics(metrics, {"codes": lambda: np.ones((7, 2))}, seed=4, repeats=3), "a run")
     out = capsys.readouterr().out
     assert out.count("rows 7") == 2
     assert "times 5" in out
@@ -352,7 +353,7 @@ def test_what_does_not_apply_or_fails_is_skipped_with_a_reason(caplog):
 
 
 def test_infinite_scores_are_written_as_text(tmp_path):
-    from vaezoo.runs import write_json
+    from vaezoo.runs.files import write_json
 
     write_json(tmp_path / "x.json", {"a": float("inf"), "b": [np.float32(1.5), float("nan")], "c": np.int64(2)})
     assert json.loads((tmp_path / "x.json").read_text()) == {"a": "inf", "b": [1.5, "nan"], "c": 2}

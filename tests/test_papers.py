@@ -11,14 +11,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-import vaezoo.results
-from tests.papers import CONF, chosen, grids
-from tests.reports import write_run
-from vaezoo import study
-from vaezoo.config import parse_overrides
-from vaezoo.metrics.directions import direction
-from vaezoo.papers import records
-from vaezoo.papers.claims import (
+from papers import records
+from papers.__main__ import main as papers_main
+from papers.claims import (
     FAILED,
     HELD,
     NOT_RUN,
@@ -40,11 +35,16 @@ from vaezoo.papers.claims import (
     verdict,
     wins,
 )
-from vaezoo.papers.experiments import SIZES, Chosen, Experiment, Paper, family
-from vaezoo.papers.library import EXPERIMENTS, PAPERS
-from vaezoo.papers.page import page, shown_mean
+from papers.experiments import SIZES, Chosen, Experiment, Paper, family
+from papers.library import EXPERIMENTS, PAPERS
+from papers.page import page, shown_mean
+from tests.papers import CONF, chosen, grids
+from tests.reports import write_run
+from vaezoo.config.overrides import parse_overrides
+from vaezoo.metrics.directions import direction
 from vaezoo.reporting.reading import read_runs
 from vaezoo.reporting.summary import Mean
+from vaezoo.studies import study
 
 ROOT = Path(__file__).parents[1]
 
@@ -65,9 +65,9 @@ def table(**settings: list[float | None]) -> dict:
 def results(*line: str) -> int:
     """The command line; its exit status."""
     before = sys.argv
-    sys.argv = ["vaezoo.results", *line]
+    sys.argv = ["papers", *line]
     try:
-        vaezoo.results.main()
+        papers_main()
     except SystemExit as end:
         return int(end.code or 0)
     finally:
@@ -310,8 +310,8 @@ def write_demo(root: Path, where: str = "cpu, 1 threads") -> Path:
 
 @pytest.fixture
 def demo(tmp_path, monkeypatch):
-    monkeypatch.setattr("vaezoo.papers.library.PAPERS", (Paper("Nobody (1999)", "Faces.", (DEMO,)),))
-    monkeypatch.setattr("vaezoo.papers.library.EXPERIMENTS", {"demo": DEMO})
+    monkeypatch.setattr("papers.library.PAPERS", (Paper("Nobody (1999)", "Faces.", (DEMO,)),))
+    monkeypatch.setattr("papers.library.EXPERIMENTS", {"demo": DEMO})
     write_demo(tmp_path / "multirun")
     return tmp_path
 
@@ -427,9 +427,9 @@ def older() -> str:
 
 def test_the_command_needs_no_torch(tmp_path):
     script = (
-        "import sys, vaezoo.results\n"
-        f"sys.argv = ['vaezoo.results', 'collect=false', 'out={tmp_path / 'results'}']\n"
-        "vaezoo.results.main()\n"
+        "import sys\nfrom papers.__main__ import main\n"
+        f"sys.argv = ['papers.results', 'collect=false', 'out={tmp_path / 'results'}']\n"
+        "main()\n"
         "assert not {'torch', 'matplotlib', 'sklearn'} & set(sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True, capture_output=True)

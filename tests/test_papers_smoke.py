@@ -13,18 +13,18 @@ import numpy as np
 import pytest
 from hydra import initialize_config_dir
 
+from papers import records
+from papers.claims import Claim
+from papers.experiments import Experiment, Keys
+from papers.library import EXPERIMENTS
 from tests.papers import grids
-from vaezoo import study
-from vaezoo.checks import Composer
-from vaezoo.config import DIRECTORY
-from vaezoo.data.arrays import ImageArrays
+from vaezoo.config.compose import Composer
+from vaezoo.config.directory import DIRECTORY
+from vaezoo.data.images import ImageArrays
 from vaezoo.data.sources.celeba import ATTRIBUTES
-from vaezoo.papers import records
-from vaezoo.papers.claims import Claim
-from vaezoo.papers.experiments import Experiment, Keys
-from vaezoo.papers.library import EXPERIMENTS
 from vaezoo.reporting.reading import read_runs
-from vaezoo.train import train
+from vaezoo.studies import study
+from vaezoo.training.run import train
 
 QUICK = (
     *("figure=none", "callbacks.progress=false", "callbacks.samples=false", "sweep.over=[seed]"),
@@ -76,7 +76,9 @@ def stand_ins(tmp_path, monkeypatch):
     }.items():
         monkeypatch.setattr(f"vaezoo.data.sources.{place}", stand_in)
     monkeypatch.setattr("vaezoo.evaluation.features.BATCHES", 4)
-    monkeypatch.setattr("vaezoo.environment.environment", lambda *_: {})  # which takes as long as a training here
+    monkeypatch.setattr(
+        "vaezoo.runs.provenance.describe_environment", lambda *_: {}
+    )  # which takes as long as a training here
 
 
 def run_each_kind(experiment: Experiment, root: Path) -> None:

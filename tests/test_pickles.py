@@ -9,11 +9,11 @@ import torch
 from torch import nn
 
 from tests.test_arrays import refusal
-from vaezoo import runs
-from vaezoo.data import prepared
+from vaezoo.data.files import prepare
 from vaezoo.errors import UserError
-from vaezoo.evaluation import codes, features
+from vaezoo.evaluation import codes_file, features
 from vaezoo.evaluation.table import LatentTable
+from vaezoo.runs.weights import load_checkpoint
 
 
 class Trap:
@@ -53,11 +53,11 @@ def test_nothing_in_a_file_is_executed(in_tmp):
     Path("bare.npy").write_bytes(pickle.dumps(Trap()))
     assert "is no array of numbers, or damaged" in refusal("bare.npy")
     with pytest.raises(UserError, match="pickled objects"):
-        codes.read(numpy_file("codes.npz"))
+        codes_file.read(numpy_file("codes.npz"))
     assert LatentTable.load(numpy_file("latents.npz")) is None
-    assert prepared.load(numpy_file("prepared.npy"), (1,)) is None
+    assert prepare.load(numpy_file("prepared.npy"), (1,)) is None
     torch_file("checkpoints/last.ckpt")
     with pytest.raises(UserError, match="damaged or not a checkpoint"):
-        runs.load_checkpoint(Path("."))
+        load_checkpoint(Path("."))
     assert features.restored(nn.Linear(1, 1), torch_file("extractor.pt")) is None
     assert not Path("trapped").exists()

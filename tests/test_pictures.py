@@ -13,9 +13,10 @@ from tests.test_data import module as data_module
 from tests.test_outputs import count_images
 from vaezoo.data.sources.digits import digits
 from vaezoo.errors import UserError
-from vaezoo.evaluate import evaluate, evaluate_codes
+from vaezoo.evaluate import evaluate_codes
 from vaezoo.evaluate import main as evaluate_main
 from vaezoo.evaluation import records
+from vaezoo.evaluation.evaluate_model import evaluate_model
 from vaezoo.evaluation.scores import Scores
 
 SMALL = ("metric.rows=200", "metric.test_rows=60", "metric.images=50")
@@ -28,7 +29,7 @@ def parts(name: str):
 
 def scored(model, data, folder: Path, *line: str):
     config = compose_train("dataset=digits", *SMALL, *line)
-    return evaluate(model, data, folder, title="t", metric=config.metric, figure=config.figure, seed=0)
+    return evaluate_model(model, data, folder, title="t", metric=config.metric, figure=config.figure, seed=0)
 
 
 class NoData:

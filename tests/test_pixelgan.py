@@ -11,7 +11,7 @@ from torch import nn
 from tests.conftest import build_model
 from tests.test_models import SMALL
 from tests.test_train import QUICK, train
-from vaezoo.checks import check_command_line
+from vaezoo.config.command_line import check_command_line
 from vaezoo.errors import UserError
 from vaezoo.likelihoods import Bernoulli
 from vaezoo.networks.pixelcnn import MaskedConv2d, PixelCNN

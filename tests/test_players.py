@@ -13,11 +13,13 @@ from torch import nn
 from tests.conftest import build_model
 from tests.test_data import module as data_module
 from tests.test_models import SMALL
-from vaezoo.callbacks.samples import SampleWatch, diversity
 from vaezoo.evaluation.calibration import real_batches, recalibrate
-from vaezoo.latents import Codes, Gaussian, Point
+from vaezoo.latents.codes import Codes
+from vaezoo.latents.gaussian import Gaussian
+from vaezoo.latents.point import Point
 from vaezoo.likelihoods import Gaussian as GaussianImages
-from vaezoo.models.base import AdversarialModel, split
+from vaezoo.models.adversarial import AdversarialModel, split
+from vaezoo.training.sample_watch import SampleWatch, diversity
 
 
 class Duel(AdversarialModel):

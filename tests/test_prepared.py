@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vaezoo.data import folder as folders
-from vaezoo.data import prepared as module
-from vaezoo.data.prepared import prepared
+from vaezoo.data.files import lock as folders
+from vaezoo.data.files import prepare as module
+from vaezoo.data.files.prepare import prepared
 from vaezoo.errors import UserError
 
 COUNT, SHAPE = 50, (3, 4, 4)

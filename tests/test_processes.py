@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 import torch
 
-import vaezoo.train
 from tests.conftest import compose_train
 from tests.together import CASES, train
-from vaezoo.checks import check
+from vaezoo.config.values import check_config
 from vaezoo.errors import UserError
-from vaezoo.runs import history, state
-from vaezoo.train import quiet_lightning
+from vaezoo.runs.folder import read_history, read_state
+from vaezoo.training import run as training_run
+from vaezoo.training.run import quiet_lightning
 
 ROOT = Path(__file__).parents[1]
 # Weights in front of a batch normalisation that have no gradient but rounding, which Adam makes steps of.
@@ -86,7 +86,7 @@ def run(*line: str) -> str:
 
 def run_here(*line: str, folder: str) -> None:
     """A run of this process, without Hydra's own files."""
-    vaezoo.train.train(compose_train(*LINE, *line, f"folder={folder}"))
+    training_run.train(compose_train(*LINE, *line, f"folder={folder}"))
 
 
 def weights(folder: str) -> dict[str, torch.Tensor]:
@@ -97,7 +97,7 @@ def assert_same_run(folder: str, other: str) -> None:
     one, two = weights(folder), weights(other)
     for name in one:
         torch.testing.assert_close(one[name], two[name], rtol=1e-7, atol=1e-9, msg=name)
-    logged, again = history(Path(folder)), history(Path(other))
+    logged, again = read_history(Path(folder)), read_history(Path(other))
     assert logged.keys() == again.keys()
     for key in [key for key in logged if "kl_share" not in key and "per_second" not in key]:
         assert logged[key][0].tolist() == again[key][0].tolist()
@@ -154,7 +154,7 @@ def test_interrupted_while_the_first_process_starts(number, in_tmp):
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 128 + number, errors
     assert errors.split("\n")[1:] == [f"interrupted by {number.name}; go on with: python -m vaezoo.train run=cut", ""]
-    assert state(Path("cut")) == "stopped"
+    assert read_state(Path("cut")) == "stopped"
     assert not any(Path(f"/proc/{worker}").exists() for worker in workers)
 
 
@@ -194,4 +194,4 @@ def test_a_term_that_is_not_finite_is_named_once(in_tmp):
 )
 def test_processes_that_cannot_share_a_batch(line, complaint):
     with pytest.raises(UserError, match=complaint):
-        check(compose_train(*LINE, *line))
+        check_config(compose_train(*LINE, *line))

@@ -12,10 +12,12 @@ from tests.conftest import build_model
 from tests.test_models import MEANS, SMALL, double, gradient, penalty, run_average
 from tests.test_networks import GREY, build, parameters
 from tests.test_total_correlation import random_double
-from vaezoo.latents import CategoricalPosterior, GaussianPosterior, MixedPosterior
+from vaezoo.latents.categories import CategoricalPosterior
+from vaezoo.latents.gaussian import GaussianPosterior
+from vaezoo.latents.mixed import MixedPosterior
 from vaezoo.likelihoods import Bernoulli
 from vaezoo.losses.total_correlation import log_normal, log_weights
-from vaezoo.networks.critics import CodeCritic
+from vaezoo.networks.code_critics import CodeCritic
 
 
 def images_and_output(*shape: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -16,8 +16,7 @@ from scipy import stats
 
 import vaezoo.report
 from tests.reports import write_codes, write_run, write_study
-from vaezoo import runs
-from vaezoo.config import DIRECTORY
+from vaezoo.config.directory import DIRECTORY
 from vaezoo.errors import UserError
 from vaezoo.metrics.directions import direction, easy
 from vaezoo.reporting import traversals
@@ -36,6 +35,7 @@ from vaezoo.reporting.charts import (
 from vaezoo.reporting.reading import read_run, read_runs
 from vaezoo.reporting.settings import headline, ranked, settings, swept
 from vaezoo.reporting.summary import Mean, front, mean, mean_rank, rank_correlation, ranks
+from vaezoo.runs.folder import lock_folder
 
 MODELS = {"betavae": ("beta", [1.0, 4.0, 16.0]), "dipvae": ("lambda_od", [0.0, 5.0, 50.0])}
 
@@ -203,7 +203,7 @@ def test_states_and_what_cannot_be_read(tmp_path):
     write_run(tmp_path / "running", {"elbo": -3.0})
     (write_run(tmp_path / "torn", {}) / "metrics.json").write_text('{"scores": ')
     (tmp_path / "study.json").write_text(json.dumps({"jobs": [{"folder": "good"}, {"folder": "later"}]}))
-    with runs.sole(tmp_path / "running"):
+    with lock_folder(tmp_path / "running"):
         found = {run.folder.name: run for run in read_runs([tmp_path])}
     states = {name: run.state for name, run in found.items()}
     assert states == {

@@ -12,12 +12,12 @@ import vaezoo.train
 from tests.conftest import compose_train
 from tests.test_data import module
 from tests.test_train import run
-from vaezoo.checks import check_command_line
-from vaezoo.data.arrays import ImageArrays
-from vaezoo.data.module import split_rows
+from vaezoo.config.command_line import check_command_line
+from vaezoo.data.images import ImageArrays
 from vaezoo.data.sources.digits import digits
 from vaezoo.data.sources.dsprites_render import rotated as turned_vertices
 from vaezoo.data.sources.rotated import rotated, rotateddigits, turned
+from vaezoo.data.splits import split_rows
 from vaezoo.errors import UserError
 from vaezoo.metrics.groups import Groups
 from vaezoo.seeds import derive

@@ -11,11 +11,13 @@ from omegaconf import OmegaConf
 import vaezoo.train
 from tests.conftest import MODELS, build_model, compose_train
 from tests.test_train import BARE, QUICK, rows, run, same_weights, state
-from vaezoo.checks import check, check_command_line
-from vaezoo.config import DIRECTORY, flatten, leaves
+from vaezoo.config.command_line import check_command_line
+from vaezoo.config.directory import DIRECTORY
+from vaezoo.config.overrides import flatten, leaves
+from vaezoo.config.rules import rule_for, takes_schedule
+from vaezoo.config.values import check_config
 from vaezoo.errors import UserError
 from vaezoo.losses.schedules import Constant, Cosine, Cyclic, Linear, Scaled, scheduled
-from vaezoo.rules import rule_for, takes_schedule
 
 SMALL = ("dataset=digits", "metric=none", "figure=none", "logger=csv")
 FILES = sorted((Path(DIRECTORY) / "schedule").glob("*.yaml"))
@@ -144,7 +146,7 @@ def test_every_weight_of_every_model_may_be_a_schedule(name, key):
     place = f"model.{key}"
     line = [f"model={name}", f"{plus}schedule@{place}=linear", f"{place}.end=1", f"{place}.batches=8", *SMALL]
     config = compose_train(*line)
-    check(config)
+    check_config(config)
     model = instantiate(config.model)
     first, last = (losses(objective(model, batches)) for batches in (0, 8))
     assert torch.isfinite(first).all()
@@ -171,7 +173,7 @@ COMPLETE = {
 def test_every_file_composes_and_every_value_has_a_rule(path):
     line = [f"+schedule@model.beta={path.stem}", *(f"model.beta.{value}" for value in COMPLETE[path.stem])]
     config = compose_train("model=betavae", *line, *SMALL)
-    check(config)
+    check_config(config)
     node = OmegaConf.to_container(config.model.beta)
     assert [key for key, _ in leaves(node, "model.beta.") if rule_for(key) is None] == []
     schedule = build_model("model=betavae", *line, *SMALL).beta
@@ -240,7 +242,7 @@ def test_mistakes_are_refused_with_a_message_that_helps(line, message):
 )
 def test_bad_values_are_refused_before_a_job_starts(line, message):
     with pytest.raises(UserError, match=message):
-        check(compose_train(*line.split(), *SMALL))
+        check_config(compose_train(*line.split(), *SMALL))
 
 
 def test_flattened_keys_are_those_of_the_command_line():

@@ -12,9 +12,10 @@ from hydra.types import RunMode
 from omegaconf import OmegaConf
 
 from tests.conftest import compose_train
-from vaezoo import sharing, workers
-from vaezoo.config import parallel_job_number
-from vaezoo.train import train
+from vaezoo.config.names import parallel_job_number
+from vaezoo.studies import threads
+from vaezoo.training import workers
+from vaezoo.training.run import train
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -26,7 +27,7 @@ def launcher(jobs: int = 1, threads: int | None = None):
 @pytest.fixture
 def cores(monkeypatch):
     """cores(n): this process may use n of them; nothing is said by the shell or by a cluster."""
-    for name in (sharing.SHELL, sharing.THREADS, sharing.VISIBLE, "SLURM_CPUS_PER_TASK"):
+    for name in (threads.SHELL, threads.THREADS, threads.VISIBLE, "SLURM_CPUS_PER_TASK"):
         monkeypatch.setenv(name, "")  # put back what it was, whatever the test makes of it
         monkeypatch.delenv(name)
     return lambda count: monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(count)), raising=False)
@@ -37,36 +38,36 @@ def cores(monkeypatch):
 
 def test_cores_are_shared_evenly_among_jobs_and_their_processes(cores):
     cores(12)
-    assert sharing.count_threads(launcher()) is None  # alone: the libraries know best
-    assert sharing.count_threads(launcher(4)) == 3
-    assert sharing.count_threads(launcher(5)) == 2
-    assert sharing.count_threads(launcher(100)) == 1
-    assert sharing.count_threads(launcher(2), processes=3) == 2
-    assert sharing.count_threads(None, processes=4) == 3  # a run that began before there were launchers
+    assert threads.count_threads(launcher()) is None  # alone: the libraries know best
+    assert threads.count_threads(launcher(4)) == 3
+    assert threads.count_threads(launcher(5)) == 2
+    assert threads.count_threads(launcher(100)) == 1
+    assert threads.count_threads(launcher(2), processes=3) == 2
+    assert threads.count_threads(None, processes=4) == 3  # a run that began before there were launchers
 
 
 def test_the_user_has_the_last_word_on_threads(cores, monkeypatch):
     cores(12)
-    assert sharing.count_threads(launcher(4, threads=2)) == 2
-    assert sharing.count_threads(launcher(4, threads=2), processes=4) == 1
-    monkeypatch.setenv(sharing.THREADS, "5")
-    sharing.remember_shell()
-    monkeypatch.setenv(sharing.THREADS, "1")
-    assert sharing.count_threads(launcher(4)) == sharing.count_threads(launcher()) == 5
-    assert sharing.count_threads(launcher(4, threads=2)) == 2
+    assert threads.count_threads(launcher(4, threads=2)) == 2
+    assert threads.count_threads(launcher(4, threads=2), processes=4) == 1
+    monkeypatch.setenv(threads.THREADS, "5")
+    threads.remember_shell()
+    monkeypatch.setenv(threads.THREADS, "1")
+    assert threads.count_threads(launcher(4)) == threads.count_threads(launcher()) == 5
+    assert threads.count_threads(launcher(4, threads=2)) == 2
 
 
 def test_what_a_launcher_sets_is_not_taken_for_the_users_word(cores, monkeypatch):
     cores(12)
-    sharing.remember_shell()
-    monkeypatch.setenv(sharing.THREADS, "1")  # as Ray does in its workers
-    assert sharing.count_threads(launcher(4)) == 3
+    threads.remember_shell()
+    monkeypatch.setenv(threads.THREADS, "1")  # as Ray does in its workers
+    assert threads.count_threads(launcher(4)) == 3
 
 
 def test_a_cluster_may_grant_fewer_cores(cores, monkeypatch):
     cores(12)
     monkeypatch.setenv("SLURM_CPUS_PER_TASK", "4")
-    assert sharing.count_threads(launcher(2)) == 2
+    assert threads.count_threads(launcher(2)) == 2
 
 
 def test_threads_reach_loaded_libraries_and_new_processes(cores):
@@ -84,16 +85,16 @@ assert joblib.cpu_count() <= 2
 said = subprocess.run(["sh", "-c", "echo $OMP_NUM_THREADS"], capture_output=True)
 assert said.stdout.strip() == b"2", said
 """
-    environment = {key: value for key, value in os.environ.items() if key != sharing.THREADS}
+    environment = {key: value for key, value in os.environ.items() if key != threads.THREADS}
     subprocess.run([sys.executable, "-c", code], env=environment | {"PYTHONPATH": str(REPOSITORY)}, check=True)
 
 
 def test_the_processes_of_one_job_divide_its_share(cores):
     cores(12)
-    environment = sharing.worker_environment(sharing.count_threads(launcher(2), 2), [0, 1])
+    environment = threads.worker_environment(threads.count_threads(launcher(2), 2), [0, 1])
     for command in workers.commands(Path("run"), 2, environment):
-        assert command["env"][sharing.THREADS] == "3"
-        assert command["env"][sharing.VISIBLE] == "0,1"
+        assert command["env"][threads.THREADS] == "3"
+        assert command["env"][threads.VISIBLE] == "0,1"
 
 
 # GPUs
@@ -106,7 +107,7 @@ def gpus(monkeypatch, cores):
 
 
 def choose(job: int | None, *overrides: str) -> list[int] | None:
-    return sharing.choose_gpus(compose_train(*overrides).trainer, job)
+    return threads.choose_gpus(compose_train(*overrides).trainer, job)
 
 
 def test_jobs_spread_over_the_gpus_by_their_numbers(gpus):
@@ -154,8 +155,8 @@ def test_a_run_without_hydra_has_no_number(monkeypatch):
 def test_a_job_trains_on_its_gpus(gpus, monkeypatch, tmp_path, trainer, processes):
     """In its own process by Lightning's flag, in the processes of trainer=ddp by what they see."""
     gpus(4)
-    monkeypatch.setenv(sharing.VISIBLE, "4,5,6,7")
-    monkeypatch.setattr("vaezoo.train.parallel_job_number", lambda: 3)
+    monkeypatch.setenv(threads.VISIBLE, "4,5,6,7")
+    monkeypatch.setattr("vaezoo.training.run.parallel_job_number", lambda: 3)
     devices = []
 
     def fit(config, *_):
@@ -164,34 +165,34 @@ def test_a_job_trains_on_its_gpus(gpus, monkeypatch, tmp_path, trainer, processe
 
     def supervise(folder, count, environment):
         assert count == processes
-        devices.append(environment[sharing.VISIBLE])
+        devices.append(environment[threads.VISIBLE])
 
-    monkeypatch.setattr("vaezoo.train.fit_and_evaluate", fit)
-    monkeypatch.setattr("vaezoo.workers.supervise", supervise)
+    monkeypatch.setattr("vaezoo.training.run.fit_and_evaluate", fit)
+    monkeypatch.setattr("vaezoo.training.workers.supervise", supervise)
     train(compose_train("dataset=digits", f"trainer={trainer}", "logger=csv", f"folder={tmp_path}"))
     assert devices == [{"auto": [3], "ddp": "6,7"}[trainer]]
 
 
 def test_gpus_are_called_as_the_user_calls_them(gpus, monkeypatch):
     gpus(2)
-    monkeypatch.setenv(sharing.VISIBLE, "5,GPU-8932f937-d72c")
-    assert sharing.worker_environment(None, [1]) == {sharing.VISIBLE: "GPU-8932f937-d72c"}
+    monkeypatch.setenv(threads.VISIBLE, "5,GPU-8932f937-d72c")
+    assert threads.worker_environment(None, [1]) == {threads.VISIBLE: "GPU-8932f937-d72c"}
 
 
 @pytest.mark.parametrize("seen", [None, "2,3", ""])
 def test_gpus_that_a_launcher_hides_are_those_of_the_shell(cores, monkeypatch, seen):
     """Ray sets CUDA_VISIBLE_DEVICES= for a job that reserves none."""
     if seen is not None:
-        monkeypatch.setenv(sharing.VISIBLE, seen)
-    sharing.remember_shell()
-    monkeypatch.setenv(sharing.VISIBLE, "")
-    sharing.show_gpus()
-    assert os.environ.get(sharing.VISIBLE) == seen
-    assert json.loads(os.environ[sharing.SHELL]) == ({} if seen is None else {sharing.VISIBLE: seen})
+        monkeypatch.setenv(threads.VISIBLE, seen)
+    threads.remember_shell()
+    monkeypatch.setenv(threads.VISIBLE, "")
+    threads.show_gpus()
+    assert os.environ.get(threads.VISIBLE) == seen
+    assert json.loads(os.environ[threads.SHELL]) == ({} if seen is None else {threads.VISIBLE: seen})
 
 
 def test_gpus_that_a_cluster_gave_stay(cores, monkeypatch):
-    sharing.remember_shell()
-    monkeypatch.setenv(sharing.VISIBLE, "3")
-    sharing.show_gpus()
-    assert os.environ[sharing.VISIBLE] == "3"
+    threads.remember_shell()
+    monkeypatch.setenv(threads.VISIBLE, "3")
+    threads.show_gpus()
+    assert os.environ[threads.VISIBLE] == "3"

@@ -8,9 +8,9 @@ import pytest
 
 from tests.conftest import compose_train, squares
 from tests.test_data import module
-from vaezoo.checks import check_command_line
-from vaezoo.data.module import split_rows
+from vaezoo.config.command_line import check_command_line
 from vaezoo.data.shifts import shifted
+from vaezoo.data.splits import split_rows
 from vaezoo.errors import UserError
 
 SIZES = (3, 6, 8)
@@ -167,7 +167,7 @@ def test_a_run_on_shifted_data(in_tmp):
     """The estimators of a total correlation are told how many images train."""
     import torch
 
-    from vaezoo.train import train
+    from vaezoo.training.run import train
 
     line = "dataset=rotateddigits dataset.size=8 dataset.split_by=source model=betatcvae max_batches=2 metric=fast"
     shift = ["dataset.where='angle not in [3, 4]'", "dataset.correlate={factors:[source,angle],sigma:0.3}"]

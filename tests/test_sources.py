@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from vaezoo.data.files import DataFile
+from vaezoo.data.files.find import DataFile
 from vaezoo.data.sources import dsprites as source
 from vaezoo.data.sources.digits import digits
 from vaezoo.data.sources.dsprites import (

@@ -19,10 +19,14 @@ from omegaconf import DictConfig, OmegaConf
 import vaezoo.train
 from tests.conftest import compose_train
 from tests.test_train import run
-from vaezoo import runs, study
-from vaezoo.checks import Composer, check
-from vaezoo.config import DIRECTORY, afterwards, identity
+from vaezoo.config.compose import Composer
+from vaezoo.config.directory import DIRECTORY
+from vaezoo.config.identity import afterwards, identity
+from vaezoo.config.values import check_config
 from vaezoo.errors import UserError
+from vaezoo.runs.folder import LOCK, WORKER, is_done, lock_folder, mark_finished, read_reason, read_scores, read_state
+from vaezoo.runs.weights import load_checkpoint
+from vaezoo.studies import study
 
 QUICK = ["dataset=digits", "network=mlpk", "callbacks.progress=false", "metric=none", "figure=none", "logger=csv"]
 EXPERIMENTS = sorted(path.parent.name for path in (Path(DIRECTORY) / "experiment").glob("*/paper.yaml"))
@@ -132,8 +136,8 @@ def combinations(*line: str) -> list[tuple[str, ...]]:
         compose = Composer("train")
         grids = [study.product(grid) for grid in study.grids(line, compose(line).sweep.grids)]
         for jobs in grids:
-            check(compose(jobs[0]))
-            check(compose(jobs[-1]))
+            check_config(compose(jobs[0]))
+            check_config(compose(jobs[-1]))
     jobs = [job for jobs in grids for job in jobs]
     assert len(jobs) == len(set(jobs))
     return jobs
@@ -175,22 +179,22 @@ def put(folder: Path, **files: str) -> Path:
 
 
 def test_states(tmp_path):
-    assert runs.state(tmp_path / "new") == "new"
-    assert runs.state(put(tmp_path / "a", error_txt="interrupted by SIGTERM\n")) == "stopped"
+    assert read_state(tmp_path / "new") == "new"
+    assert read_state(put(tmp_path / "a", error_txt="interrupted by SIGTERM\n")) == "stopped"
     trace = "Traceback (most recent call last):\n  File\nValueError: made up\n"
-    assert runs.state(put(tmp_path / "b", error_txt=trace)) == "failed"
-    assert runs.why_it_ended(tmp_path / "b") == "ValueError: made up"
+    assert read_state(put(tmp_path / "b", error_txt=trace)) == "failed"
+    assert read_reason(tmp_path / "b") == "ValueError: made up"
     killed = put(tmp_path / "c")
     put(killed / "checkpoints", last_ckpt="")
-    assert runs.state(killed) == "stopped"
-    runs.finish(killed, "1", "2")
-    assert runs.state(killed) == "finished"
-    assert runs.is_done(killed, "1", "2")
-    assert not runs.is_done(killed, "1", "3")
-    for lock in (runs.LOCK, runs.WORKER):
-        with runs.sole(killed, lock):
-            assert runs.state(killed) == "running"
-    assert runs.state(killed) == "finished"
+    assert read_state(killed) == "stopped"
+    mark_finished(killed, "1", "2")
+    assert read_state(killed) == "finished"
+    assert is_done(killed, "1", "2")
+    assert not is_done(killed, "1", "3")
+    for lock in (LOCK, WORKER):
+        with lock_folder(killed, lock):
+            assert read_state(killed) == "running"
+    assert read_state(killed) == "finished"
 
 
 @pytest.mark.parametrize(("rerun", "launched"), [("failed", "bcd"), ("all", "abcd"), ("none", "cd")])
@@ -200,7 +204,7 @@ def test_who_is_launched(rerun, launched):
 
 
 def test_two_processes_do_not_train_in_one_folder(in_tmp, monkeypatch, capsys):
-    with runs.sole(Path("run")):
+    with lock_folder(Path("run")):
         assert run(vaezoo.train.main, monkeypatch, *QUICK, "max_batches=2", "hydra.run.dir=run") == 2
     assert "another process is training there" in capsys.readouterr().err
     assert not Path("run/checkpoints").exists()
@@ -234,7 +238,7 @@ def test_a_study_is_gone_on_with(in_tmp, monkeypatch, capsys):
     assert "2: 1 finished, 1 failed" in said
     bad = next(root.glob("optimizer.lr-1e+30-*"))
     good = next(root.glob("optimizer.lr-0.001-*"))
-    assert f"failed    optimizer.lr=1e+30: {runs.why_it_ended(bad)}" in said
+    assert f"failed    optimizer.lr=1e+30: {read_reason(bad)}" in said
     members = json.loads((root / "study.json").read_text())
     assert {job["folder"] for job in members["jobs"]} == {good.name, bad.name}
     first = stamps(root)[good.name]
@@ -251,7 +255,7 @@ def test_a_study_is_gone_on_with(in_tmp, monkeypatch, capsys):
     status, said = again("metric=fast", "metric.rows=300")
     assert (status, "2: 1 stopped, 1 new; 2 to do" in said) == (0, True)
     assert stamps(root)[good.name] == first, "scored, not trained"
-    assert runs.final_scores(good)["eval/elbo"] < 0
+    assert read_scores(good)["eval/elbo"] < 0
     assert len(json.loads((root / "study.json").read_text())["jobs"]) == 3
 
     status, said = again("sweep.rerun=all")
@@ -275,7 +279,7 @@ def test_a_killed_study_goes_on(in_tmp, monkeypatch):
     process.send_signal(signal.SIGKILL)
     process.wait()
     finished, killed = (next(root.glob(f"seed-{seed}-*")) for seed in (0, 1))
-    assert (runs.state(finished), runs.state(killed)) == ("finished", "stopped")
+    assert (read_state(finished), read_state(killed)) == ("finished", "stopped")
     before = stamps(root)[finished.name]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     assert "2: 1 finished, 1 stopped; 1 to do" in done.stdout
@@ -283,7 +287,7 @@ def test_a_killed_study_goes_on(in_tmp, monkeypatch):
     assert stamps(root)[finished.name] == before
     alone = ["seed=1", "max_batches=400", "hydra.run.dir=alone", *QUICK]
     assert run(vaezoo.train.main, monkeypatch, *alone) == 0
-    one, two = (runs.load_checkpoint(folder)["state_dict"] for folder in (killed, Path("alone")))
+    one, two = (load_checkpoint(folder)["state_dict"] for folder in (killed, Path("alone")))
     assert all((one[key] == two[key]).all() for key in one)
 
 

@@ -18,7 +18,7 @@ from vaezoo.losses.total_correlation import kl_decomposition, log_normal, log_we
 from vaezoo.metrics.aggregate import quadrature
 from vaezoo.metrics.decomposition import kl_decomposition as score
 from vaezoo.metrics.decomposition import log_ratios, marginal_entropy
-from vaezoo.metrics.elbo import gaussian_kl
+from vaezoo.metrics.evidence import gaussian_kl
 
 SMALL = ("dataset=digits", "metric=none", "figure=none", "logger=csv")
 ESTIMATORS = ("mws", "mss", "mss_uniform")

@@ -14,7 +14,7 @@ from PIL import Image
 from tests.wandb_server import Server, Uploaded, wandb_server
 from vaezoo.loggers.csv import CSVFile
 from vaezoo.loggers.wandb import WandB
-from vaezoo.runs import write_json
+from vaezoo.runs.files import write_json
 
 MODES = [("offline", "online"), ("online", "online")]  # of a process, and of the one that goes on
 

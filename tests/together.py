@@ -8,11 +8,12 @@ from hydra.utils import instantiate
 from pytorch_lightning import seed_everything
 
 from tests.conftest import MODELS, compose_train
-from vaezoo import processes
-from vaezoo.callbacks.clock import Clock, Interrupts
-from vaezoo.callbacks.terms import TermLogger
-from vaezoo.engines import make_engine
-from vaezoo.train import make_trainer, quiet_lightning
+from vaezoo import distributed
+from vaezoo.training.clock import Clock
+from vaezoo.training.engines import make_engine
+from vaezoo.training.interrupts import Interrupts
+from vaezoo.training.run import make_trainer, quiet_lightning
+from vaezoo.training.terms import TermLogger
 
 STEPS = 10
 # What needs more than its defaults: batch normalisation, dropout, a second phase, running moments, a gate that closes.
@@ -63,7 +64,7 @@ def main(out: Path, count: str) -> None:
     torch.set_num_threads(1)
     for case in CASES:
         result = train(case, "trainer=ddp", f"trainer.devices={count}")
-        torch.save(result, out / f"{case} {processes.rank()}.pt")
+        torch.save(result, out / f"{case} {distributed.process_rank()}.pt")
 
 
 if __name__ == "__main__":

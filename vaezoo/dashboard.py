@@ -12,15 +12,17 @@ from typing import TYPE_CHECKING, Any
 import hydra
 from omegaconf import DictConfig
 
-from vaezoo import runs
-from vaezoo.checks import check, check_command_line
-from vaezoo.config import DIRECTORY
+from vaezoo.config.command_line import check_command_line
+from vaezoo.config.directory import DIRECTORY
+from vaezoo.config.values import check_config
 from vaezoo.errors import UserError, report
 from vaezoo.report import check_names
+from vaezoo.runs.files import write_json
+from vaezoo.runs.folder import read_config
 
 if TYPE_CHECKING:
-    from vaezoo.panels import Study
     from vaezoo.reporting.reading import Run
+    from vaezoo.reporting.wandb_panels import Study
 
 LOGGED = ("train/loss", "val/")  # terms to draw: all of the validation, and what is minimised
 KL = ("kl", "kl_mi", "kl_tc", "kl_dw")
@@ -28,9 +30,9 @@ KL = ("kl", "kl_mi", "kl_tc", "kl_dw")
 
 def make_dashboard(config: DictConfig) -> list[str]:
     """The lines that say where workspace and report are."""
-    check(config)
+    check_config(config)
     try:
-        from vaezoo import panels
+        from vaezoo.reporting import wandb_panels
     except ModuleNotFoundError as error:
         raise UserError(f"{error.name} is missing. Install it with: pip install 'vaezoo[dashboards]'") from None
     from vaezoo.loggers.mode import choose_mode
@@ -44,20 +46,20 @@ def make_dashboard(config: DictConfig) -> list[str]:
     project = config.project or logged["project"]
     online = config.out is None and choose_mode() == "online"
     entity = config.entity or logged["entity"] or (default_entity(project) if online else "")
-    built = {make.__name__: make(study, entity, project) for make in (panels.workspace, panels.report)}
+    built = {make.__name__: make(study, entity, project) for make in (wandb_panels.workspace, wandb_panels.report)}
     if online:
         return [f"{name:<10}{publish(what)}" for name, what in built.items()]
     out = Path(config.out) if config.out else root / "dashboard.json"
     about = {"entity": entity, "project": project, "name": study.name}
-    runs.write_json(out, {**about, **{name: panels.specification(what) for name, what in built.items()}})
+    write_json(out, {**about, **{name: wandb_panels.specification(what) for name, what in built.items()}})
     missing = [] if config.out else ["W&B was not asked: there are no credentials (`wandb login`), or no network."]
     return [*missing, f"specification {out}"]
 
 
 def study_of(root: Path, config: dict[str, Any], table: "list[Run]", group: str, scores: list[str] | None) -> "Study":
     """What its run folders tell of a study; `config` is that of one of them."""
-    from vaezoo.panels import Study
     from vaezoo.reporting.settings import all_scores, headline, numeric, swept
+    from vaezoo.reporting.wandb_panels import Study
 
     known = all_scores(table)
     check_names("scores", scores or [], known)
@@ -98,7 +100,7 @@ def in_config(key: str, config: dict[str, Any]) -> str:
 def config_of(table: "list[Run]", root: Path) -> dict[str, Any]:
     """The configuration of a run that was logged to W&B as part of a study."""
     for run in table:
-        config = runs.read_config(run.folder) if run.config else {}
+        config = read_config(run.folder) if run.config else {}
         if config.get("logger", {}).get("wandb", {}).get("group"):
             return config
     raise UserError(

@@ -13,8 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vaezoo.precision import full_precision
-from vaezoo.processes import normal_like
+from vaezoo.distributed import normal_like
+from vaezoo.numerics import full_precision
 
 
 def sum_pixels(values: Tensor) -> Tensor:

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 import hydra
 from omegaconf import DictConfig
 
-from vaezoo import runs
-from vaezoo.checks import check, check_command_line
-from vaezoo.config import DIRECTORY
+from vaezoo.config.command_line import check_command_line
+from vaezoo.config.directory import DIRECTORY
+from vaezoo.config.values import check_config
 from vaezoo.errors import UserError, nearest, report
+from vaezoo.runs.files import write_text
 
 if TYPE_CHECKING:
     from vaezoo.reporting.page import Report
@@ -125,7 +126,7 @@ def chosen(config: DictConfig, table: list["Run"], groups: Sequence[Any], rank: 
 
 def with_udr(table: list["Run"]) -> list["Run"]:
     """The runs with scores of how far their codes agree with one another's, where they have codes."""
-    from vaezoo.evaluation.agreement import udr_scores
+    from vaezoo.evaluation.udr import udr_scores
     from vaezoo.reporting.settings import swept
 
     keys = swept(table)
@@ -174,13 +175,13 @@ def written(heads: list[str], rows: list[list[Any]]) -> str:
 
 
 def make_report(config: DictConfig) -> list[Path]:
-    check(config)
+    check_config(config)
     from vaezoo.reporting.page import page
 
     shown, out = gather(config), page_file(config)
     files = [out, out.with_suffix(".csv"), out.with_name(f"{out.stem}_settings.csv")]
     for path, make in zip(files, (page, runs_table, settings_table), strict=True):
-        runs.write_text(path, make(shown))
+        write_text(path, make(shown))
     return files
 
 

@@ -15,7 +15,7 @@ from omegaconf import DictConfig
 
 
 class Study(Sweeper):
-    """Launches the jobs of a study that are not finished yet; see `vaezoo.study`."""
+    """Launches the jobs of a study that are not finished yet; see `vaezoo.studies.study`."""
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self.config = config
@@ -24,8 +24,8 @@ class Study(Sweeper):
         )
 
     def sweep(self, arguments: list[str]) -> Sequence[Any]:
-        from vaezoo import study
         from vaezoo.errors import UserError
+        from vaezoo.studies import study
 
         def launch(jobs: list[list[str]]) -> Sequence[Any]:
             return self.launcher.launch(jobs, initial_job_idx=0)
@@ -53,13 +53,13 @@ class Search(Study):
 
     def launch(self, jobs: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[Any]:
         """What the searcher takes for its launcher. What is finished already returns its score at once."""
-        from vaezoo import study
+        from vaezoo.studies import study
 
         self.asked += study.trials(self.config, jobs)
         return self.launcher.launch(jobs, initial_job_idx=initial_job_idx)
 
     def sweep(self, arguments: list[str]) -> None:
-        from vaezoo import study
+        from vaezoo.studies import study
 
         self.searcher.sweep(arguments)
         study.conclude(Path(self.config.hydra.sweep.dir), self.asked, {})

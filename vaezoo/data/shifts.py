@@ -13,10 +13,12 @@ from typing import Any
 
 import numpy as np
 
+from vaezoo.config.conditions import read_condition
 from vaezoo.errors import UserError, nearest
 from vaezoo.seeds import derive
 
 log = logging.getLogger(__name__)
+
 
 COMPARISONS: dict[type[ast.cmpop], Callable[[Any, Any], np.ndarray]] = {
     ast.Eq: operator.eq,
@@ -28,7 +30,6 @@ COMPARISONS: dict[type[ast.cmpop], Callable[[Any, Any], np.ndarray]] = {
     ast.In: np.isin,
     ast.NotIn: lambda classes, listed: ~np.isin(classes, listed),
 }
-GRAMMAR = "It compares factors with whole numbers, as in 'shape != 2 or scale < 3', 'not (shape in [0, 1] and x > 9)'."
 
 
 def shifted(
@@ -57,45 +58,6 @@ def shifted(
     return rows
 
 
-def condition_tree(where: str) -> ast.expr:
-    """The condition as a tree of nothing but comparisons, `and`, `or` and `not`; ValueError says what else is there."""
-    try:
-        tree = ast.parse(where, mode="eval").body
-    except (SyntaxError, ValueError) as error:
-        raise ValueError(f"cannot be read. {GRAMMAR}") from error
-
-    def check(node: ast.expr) -> None:
-        match node:
-            case ast.BoolOp(values=parts):
-                for part in parts:
-                    check(part)
-            case ast.UnaryOp(op=ast.Not(), operand=part):
-                check(part)
-            case ast.Compare(ops=ops, comparators=right, left=left):
-                for op, value in zip(ops, right, strict=True):
-                    good = is_listing(value) if isinstance(op, ast.In | ast.NotIn) else is_term(value)
-                    if type(op) not in COMPARISONS or not good:
-                        raise ValueError(f"'{ast.unparse(node)}' is no comparison that it knows. {GRAMMAR}")
-                if not is_term(left) or not any(isinstance(term, ast.Name) for term in (left, *right)):
-                    raise ValueError(f"'{ast.unparse(node)}' compares no factor. {GRAMMAR}")
-            case _:
-                raise ValueError(f"'{ast.unparse(node)}' is no comparison. {GRAMMAR}")
-
-    check(tree)
-    return tree
-
-
-def is_term(node: ast.expr) -> bool:
-    """A factor or a whole number."""
-    return isinstance(node, ast.Name) or (isinstance(node, ast.Constant) and type(node.value) is int)
-
-
-def is_listing(node: ast.expr) -> bool:
-    return isinstance(node, ast.List | ast.Tuple) and all(
-        isinstance(one, ast.Constant) and type(one.value) is int for one in node.elts
-    )
-
-
 def satisfied(where: str, columns: Mapping[str, np.ndarray]) -> np.ndarray:
     """Which rows the condition holds for, (N,) bool; `columns` are the classes (N,) of each factor."""
 
@@ -118,7 +80,7 @@ def satisfied(where: str, columns: Mapping[str, np.ndarray]) -> np.ndarray:
         raise AssertionError(ast.dump(node))
 
     try:
-        tree = condition_tree(where)
+        tree = read_condition(where)
     except ValueError as error:
         raise UserError(f"dataset.where={where}: {error}") from None
     return holds(tree)

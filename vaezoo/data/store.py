@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 class Images(Protocol):
-    """The part of a source that a store needs (vaezoo.data.arrays.ImageArrays)."""
+    """The part of a source that a store needs (vaezoo.data.images.ImageArrays)."""
 
     @property
     def images(self) -> np.ndarray: ...

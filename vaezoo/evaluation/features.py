@@ -18,11 +18,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vaezoo.data.folder import data_folder, sole_writer
+from vaezoo.data.files.lock import data_folder, sole_writer
 from vaezoo.evaluation.table import fingerprint
 from vaezoo.metrics.protocol import Skip
 from vaezoo.progress import progress
-from vaezoo.runs import write_whole
+from vaezoo.runs.files import write_whole
 from vaezoo.seeds import derive, own_noise
 
 log = logging.getLogger(__name__)

@@ -8,8 +8,8 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from vaezoo import runs
 from vaezoo.evaluation.scores import Scores
+from vaezoo.runs.files import write_arrays, write_json
 
 
 def write(scores: Scores, about: Mapping[str, Any], folder: Path) -> None:
@@ -22,9 +22,9 @@ def write(scores: Scores, about: Mapping[str, Any], folder: Path) -> None:
         "metrics": scores.metrics,
         "about": about,
     }
-    runs.write_json(folder / "metrics.json", kept)
+    write_json(folder / "metrics.json", kept)
     matrices = {f"{name}/{key}": array for name, held in scores.arrays.items() for key, array in held.items()}
-    runs.write_arrays(folder / "metrics.npz", matrices)
+    write_arrays(folder / "metrics.npz", matrices)
 
 
 def read(folder: Path, checkpoint: str) -> Scores:

@@ -8,7 +8,7 @@ from typing import Any
 
 from pytorch_lightning.loggers import Logger
 
-from vaezoo.runs import write_whole
+from vaezoo.runs.files import write_whole
 
 
 class CSVFile(Logger):

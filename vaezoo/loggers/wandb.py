@@ -13,7 +13,8 @@ from typing import Any
 from pytorch_lightning.loggers import Logger
 
 from vaezoo.loggers.mode import choose_mode
-from vaezoo.runs import history, write_text
+from vaezoo.runs.files import write_text
+from vaezoo.runs.folder import read_history
 
 log = logging.getLogger(__name__)
 
@@ -176,7 +177,7 @@ def prepare_records(folder: Path, run_id: str) -> int:
 def read_rows(folder: Path) -> dict[int, dict[str, float]]:
     """Return the values of metrics.csv by batch, with the scores of all evaluations from metrics.json."""
     rows: dict[int, dict[str, float]] = {}
-    for name, (batches, values) in history(folder).items():
+    for name, (batches, values) in read_history(folder).items():
         for batch, value in zip(batches.tolist(), values.tolist(), strict=True):
             rows.setdefault(batch, {})[name] = value
     if (path := folder / "metrics.json").is_file():

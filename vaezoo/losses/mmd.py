@@ -16,7 +16,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from vaezoo.precision import full_precision
+from vaezoo.numerics import full_precision
 
 Kernel = Literal["rbf", "imq"]
 

@@ -32,7 +32,7 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from vaezoo.processes import gather
+from vaezoo.distributed import gather
 
 Estimator = Literal["mws", "mss", "mss_uniform"]
 

@@ -32,7 +32,7 @@ from joblib import Parallel, cpu_count, delayed
 from sklearn.ensemble import GradientBoostingClassifier, HistGradientBoostingClassifier
 from threadpoolctl import threadpool_limits
 
-from vaezoo.metrics.information import entropy
+from vaezoo.metrics.entropies import entropy
 from vaezoo.metrics.predictors import Split, drawn, lasso, standardise
 from vaezoo.metrics.protocol import Result, Skip
 from vaezoo.progress import progress

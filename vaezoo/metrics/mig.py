@@ -22,8 +22,8 @@ from functools import partial
 import numpy as np
 
 from vaezoo.metrics import aggregate
+from vaezoo.metrics.entropies import discretise, factor_entropies, gap, mutual_information
 from vaezoo.metrics.groups import varying
-from vaezoo.metrics.information import discretise, factor_entropies, gap, mutual_information
 from vaezoo.metrics.protocol import Result, Skip
 
 

@@ -7,7 +7,7 @@ plug-in estimate, mean over the ordered pairs i ≠ j. Independent codes do not 
 
 import numpy as np
 
-from vaezoo.metrics.information import discretise, mutual_information
+from vaezoo.metrics.entropies import discretise, mutual_information
 from vaezoo.metrics.protocol import Result, Skip
 
 

@@ -18,8 +18,8 @@ import numpy as np
 from scipy.stats import rankdata
 from sklearn.linear_model import LogisticRegression
 
+from vaezoo.metrics.entropies import discretise, mutual_information
 from vaezoo.metrics.groups import varying
-from vaezoo.metrics.information import discretise, mutual_information
 from vaezoo.metrics.predictors import drawn, standardise
 from vaezoo.metrics.protocol import Result, Skip
 

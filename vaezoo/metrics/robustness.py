@@ -15,8 +15,8 @@ The study first puts the levels of each factor into 20 bins, which merges those 
 
 import numpy as np
 
+from vaezoo.metrics.entropies import discretise
 from vaezoo.metrics.groups import Groups, varying
-from vaezoo.metrics.information import discretise
 from vaezoo.metrics.protocol import Result
 
 

@@ -17,8 +17,8 @@ import numpy as np
 from sklearn.svm import LinearSVC
 
 from vaezoo.metrics.correlations import pearson
+from vaezoo.metrics.entropies import gap
 from vaezoo.metrics.groups import varying
-from vaezoo.metrics.information import gap
 from vaezoo.metrics.protocol import Result, Skip
 
 

@@ -24,7 +24,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from vaezoo.metrics.elbo import gaussian_kl
+from vaezoo.metrics.evidence import gaussian_kl
 from vaezoo.metrics.groups import Groups
 from vaezoo.metrics.protocol import Result
 

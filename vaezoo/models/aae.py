@@ -16,9 +16,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vaezoo.losses.adversarial import critic_accuracy, critic_loss, generator_loss
+from vaezoo.losses.gan import critic_accuracy, critic_loss, generator_loss
 from vaezoo.losses.schedules import scheduled
-from vaezoo.models.base import AdversarialModel, Terms, Weight
+from vaezoo.models.adversarial import AdversarialModel
+from vaezoo.models.base import Terms, Weight
 
 
 class AAE(AdversarialModel):

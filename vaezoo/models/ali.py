@@ -18,8 +18,9 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from vaezoo.losses.adversarial import critic_accuracy, critic_loss
-from vaezoo.models.base import AdversarialModel, Terms
+from vaezoo.losses.gan import critic_accuracy, critic_loss
+from vaezoo.models.adversarial import AdversarialModel
+from vaezoo.models.base import Terms
 
 
 class ALI(AdversarialModel):

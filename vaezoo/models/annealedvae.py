@@ -13,10 +13,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from vaezoo.distributed import average
 from vaezoo.losses.elbo import elbo_terms
 from vaezoo.losses.schedules import scheduled
 from vaezoo.models.base import LatentModel, Terms, Weight
-from vaezoo.processes import average
 
 
 class AnnealedVAE(LatentModel):

@@ -27,11 +27,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
-from vaezoo.losses.adversarial import critic_accuracy, critic_loss
+from vaezoo.distributed import shuffled
+from vaezoo.losses.gan import critic_accuracy, critic_loss
 from vaezoo.losses.schedules import scheduled
-from vaezoo.models.base import AdversarialModel, Terms, Weight
-from vaezoo.precision import full_precision
-from vaezoo.processes import shuffled
+from vaezoo.models.adversarial import AdversarialModel
+from vaezoo.models.base import Terms, Weight
+from vaezoo.numerics import full_precision
 
 
 def normalise_spectra(network: nn.Module) -> nn.Module:

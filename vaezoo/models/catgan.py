@@ -16,9 +16,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vaezoo.models.base import AdversarialModel, Terms
-from vaezoo.precision import full_precision
-from vaezoo.processes import gather
+from vaezoo.distributed import gather
+from vaezoo.models.adversarial import AdversarialModel
+from vaezoo.models.base import Terms
+from vaezoo.numerics import full_precision
 
 
 def entropies(logits: Tensor) -> tuple[Tensor, Tensor]:

@@ -21,8 +21,9 @@ from sklearn.cluster import KMeans
 from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 
-from vaezoo.models.base import AdversarialModel, Terms
-from vaezoo.processes import dropout
+from vaezoo.distributed import dropout
+from vaezoo.models.adversarial import AdversarialModel
+from vaezoo.models.base import Terms
 
 RESTARTS = 20  # of K-means
 IMAGES = 1024  # encoded at once where all training images are

@@ -16,10 +16,10 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor
 
+from vaezoo.distributed import gather
 from vaezoo.losses.elbo import elbo_terms
 from vaezoo.losses.schedules import Scaled, scheduled
 from vaezoo.models.base import LatentModel, Terms, Weight
-from vaezoo.processes import gather
 
 
 class Moments(NamedTuple):

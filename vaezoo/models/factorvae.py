@@ -18,11 +18,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vaezoo.distributed import gather, own_rows
 from vaezoo.losses.elbo import elbo_terms
 from vaezoo.losses.schedules import scheduled
-from vaezoo.models.base import AdversarialModel, Terms, Weight
-from vaezoo.precision import full_precision
-from vaezoo.processes import gather, own
+from vaezoo.models.adversarial import AdversarialModel
+from vaezoo.models.base import Terms, Weight
+from vaezoo.numerics import full_precision
 
 
 def permute_dims(z: Tensor) -> Tensor:
@@ -81,7 +82,7 @@ class FactorVAE(AdversarialModel):
     def discriminator_objective(self, x: Tensor, drawn: Terms) -> Terms:
         _, second = x.chunk(2)
         with torch.no_grad():
-            independent = own(permute_dims(gather(self.encode(second).sample())))
+            independent = own_rows(permute_dims(gather(self.encode(second).sample())))
         joint, permuted = self.discriminator(drawn["z"]), self.discriminator(independent)
         right = [joint[:, 0] > joint[:, 1], permuted[:, 1] > permuted[:, 0]]
         return {"loss": discriminator_loss(joint, permuted), "accuracy": torch.cat(right).float().mean()}

@@ -16,13 +16,14 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from vaezoo.latents import GaussianPosterior, draw, draw_integers
+from vaezoo.distributed import average
+from vaezoo.latents.draws import draw, draw_integers
+from vaezoo.latents.gaussian import GaussianPosterior
 from vaezoo.losses.elbo import elbo_terms
 from vaezoo.losses.mixture import Form, mixture_kl, responsibilities
 from vaezoo.losses.schedules import scheduled
 from vaezoo.models.base import LatentModel, Terms, Weight
-from vaezoo.precision import full_precision
-from vaezoo.processes import average
+from vaezoo.numerics import full_precision
 
 Components = Callable[[Tensor], tuple[Tensor, Tensor]]  # w (B, W) to means and log variances (B, K, H)
 

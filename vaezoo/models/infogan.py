@@ -23,11 +23,12 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from vaezoo.latents import MixedPosterior
-from vaezoo.losses.adversarial import critic_accuracy, critic_loss, generator_loss
-from vaezoo.losses.information import information_bounds
+from vaezoo.latents.mixed import MixedPosterior
+from vaezoo.losses.gan import critic_accuracy, critic_loss, generator_loss
+from vaezoo.losses.information_bounds import information_bounds
 from vaezoo.losses.schedules import scheduled
-from vaezoo.models.base import AdversarialModel, Terms, Weight
+from vaezoo.models.adversarial import AdversarialModel
+from vaezoo.models.base import Terms, Weight
 
 VARIANCES = {"fixed": 1.0, "mse": 0.5}  # of Q's Gaussians where they are not learned
 

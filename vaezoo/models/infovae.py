@@ -11,11 +11,11 @@ from typing import Any
 
 from torch import Tensor
 
+from vaezoo.distributed import gather
 from vaezoo.losses.elbo import elbo_terms
 from vaezoo.losses.mmd import Kernel, mmd2
 from vaezoo.losses.schedules import scheduled
 from vaezoo.models.base import LatentModel, Terms, Weight
-from vaezoo.processes import gather
 
 
 class InfoVAE(LatentModel):

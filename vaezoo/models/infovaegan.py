@@ -23,11 +23,13 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from vaezoo.latents import MixedPosterior, one_hot_of_largest
-from vaezoo.losses.adversarial import critic_accuracy, critic_loss, fake_cost, generator_loss
-from vaezoo.losses.information import information_bounds
+from vaezoo.latents.categories import one_hot_of_largest
+from vaezoo.latents.mixed import MixedPosterior
+from vaezoo.losses.gan import critic_accuracy, critic_loss, fake_cost, generator_loss
+from vaezoo.losses.information_bounds import information_bounds
 from vaezoo.losses.schedules import scheduled
-from vaezoo.models.base import AdversarialModel, Terms, Weight
+from vaezoo.models.adversarial import AdversarialModel
+from vaezoo.models.base import Terms, Weight
 
 
 class InfoVAEGAN(AdversarialModel):

@@ -20,8 +20,9 @@ from torch import Tensor, nn
 
 from vaezoo.losses.elbo import elbo_terms
 from vaezoo.losses.schedules import scheduled
-from vaezoo.models.base import AdversarialModel, Terms, Weight
-from vaezoo.precision import full_precision
+from vaezoo.models.adversarial import AdversarialModel
+from vaezoo.models.base import Terms, Weight
+from vaezoo.numerics import full_precision
 
 
 def negative_entropy(logits: Tensor) -> Tensor:

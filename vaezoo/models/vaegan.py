@@ -21,11 +21,12 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from vaezoo.losses.adversarial import GeneratorLoss, critic_accuracy, fake_cost, generator_loss, real_cost
+from vaezoo.distributed import average
+from vaezoo.losses.gan import GeneratorLoss, critic_accuracy, fake_cost, generator_loss, real_cost
 from vaezoo.losses.schedules import scheduled
-from vaezoo.models.base import AdversarialModel, Terms, Weight
-from vaezoo.precision import full_precision
-from vaezoo.processes import average
+from vaezoo.models.adversarial import AdversarialModel
+from vaezoo.models.base import Terms, Weight
+from vaezoo.numerics import full_precision
 
 
 def who_sits_out(c_real: float, c_fake: float, equilibrium: float, margin: float) -> set[str]:

@@ -12,7 +12,7 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from vaezoo.networks.convolutions import Conv2d, ConvTranspose2d
+from vaezoo.networks.fast_convolutions import Conv2d, ConvTranspose2d
 from vaezoo.networks.mlp import mlp, with_condition
 
 

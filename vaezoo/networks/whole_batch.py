@@ -4,7 +4,7 @@ from pytorch_lightning.plugins.layer_sync import LayerSync
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from vaezoo.processes import average, dropout, size
+from vaezoo.distributed import average, dropout, process_count
 
 
 class Dropout(nn.Dropout):
@@ -30,7 +30,7 @@ class WholeBatchNorm(LayerSync):
 
 class Whole(_BatchNorm):
     def forward(self, x: Tensor) -> Tensor:
-        if size() == 1 or not self.training:
+        if process_count() == 1 or not self.training:
             return super().forward(x)
         self._check_input_dim(x)
         others = [d for d in range(x.ndim) if d != 1]
@@ -40,7 +40,7 @@ class Whole(_BatchNorm):
         centred = wide - mean.view(shape)
         variance = average(centred.square().mean(others))
         if self.track_running_stats:
-            self.learn(mean.detach(), variance.detach(), size() * x.numel() // x.shape[1])
+            self.learn(mean.detach(), variance.detach(), process_count() * x.numel() // x.shape[1])
         normed = centred * (variance.view(shape) + self.eps).rsqrt()
         if self.affine:
             normed = normed * self.weight.view(shape) + self.bias.view(shape)

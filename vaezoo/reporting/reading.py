@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from vaezoo import runs
-from vaezoo.config import leaves
+from vaezoo.config.overrides import leaves
 from vaezoo.errors import UserError
 from vaezoo.progress import progress
+from vaezoo.runs.folder import CONFIG, DONE, read_config, read_reason, read_state
 
 # Where a run was made and what was looked at says nothing about it; the model's parts repeat the groups they come from.
 IGNORED = (
@@ -59,7 +59,7 @@ def read_runs(roots: Sequence[Path]) -> list[Run]:
     folders = list(dict.fromkeys(folder for root in roots for folder in run_folders(root)))
     jobs = list(dict.fromkeys(folder for root in roots for folder in asked(root)))
     if not folders and not jobs:
-        raise UserError(f"runs={shown(roots)}: no run folder in it or below it; each has a {runs.CONFIG}.")
+        raise UserError(f"runs={shown(roots)}: no run folder in it or below it; each has a {CONFIG}.")
     table = []
     with progress("reading", len(folders), "run") as bar:
         for folder in folders:
@@ -75,7 +75,7 @@ def shown(roots: Sequence[Path]) -> str:
 
 def run_folders(root: Path) -> Iterator[Path]:
     for place, inside, _ in os.walk(root):
-        if ".hydra" in inside and (Path(place) / runs.CONFIG).is_file():
+        if ".hydra" in inside and (Path(place) / CONFIG).is_file():
             yield Path(place)
         inside[:] = sorted(name for name in inside if name not in WITHIN and not name.startswith("."))
 
@@ -89,7 +89,7 @@ def asked(root: Path) -> Iterator[Path]:
 
 def read_run(folder: Path) -> Run:
     try:
-        config = named(dict(leaves(runs.read_config(folder))))
+        config = named(dict(leaves(read_config(folder))))
     except UserError as mistake:
         return Run(folder, FAILED, error=str(mistake))
     state, error = state_of(folder)
@@ -106,7 +106,7 @@ def read_run(folder: Path) -> Run:
             protocols={metric: protocol(said) for metric, said in scored.get("protocols", {}).items()},
             data=sys.intern(json.dumps([about.get("dataset"), about.get("data")], sort_keys=True)),
             batches=about.get("batches"),
-            job=read_json(folder / runs.DONE).get("job", ""),
+            job=read_json(folder / DONE).get("job", ""),
             made=origin(made),
             started=made.get("started", ""),
             error=error,
@@ -121,7 +121,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def state_of(folder: Path) -> tuple[str, str]:
     """What became of a run whose configuration is there, and the line that says why it ended badly."""
-    state, error = runs.state(folder), runs.why_it_ended(folder) or ""
+    state, error = read_state(folder), read_reason(folder) or ""
     if state in (STOPPED, "new"):
         # Scores without done.json are those of a run from before there was one, or of `evaluate`.
         state = FINISHED if not error and (folder / "metrics.json").is_file() else STOPPED

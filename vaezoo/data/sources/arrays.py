@@ -11,10 +11,10 @@ from typing import Literal
 
 import numpy as np
 
-from vaezoo.data.arrays import ImageArrays
-from vaezoo.data.prepared import prepared
-from vaezoo.data.sources.grids import channels_first, resized
-from vaezoo.data.sources.holdings import Holding, hold
+from vaezoo.data.files.prepare import prepared
+from vaezoo.data.images import ImageArrays
+from vaezoo.data.readers.grids import channels_first, resized
+from vaezoo.data.readers.holdings import Holding, hold
 from vaezoo.errors import UserError
 from vaezoo.progress import progress
 

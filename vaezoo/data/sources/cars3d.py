@@ -13,11 +13,11 @@ from typing import IO
 
 import numpy as np
 
-from vaezoo.data.arrays import ImageArrays
-from vaezoo.data.files import DataFile, DataFiles, identity_on_disk, reads
-from vaezoo.data.files import verify as verify_file
-from vaezoo.data.prepared import prepared
-from vaezoo.data.sources.grids import grid, resized
+from vaezoo.data.files.find import DataFile, DataFiles, identity_on_disk, reads
+from vaezoo.data.files.find import verify as verify_file
+from vaezoo.data.files.prepare import prepared
+from vaezoo.data.images import ImageArrays
+from vaezoo.data.readers.grids import grid, resized
 from vaezoo.errors import UserError
 from vaezoo.progress import progress
 

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from vaezoo.data.arrays import ImageArrays
-from vaezoo.data.files import DataFile, DataFiles, identity_on_disk, reads, refuse_pages
-from vaezoo.data.files import verify as verify_file
-from vaezoo.data.prepared import prepared
-from vaezoo.data.sources.pictures import WORKERS, and_more, list_pictures, picture, reading
+from vaezoo.data.files.find import DataFile, DataFiles, identity_on_disk, reads, refuse_pages
+from vaezoo.data.files.find import verify as verify_file
+from vaezoo.data.files.prepare import prepared
+from vaezoo.data.images import ImageArrays
+from vaezoo.data.readers.pictures import WORKERS, and_more, list_pictures, picture, reading
 from vaezoo.errors import UserError, nearest
 
 WIDTH, HEIGHT = 178, 218

@@ -17,9 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from vaezoo.data.arrays import ImageArrays
-from vaezoo.data.files import DataFile, DataFiles, read_payload, reads
-from vaezoo.data.files import verify as verify_file
+from vaezoo.data.files.find import DataFile, DataFiles, read_payload, reads
+from vaezoo.data.files.find import verify as verify_file
+from vaezoo.data.images import ImageArrays
 from vaezoo.errors import UserError
 from vaezoo.progress import progress
 

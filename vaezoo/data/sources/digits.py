@@ -8,8 +8,8 @@ import hashlib
 
 import numpy as np
 
-from vaezoo.data.arrays import ImageArrays
-from vaezoo.data.files import DataFiles, reads
+from vaezoo.data.files.find import DataFiles, reads
+from vaezoo.data.images import ImageArrays
 from vaezoo.errors import UserError
 
 SIZES = (8, 16, 32, 64)

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import numpy as np
 
-from vaezoo.data.arrays import ImageArrays
-from vaezoo.data.files import DataFile, DataFiles, reads
-from vaezoo.data.files import verify as verify_file
+from vaezoo.data.files.find import DataFile, DataFiles, reads
+from vaezoo.data.files.find import verify as verify_file
+from vaezoo.data.images import ImageArrays
+from vaezoo.data.readers.grids import grid
+from vaezoo.data.readers.npz import DAMAGED, Member
 from vaezoo.data.sources.dsprites_render import FACTOR_SIZES, FACTOR_VALUES, SIDE, render
-from vaezoo.data.sources.grids import grid
-from vaezoo.data.sources.npz import DAMAGED, Member
 from vaezoo.errors import UserError
 from vaezoo.progress import progress
 

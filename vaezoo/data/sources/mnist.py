@@ -9,8 +9,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from vaezoo.data.arrays import ImageArrays
-from vaezoo.data.files import DataFile, DataFiles, identity, read_payload, reads
+from vaezoo.data.files.find import DataFile, DataFiles, identity, read_payload, reads
+from vaezoo.data.images import ImageArrays
 from vaezoo.data.sources.rotated import rotated
 from vaezoo.errors import UserError
 

@@ -10,12 +10,12 @@ from typing import Literal
 
 import numpy as np
 
-from vaezoo.data.arrays import ImageArrays
-from vaezoo.data.files import DataFile, DataFiles, reads
-from vaezoo.data.files import verify as verify_file
-from vaezoo.data.prepared import prepared
-from vaezoo.data.sources.grids import channels_first, grid
-from vaezoo.data.sources.npz import DAMAGED, Member
+from vaezoo.data.files.find import DataFile, DataFiles, reads
+from vaezoo.data.files.find import verify as verify_file
+from vaezoo.data.files.prepare import prepared
+from vaezoo.data.images import ImageArrays
+from vaezoo.data.readers.grids import channels_first, grid
+from vaezoo.data.readers.npz import DAMAGED, Member
 from vaezoo.errors import UserError
 
 FACTORS = ("color", "shape", "size", "camera_height", "background", "horizontal_axis", "vertical_axis")

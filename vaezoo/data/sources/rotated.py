@@ -11,8 +11,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from vaezoo.data.arrays import ImageArrays
-from vaezoo.data.files import reads
+from vaezoo.data.files.find import reads
+from vaezoo.data.images import ImageArrays
 from vaezoo.data.sources.digits import DIGITS, SIZES, digits
 from vaezoo.errors import UserError
 

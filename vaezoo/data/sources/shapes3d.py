@@ -9,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
-from vaezoo.data.arrays import ImageArrays
-from vaezoo.data.files import DataFile, DataFiles, reads
-from vaezoo.data.files import verify as verify_file
-from vaezoo.data.prepared import prepared
-from vaezoo.data.sources.grids import channels_first, grid
-from vaezoo.data.sources.hdf5 import opened
+from vaezoo.data.files.find import DataFile, DataFiles, reads
+from vaezoo.data.files.find import verify as verify_file
+from vaezoo.data.files.prepare import prepared
+from vaezoo.data.images import ImageArrays
+from vaezoo.data.readers.grids import channels_first, grid
+from vaezoo.data.readers.hdf5 import opened
 from vaezoo.errors import UserError
 
 SHAPES3D = DataFiles(

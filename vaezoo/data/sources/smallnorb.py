@@ -14,12 +14,12 @@ from typing import IO, Literal
 
 import numpy as np
 
-from vaezoo.data.arrays import ImageArrays
-from vaezoo.data.files import DataFile, DataFiles, reads
-from vaezoo.data.files import verify as verify_file
-from vaezoo.data.prepared import prepared
-from vaezoo.data.sources.grids import resized
-from vaezoo.data.sources.rows import Rows
+from vaezoo.data.files.find import DataFile, DataFiles, reads
+from vaezoo.data.files.find import verify as verify_file
+from vaezoo.data.files.prepare import prepared
+from vaezoo.data.images import ImageArrays
+from vaezoo.data.readers.grids import resized
+from vaezoo.data.readers.rows import Rows
 from vaezoo.errors import UserError
 
 TRAIN = "smallnorb-5x46789x9x18x6x2x96x96-training-"

@@ -1,0 +1,45 @@
+"""Conditions on factors, such as 'shape != 2 or scale < 3', read before any data are loaded."""
+
+import ast
+
+COMPARISONS = (ast.Eq, ast.NotEq, ast.Lt, ast.LtE, ast.Gt, ast.GtE, ast.In, ast.NotIn)
+GRAMMAR = "It compares factors with whole numbers, as in 'shape != 2 or scale < 3', 'not (shape in [0, 1] and x > 9)'."
+
+
+def read_condition(where: str) -> ast.expr:
+    """The condition as a tree of nothing but comparisons, `and`, `or` and `not`; ValueError says what else is there."""
+    try:
+        tree = ast.parse(where, mode="eval").body
+    except (SyntaxError, ValueError) as error:
+        raise ValueError(f"cannot be read. {GRAMMAR}") from error
+
+    def check(node: ast.expr) -> None:
+        match node:
+            case ast.BoolOp(values=parts):
+                for part in parts:
+                    check(part)
+            case ast.UnaryOp(op=ast.Not(), operand=part):
+                check(part)
+            case ast.Compare(ops=ops, comparators=right, left=left):
+                for op, value in zip(ops, right, strict=True):
+                    good = is_listing(value) if isinstance(op, ast.In | ast.NotIn) else is_term(value)
+                    if not isinstance(op, COMPARISONS) or not good:
+                        raise ValueError(f"'{ast.unparse(node)}' is no comparison that it knows. {GRAMMAR}")
+                if not is_term(left) or not any(isinstance(term, ast.Name) for term in (left, *right)):
+                    raise ValueError(f"'{ast.unparse(node)}' compares no factor. {GRAMMAR}")
+            case _:
+                raise ValueError(f"'{ast.unparse(node)}' is no comparison. {GRAMMAR}")
+
+    check(tree)
+    return tree
+
+
+def is_term(node: ast.expr) -> bool:
+    """A factor or a whole number."""
+    return isinstance(node, ast.Name) or (isinstance(node, ast.Constant) and type(node.value) is int)
+
+
+def is_listing(node: ast.expr) -> bool:
+    return isinstance(node, ast.List | ast.Tuple) and all(
+        isinstance(one, ast.Constant) and type(one.value) is int for one in node.elts
+    )

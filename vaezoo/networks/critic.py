@@ -1,0 +1,130 @@
+"""Critics and encoders of adversarial models, described layer by layer in `conf/network`."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from torch import Tensor, nn
+
+from vaezoo.networks.fast_convolutions import Conv2d
+from vaezoo.networks.layers import Convolutions, Layer, bottom_sides, initialise
+from vaezoo.networks.mlp import with_condition
+from vaezoo.networks.whole_batch import Dropout
+
+
+class Critic(nn.Module):
+    """Images (B, C, H, W), with codes (B, `condition`) where it judges pairs, to `outputs` logits each.
+
+    Convolutions, then fully connected layers of `hidden` units; those that are `normed` have batch normalisation, with
+    or without a bias before it. Codes pass through layers of `code_hidden` units and join the fully connected layers of
+    the numbers `joins`, by default the first, or where there is none the flattened maps. `style` is that of all layers:
+    slope, maxout, affine, dropout.
+    """
+
+    layers: Sequence[Layer]
+
+    def __init__(
+        self,
+        image_shape: Sequence[int],
+        condition: int = 0,
+        outputs: int = 1,
+        *,
+        convolutions: Convolutions = (),
+        hidden: Sequence[int] = (),
+        code_hidden: Sequence[int] = (),
+        normed: Sequence[int] = (),
+        joins: Sequence[int] | None = None,
+        features: int = 1,
+        padded: bool = True,
+        bias: bool = True,
+        centred: bool = False,
+        input_dropout: float = 0.0,
+        std: float | None = None,
+        bn_std: float = 0.0,
+        **style: Any,
+    ) -> None:
+        super().__init__()
+        self.condition, self.compared, self.centred = condition, features, centred
+        self.input_dropout = Dropout(input_dropout) if input_dropout else nn.Identity()
+        code_layers: list[Layer] = []
+        for units in code_hidden if condition else ():
+            code_layers.append(Layer(nn.Linear(condition, units), normed=False, **style))
+            condition = code_layers[-1].outputs
+        self.code_layers = nn.Sequential(*code_layers)
+
+        layers: list[Layer] = []
+        inputs, sides = image_shape[0], bottom_sides(image_shape, convolutions, padded)
+        for number, (filters, kernel, stride) in enumerate(convolutions, start=1):
+            padding, with_bias = (kernel - 1) // 2 if padded else 0, bias or number not in normed
+            convolution = Conv2d(inputs, filters, kernel, stride, padding, bias=with_bias)
+            layers.append(Layer(convolution, normed=number in normed, **style))
+            inputs = layers[-1].outputs
+        inputs, first = inputs * math.prod(sides), len(layers) + 1
+        joins = joins or [first]
+        if hidden and not set(joins) <= set(range(first, first + len(hidden))):
+            raise ValueError(f"joins={list(joins)}: codes join fully connected layers, whose numbers begin at {first}")
+        for number, units in enumerate(hidden, start=first):
+            joined = condition if number in joins else 0
+            linear = nn.Linear(inputs, units, bias=bias or number not in normed)
+            layers.append(Layer(linear, normed=number in normed, condition=joined, **style))
+            inputs = layers[-1].outputs
+        self.layers = nn.ModuleList(layers)  # type: ignore[assignment]
+        self.joins_layers = len(hidden) > 0
+        self.num_hidden = inputs if hidden else inputs + condition
+        self.head = nn.Linear(self.num_hidden, outputs)
+        initialise(self, std, bn_std)
+
+    def images(self, x: Tensor) -> Tensor:
+        """The images in the range that the network takes."""
+        return 2 * x - 1 if self.centred else x
+
+    def features(self, x: Tensor) -> Tensor:
+        """What a feature-wise likelihood compares: layer `features` before its normalisation, flattened, (B, F).
+
+        Neither codes nor dropout: with dropout an image would differ from itself.
+        """
+        h = self.images(x)
+        for layer in self.layers[: self.compared - 1]:
+            h = layer.activation(layer.raw(h))
+        return self.layers[self.compared - 1].raw(h).flatten(1)
+
+    def hidden(self, x: Tensor, u: Tensor | None = None) -> Tensor:
+        """The last hidden layer, (B, num_hidden), on which further heads can stand."""
+        given = 0 if u is None else u.shape[1]
+        if given != self.condition:
+            raise ValueError(f"this network takes {self.condition} numbers beside each image, got {given}")
+        h = self.input_dropout(self.images(x))
+        if u is not None:
+            u = self.code_layers(self.input_dropout(u))
+        for layer in self.layers:
+            h = layer(h, u)
+        return h if self.joins_layers else with_condition(h.flatten(1), u)
+
+    def forward(self, x: Tensor, u: Tensor | None = None) -> Tensor:
+        return self.head(self.hidden(x, u))
+
+
+class Encoder(Critic):
+    """The same layers for inference: images (B, C, H, W) to `num_params` numbers each, all heads in one layer."""
+
+    def __init__(self, image_shape: Sequence[int], num_params: int, **options: Any) -> None:
+        super().__init__(image_shape, outputs=num_params, **options)
+
+
+class RecognitionHead(nn.Sequential):
+    """InfoGAN's Q (Chen et al., 2016): a critic's hidden layer (B, H) to the `num_params` numbers of q(u|x)."""
+
+    def __init__(
+        self,
+        num_hidden: int,
+        num_params: int,
+        *,
+        units: int = 128,
+        slope: float = 0.01,
+        std: float | None = 0.02,
+        bn_std: float = 0.02,
+    ) -> None:
+        super().__init__(
+            nn.Linear(num_hidden, units), nn.BatchNorm1d(units), nn.LeakyReLU(slope), nn.Linear(units, num_params)
+        )
+        initialise(self, std, bn_std)

@@ -1,0 +1,121 @@
+"""Generators: latents to the logits of images."""
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from vaezoo.networks.fast_convolutions import Conv2d, ConvTranspose2d
+from vaezoo.networks.layers import Convolutions, bottom_sides, initialise
+
+
+class PixelBias(nn.Module):
+    """A bias for each number of an image (C, H, W), which training begins at the log-odds of the mean image (ALI)."""
+
+    def __init__(self, image_shape: Sequence[int]) -> None:
+        super().__init__()
+        self.bias = nn.Parameter(torch.zeros(tuple(image_shape)))
+
+    def forward(self, images: Tensor) -> Tensor:
+        return images + self.bias
+
+    @torch.no_grad()
+    def begin_at(self, mean: Tensor) -> None:
+        """Pixels that are always 0 or always 1 count as half a grey level of 255 away from it."""
+        self.bias.copy_(mean.logit(eps=0.5 / 255))
+
+
+class Generator(nn.Sequential):
+    """Latents (B, J) to logits (B, C, H, W): `hidden` layers, one to the bottom map of `bottom` channels, convolutions.
+
+    Each layer has batch normalisation and an activation but the last, a convolution [kernel, stride] to the image's own
+    channels. The bottom is normalised number by number (`flat_norm`) or map by map; without a bottom the latents
+    themselves are maps of 1x1.
+    """
+
+    def __init__(
+        self,
+        latent_dim: int,
+        image_shape: Sequence[int],
+        *,
+        convolutions: Convolutions,
+        last: Sequence[int],
+        hidden: Sequence[int] = (),
+        bottom: int | None = None,
+        flat_norm: bool = True,
+        padded: bool = True,
+        bias: bool = True,
+        pixel_bias: bool = False,
+        slope: float = 0.0,
+        std: float | None = None,
+        bn_std: float = 0.0,
+    ) -> None:
+        super().__init__(*dense_layers([latent_dim, *hidden], batch_norm=True, bias=bias, slope=slope))
+        inputs = [latent_dim, *hidden][-1]
+        downwards = [[image_shape[0], *last], *reversed(convolutions)]
+        shape = (bottom or inputs, *bottom_sides(image_shape, downwards, padded))
+        if bottom is not None:
+            size, to_maps = math.prod(shape), nn.Unflatten(1, shape)
+            self.append(nn.Linear(inputs, size, bias=bias))
+            self.extend([nn.BatchNorm1d(size), to_maps] if flat_norm else [to_maps, nn.BatchNorm2d(bottom)])
+            self.append(nn.LeakyReLU(slope))
+        else:
+            self.append(nn.Unflatten(1, shape))
+        channels = shape[0]
+        for filters, kernel, stride in convolutions:
+            self.append(upwards(channels, filters, kernel, stride, padded=padded, bias=bias))
+            self.extend([nn.BatchNorm2d(filters), nn.LeakyReLU(slope)])
+            channels = filters
+        self.append(upwards(channels, image_shape[0], *last, padded=padded, bias=not pixel_bias))
+        if pixel_bias:
+            self.append(PixelBias(image_shape))
+        initialise(self, std, bn_std)
+
+
+class DenseGenerator(nn.Sequential):
+    """Latents (B, J) to logits (B, C, H, W) through fully connected layers of `hidden` units; images of any size."""
+
+    def __init__(
+        self,
+        latent_dim: int,
+        image_shape: Sequence[int],
+        *,
+        hidden: Sequence[int],
+        batch_norm: bool = True,
+        bias: bool = True,
+        affine: bool = True,
+        slope: float = 0.0,
+        std: float | None = None,
+        bn_std: float = 0.0,
+    ) -> None:
+        super().__init__(
+            *dense_layers([latent_dim, *hidden], batch_norm=batch_norm, bias=bias, affine=affine, slope=slope),
+            nn.Linear(hidden[-1], math.prod(image_shape)),
+            nn.Unflatten(1, tuple(image_shape)),
+        )
+        initialise(self, std, bn_std)
+
+
+def dense_layers(
+    sizes: Sequence[int], *, batch_norm: bool, bias: bool, slope: float, affine: bool = True
+) -> list[nn.Module]:
+    """Linear layers sizes[0] -> ... -> sizes[-1], each with its activation."""
+    layers: list[nn.Module] = []
+    for inputs, outputs in pairwise(sizes):
+        layers.append(nn.Linear(inputs, outputs, bias=bias or not batch_norm))
+        layers += [nn.BatchNorm1d(outputs, affine=affine)] if batch_norm else []
+        layers.append(nn.LeakyReLU(slope))
+    return layers
+
+
+def upwards(inputs: int, outputs: int, kernel: int, stride: int, *, padded: bool, bias: bool) -> nn.Module:
+    """The convolution that enlarges a map by its stride; at stride 1 a transposed one would be the same, mirrored."""
+    if not padded:
+        return ConvTranspose2d(inputs, outputs, kernel, stride, bias=bias)
+    padding = (kernel - 1) // 2
+    if stride == 1:
+        return Conv2d(inputs, outputs, kernel, padding=padding, bias=bias)
+    more = stride - kernel + 2 * padding
+    return ConvTranspose2d(inputs, outputs, kernel, stride, padding, output_padding=more, bias=bias)

@@ -1,0 +1,158 @@
+"""Collects the terms of every batch on the device and reads them back once per logging interval."""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from pytorch_lightning import Callback, LightningModule, Trainer
+from torch import Tensor
+
+from vaezoo.distributed import average, gather, process_count
+from vaezoo.errors import NotFinite
+from vaezoo.training.clock import Clock
+
+
+class TermSums:
+    """Weighted sums of named terms, as one vector on their device; vectors are spread over `name/0`, `name/1`, ...
+
+    The vectors stay where they are from one interval to the next, as a recorded step (vaezoo.training.engines) expects.
+    """
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+        self.sums: Tensor | None = None
+        self.weight = 0.0
+        self.first_bad: Tensor | None = None  # for each entry the batch at which it was not finite, -1 if never
+
+    def add(self, terms: Mapping[str, Tensor], weight: float, batch: Tensor | int) -> None:
+        values = torch.cat([term.detach().reshape(-1) for term in terms.values()])
+        if self.sums is None or self.first_bad is None:
+            self.names = [name for key, term in terms.items() for name in entry_names(key, term)]
+            self.sums = torch.zeros_like(values)
+            self.first_bad = torch.full_like(values, -1, dtype=torch.int64)
+        self.sums += weight * values
+        self.weight += weight
+        bad = ~torch.isfinite(values) & (self.first_bad < 0)
+        self.first_bad.copy_(torch.where(bad, batch, self.first_bad))
+
+    def to(self, device: torch.device) -> None:
+        if self.sums is not None and self.first_bad is not None:
+            self.sums, self.first_bad = self.sums.to(device), self.first_bad.to(device)
+
+    def share(self) -> None:
+        """Processes come to the same sums: means over the images of all, and the first batch that was bad for any."""
+        if process_count() > 1 and self.sums is not None and self.first_bad is not None:
+            self.sums.copy_(average(self.sums))
+            bad = gather(self.first_bad[None])
+            never = torch.iinfo(bad.dtype).max
+            first = torch.where(bad < 0, never, bad).amin(0)
+            self.first_bad.copy_(torch.where(first == never, -1, first))
+
+    def check(self) -> None:
+        """Refuse to go on after a value that was not finite. Waits for the device."""
+        if self.first_bad is None:
+            return
+        bad = {name: batch for name, batch in zip(self.names, self.first_bad.tolist(), strict=True) if batch >= 0}
+        if bad:
+            first = min(bad.values())
+            names = [name for name, batch in bad.items() if batch == first]
+            # The loss follows from the others: it is the cause only where nothing else is.
+            cause = [name for name in names if name != "loss"] or names
+            raise NotFinite(
+                f"The term {' and '.join(cause[:3])} was not finite at batch {first}; the last good checkpoint is kept,"
+                " and bad_batch.npz holds the images. A smaller optimizer.lr or smaller weights usually help.",
+                first,
+            )
+
+    def means(self) -> dict[str, float]:
+        """The weighted means since the last call. Waits for the device."""
+        if self.sums is None or self.first_bad is None or not self.weight:
+            return {}
+        self.share()
+        self.check()
+        means = dict(zip(self.names, (self.sums / self.weight).tolist(), strict=True))
+        self.sums.zero_()
+        self.first_bad.fill_(-1)
+        self.weight = 0.0
+        return means
+
+
+def entry_names(key: str, term: Tensor) -> list[str]:
+    return [key] if term.ndim == 0 else [f"{key}/{i}" for i in range(term.numel())]
+
+
+class TermLogger(Callback):
+    """Sends `train/...` every `log_every` batches and `val/...` after each validation to the loggers.
+
+    A term is the mean over the images of its interval. It stays on the device until the interval ends, so that no
+    step waits for it: engines (vaezoo.training.engines) add up `train`. A value that is not finite stops the run, also
+    before a checkpoint would be written.
+    """
+
+    def __init__(self, clock: Clock, log_every: int) -> None:
+        self.clock = clock
+        self.log_every = log_every
+        self.train = TermSums()
+        self.val = TermSums()
+        self.latest: dict[str, float] = {}  # what the progress bar shows
+        self.latest_val: dict[str, float] = {}  # what best.ckpt is chosen by
+        self.images_per_second = 0.0
+        self.images = 0
+        self.since = time.perf_counter()
+
+    def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
+        self.train.to(module.device)
+        self.images, self.since = 0, time.perf_counter()
+
+    def on_train_batch_end(
+        self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        self.images += outputs["batches"] * batch.shape[1]
+        done = self.clock.batches + outputs["batches"]
+        if done % self.log_every == 0 or done == self.clock.max_batches:
+            self.latest = self.train.means()
+            self.images_per_second = self.images / (time.perf_counter() - self.since)
+            values = {f"train/{name}": value for name, value in self.latest.items()}
+            self.send(trainer, {**values, "perf/images_per_second": self.images_per_second}, done)
+            self.images, self.since = 0, time.perf_counter()
+
+    def on_validation_batch_end(
+        self,
+        trainer: Trainer,
+        module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        self.val.add(outputs, float(len(batch.images)), self.clock.batches)
+
+    def on_validation_start(self, trainer: Trainer, module: LightningModule) -> None:
+        self.paused = time.perf_counter()
+
+    def on_validation_end(self, trainer: Trainer, module: LightningModule) -> None:
+        self.latest_val = self.val.means()
+        self.send(trainer, {f"val/{k}": v for k, v in self.latest_val.items()}, self.clock.batches)
+        self.since += time.perf_counter() - self.paused
+
+    def send(self, trainer: Trainer, values: dict[str, float], batches: int) -> None:
+        for logger in trainer.loggers:
+            logger.log_metrics(values, step=batches)
+
+    def on_save_checkpoint(self, trainer: Trainer, module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        self.train.check()
+
+    def state_dict(self) -> dict[str, Any]:
+        """A half-full interval goes into the checkpoint, so that a resumed run logs what an unbroken one would."""
+        self.train.share()
+        if self.train.sums is None or not self.train.weight:
+            return {}
+        return {"names": self.train.names, "sums": self.train.sums, "weight": self.train.weight}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        if state:
+            self.train.names = state["names"]
+            self.train.sums = state["sums"]
+            self.train.weight = state["weight"]
+            self.train.first_bad = torch.full_like(state["sums"], -1, dtype=torch.int64)
