@@ -67,7 +67,7 @@ def git_state() -> dict[str, Any] | None:
             raise subprocess.CalledProcessError(done.returncode, command)
         return done.stdout.decode(errors="replace")
 
-    root = Path(__file__).parents[1]
+    root = Path(__file__).parents[2]
     ours = [name for name in ("vaezoo", "conf") if (root / name).is_dir()]
     try:
         git("ls-files", "--error-unmatch", "--", "vaezoo/__init__.py")
