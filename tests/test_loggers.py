@@ -77,7 +77,7 @@ def test_each_job_of_a_process_gets_a_run_and_a_resumed_folder_the_same(tmp_path
     for folder in ("a", "b", "a"):
         logger = WandB(tmp_path / folder, project="p", name="x", group=None)
         logger.start({})
-        ids.append(logger.version)
+        ids.append(logger.run.id)
         logger.log_metrics({"x": 1.0}, step=1)
         logger.close()
     assert ids[0] == ids[2] != ids[1]
