@@ -31,15 +31,15 @@ def test_rows_are_on_disk_at_once_and_new_names_add_columns(tmp_path):
     assert list(tmp_path.iterdir()) == [tmp_path / "metrics.csv"]
 
 
-def test_a_resumed_file_forgets_what_came_after_the_checkpoint(tmp_path):
-    first = CSVFile(tmp_path)
+def test_rewind_removes_the_rows_after_the_checkpoint(tmp_path):
+    logger = CSVFile(tmp_path)
     for batches in (5, 10, 15):
-        first.log_metrics({"train/loss": batches}, step=batches)
+        logger.log_metrics({"train/loss": batches}, step=batches)
     with (tmp_path / "metrics.csv").open("a") as file:
-        file.write("20,")  # a row that a killed process did not finish
-    again = CSVFile(tmp_path)
-    again.rewind(10)
-    again.log_metrics({"train/loss": 11.0}, step=15)
+        file.write("20,")  # A killed process leaves an incomplete row.
+    logger = CSVFile(tmp_path)
+    logger.rewind(10)
+    logger.log_metrics({"train/loss": 11.0}, step=15)
     batches, values = read_history(tmp_path)["train/loss"]
     assert batches.tolist() == [5, 10, 15]
     assert values.tolist() == [5, 10, 11]
@@ -77,7 +77,7 @@ def test_each_job_of_a_process_gets_a_run_and_a_resumed_folder_the_same(tmp_path
     for folder in ("a", "b", "a"):
         logger = WandB(tmp_path / folder, project="p", name="x", group=None)
         logger.start({})
-        ids.append(logger.version)
+        ids.append(logger.run.id)
         logger.log_metrics({"x": 1.0}, step=1)
         logger.close()
     assert ids[0] == ids[2] != ids[1]
@@ -134,7 +134,7 @@ def test_credentials_in_netrc_count(no_credentials, tmp_path):
         assert choose_mode() == "online"
 
 
-def test_the_environment_has_the_last_word(no_credentials):
+def test_the_mode_of_the_environment_is_used(no_credentials):
     no_credentials.setenv("WANDB_MODE", "disabled")
     assert choose_mode() == "disabled"
 

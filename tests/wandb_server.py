@@ -1,4 +1,4 @@
-"""A W&B server on loopback that keeps what runs upload: as much as `wandb.init` and `wandb sync` ask of one."""
+"""A W&B server on the local machine that stores uploads and answers what `wandb.init` and `wandb sync` ask for."""
 
 import json
 import re
@@ -25,11 +25,11 @@ LAST_PAGE = {"hasNextPage": False, "endCursor": None}
 
 @dataclass
 class Uploaded:
-    """What the server holds of one run."""
+    """A run as the server holds it."""
 
     about: dict[str, Any] = field(default_factory=dict)  # display name, group, tags, job type ...
     config: dict[str, Any] = field(default_factory=dict)
-    lines: dict[str, list[str]] = field(default_factory=dict)  # streamed files; a line is at the place it was sent to
+    lines: dict[str, list[str]] = field(default_factory=dict)  # streamed files; the client names the place of each line
     files: dict[str, bytes] = field(default_factory=dict)
     exit_code: int | None = None
 
@@ -43,47 +43,49 @@ class Uploaded:
         return json.loads(lines[-1]) if lines else {}
 
     def put(self, name: str, offset: int, content: list[str]) -> None:
+        """Write lines of a streamed file from `offset` on; lines that are already there are replaced."""
         lines = self.lines.setdefault(name, [])
         lines += ["{}"] * (offset - len(lines))
         lines[offset : offset + len(content)] = content
 
 
 class Server:
-    """`runs` by their id. Where the run already has lines, those sent to the same places replace them."""
+    """The runs by their id, and the specifications of workspaces and reports by their kind."""
 
     def __init__(self) -> None:
         self.runs: dict[str, Uploaded] = {}
-        self.views: dict[str, dict[str, Any]] = {}  # their specifications, by kind
+        self.views: dict[str, dict[str, Any]] = {}
         self.url = ""
 
     def answer(self, query: dict[str, Any]) -> dict[str, Any]:
-        given = query.get("variables") or {}
+        """Return the data of a GraphQL query; a query that this server does not know gets no data."""
+        variables = query.get("variables") or {}
         name = query.get("operationName") or re.findall(r"(?:query|mutation) (\w+)", query["query"])[0]
-        known: dict[str, Any] = {
+        answers: dict[str, Any] = {
             "Viewer": lambda: {
                 "viewer": {"id": "u", "entity": "me", "username": "me", "flags": "{}", "teams": {"edges": []}}
             },
             "ServerFeaturesQuery": lambda: {"serverInfo": {"features": []}},
-            "RunResumeStatus": lambda: {"model": self.resume_status(given["name"])},
-            "UpsertBucket": lambda: {"upsertBucket": self.upsert(given)},
-            "CreateRunFiles": lambda: {"createRunFiles": self.places(given)},
+            "RunResumeStatus": lambda: {"model": self.resume_status(variables["name"])},
+            "UpsertBucket": lambda: {"upsertBucket": self.upsert(variables)},
+            "CreateRunFiles": lambda: {"createRunFiles": self.places(variables)},
             "GetDefaultEntity": lambda: {"viewer": {"id": "u", "entity": "me"}},
             "GetProjects": lambda: {"models": {"edges": [{"node": PROJECT}], "pageInfo": LAST_PAGE}},
-            "UpsertView2": lambda: {"upsertView": {"view": self.keep_view(given), "inserted": True}},
-            "upsertView": lambda: {"upsertView": {"view": self.keep_view(given), "inserted": True}},
+            "UpsertView2": lambda: {"upsertView": {"view": self.keep_view(variables), "inserted": True}},
+            "upsertView": lambda: {"upsertView": {"view": self.keep_view(variables), "inserted": True}},
         }
-        return known.get(name, dict)()
+        return answers.get(name, dict)()
 
-    def upsert(self, given: dict[str, Any]) -> dict[str, Any]:
-        new = given["name"] not in self.runs
-        run = self.runs.setdefault(given["name"], Uploaded())
-        run.about.update({key: value for key, value in given.items() if value is not None and key != "config"})
-        if given.get("config"):
-            run.config = {key: item["value"] for key, item in json.loads(given["config"]).items()}
+    def upsert(self, variables: dict[str, Any]) -> dict[str, Any]:
+        new = variables["name"] not in self.runs
+        run = self.runs.setdefault(variables["name"], Uploaded())
+        run.about.update({key: value for key, value in variables.items() if value is not None and key != "config"})
+        if variables.get("config"):
+            run.config = {key: item["value"] for key, item in json.loads(variables["config"]).items()}
         project = {"id": "p", "name": run.about["project"], "entity": {"id": "e", "name": "me"}}
         about = {
-            "id": f"id-{given['name']}",
-            "name": given["name"],
+            "id": f"id-{variables['name']}",
+            "name": variables["name"],
             "displayName": run.about.get("displayName"),
             "description": None,
             "config": None,
@@ -93,11 +95,11 @@ class Server:
         }
         return {"bucket": about, "inserted": new}
 
-    def keep_view(self, given: dict[str, Any]) -> dict[str, Any]:
-        """A workspace or a report."""
-        self.views[given["type"]] = json.loads(given["spec"])
-        project = {"id": "p", "name": given["projectName"], "entityName": given["entityName"]}
-        return {**given, "id": "v", "project": project, "updatedAt": PROJECT["createdAt"]}
+    def keep_view(self, variables: dict[str, Any]) -> dict[str, Any]:
+        """Store the specification of a workspace or a report."""
+        self.views[variables["type"]] = json.loads(variables["spec"])
+        project = {"id": "p", "name": variables["projectName"], "entityName": variables["entityName"]}
+        return {**variables, "id": "v", "project": project, "updatedAt": PROJECT["createdAt"]}
 
     def resume_status(self, name: str) -> dict[str, Any]:
         run = self.runs.get(name)
@@ -124,9 +126,11 @@ class Server:
         }
         return {**project, "bucket": bucket}
 
-    def places(self, given: dict[str, Any]) -> dict[str, Any]:
-        files = [{"name": name, "uploadUrl": f"{self.url}/upload/{given['run']}/{name}"} for name in given["files"]]
-        return {"runID": given["run"], "uploadHeaders": [], "files": files}
+    def places(self, variables: dict[str, Any]) -> dict[str, Any]:
+        files = [
+            {"name": name, "uploadUrl": f"{self.url}/upload/{variables['run']}/{name}"} for name in variables["files"]
+        ]
+        return {"runID": variables["run"], "uploadHeaders": [], "files": files}
 
     def stream(self, name: str, sent: dict[str, Any]) -> None:
         run = self.runs.setdefault(name, Uploaded())
@@ -152,12 +156,12 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(data)
 
     def do_POST(self) -> None:
-        sent, told = self.body(), self.server.told
+        sent, wandb = self.body(), self.server.wandb
         with self.server.lock:
             if self.path.startswith("/graphql"):
-                self.reply({"data": told.answer(json.loads(sent))})
+                self.reply({"data": wandb.answer(json.loads(sent))})
             elif self.path.endswith("/file_stream"):
-                told.stream(self.path.split("/")[-2], json.loads(sent))
+                wandb.stream(self.path.split("/")[-2], json.loads(sent))
                 self.reply({})
             else:
                 self.reply({})
@@ -166,14 +170,14 @@ class Handler(BaseHTTPRequestHandler):
         sent = self.body()
         _, _, run, name = unquote(self.path).split("/", 3)
         with self.server.lock:
-            self.server.told.runs[run].files[name] = sent
+            self.server.wandb.runs[run].files[name] = sent
         self.reply({})
 
     def do_GET(self) -> None:
         self.reply({})
 
     def handle_one_request(self) -> None:
-        with suppress(ConnectionError):  # a client that ends does not say goodbye
+        with suppress(ConnectionError):  # A client that ends does not close its connection first.
             super().handle_one_request()
 
     def log_message(self, *_: Any) -> None:
@@ -182,13 +186,14 @@ class Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def wandb_server() -> Iterator[Server]:
-    told = Server()
-    server: Any = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads, server.told, server.lock = True, told, threading.Lock()
-    told.url = f"http://127.0.0.1:{server.server_port}"
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    """Start the server, yield it, and stop it in the end."""
+    wandb = Server()
+    http_server: Any = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    http_server.daemon_threads, http_server.wandb, http_server.lock = True, wandb, threading.Lock()
+    wandb.url = f"http://127.0.0.1:{http_server.server_port}"
+    threading.Thread(target=http_server.serve_forever, daemon=True).start()
     try:
-        yield told
+        yield wandb
     finally:
-        server.shutdown()
-        server.server_close()
+        http_server.shutdown()
+        http_server.server_close()

@@ -1,8 +1,8 @@
-"""A study on W&B: `python -m vaezoo.dashboard study=multirun/NAME entity=ME`.
+"""Show a study on W&B: `python -m vaezoo.dashboard study=multirun/NAME entity=ME`.
 
-Makes a workspace and a report for the study's runs: losses by model, scores by each swept key, figures side by side,
-what the scores depend on. What was swept and logged is read from the run folders. Without credentials, or with
-`out=FILE`, the specification of both is written to a file.
+The command makes a workspace and a report for the runs of the study: losses by model, scores by each swept key, figures
+side by side, and the keys that the scores depend on. It reads the swept keys and the logged terms from the run folders.
+Without credentials, or with `out=FILE`, it writes the specification of both to a file.
 """
 
 import sys
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
     from vaezoo.reporting.reading import Run
     from vaezoo.reporting.wandb_panels import Study
 
-LOGGED = ("train/loss", "val/")  # terms to draw: all of the validation, and what is minimised
+DRAWN = ("train/loss", "val/")  # prefixes of the terms to draw: the training loss and all of the validation
 KL = ("kl", "kl_mi", "kl_tc", "kl_dw")
 
 
 def make_dashboard(config: DictConfig) -> list[str]:
-    """The lines that say where workspace and report are."""
+    """Make the workspace and the report, and return the lines that name their addresses or their file."""
     check_config(config)
     try:
         from vaezoo.reporting import wandb_panels
@@ -40,55 +40,66 @@ def make_dashboard(config: DictConfig) -> list[str]:
 
     root = Path(config.study).expanduser().resolve()
     table = read_runs([root])
-    one = config_of(table, root)
-    logged = one["logger"]["wandb"]
-    study = study_of(root, one, table, logged["group"], config.scores)
-    project = config.project or logged["project"]
+    run_config = find_config(table, root)
+    logger = run_config["logger"]["wandb"]
+    study = describe_study(root, run_config, table, logger["group"], config.scores)
+    project = config.project or logger["project"]
     online = config.out is None and choose_mode() == "online"
-    entity = config.entity or logged["entity"] or (default_entity(project) if online else "")
-    built = {make.__name__: make(study, entity, project) for make in (wandb_panels.workspace, wandb_panels.report)}
+    entity = config.entity or logger["entity"] or (default_entity(project) if online else "")
+    views = {
+        "workspace": wandb_panels.make_workspace(study, entity, project),
+        "report": wandb_panels.make_report(study, entity, project),
+    }
     if online:
-        return [f"{name:<10}{publish(what)}" for name, what in built.items()]
+        return [f"{name:<10}{publish(view)}" for name, view in views.items()]
     out = Path(config.out) if config.out else root / "dashboard.json"
     about = {"entity": entity, "project": project, "name": study.name}
-    write_json(out, {**about, **{name: wandb_panels.specification(what) for name, what in built.items()}})
-    missing = [] if config.out else ["W&B was not asked: there are no credentials (`wandb login`), or no network."]
-    return [*missing, f"specification {out}"]
+    write_json(out, {**about, **{name: wandb_panels.dump_specification(view) for name, view in views.items()}})
+    reason = [] if config.out else ["Nothing was sent to W&B: there are no credentials (`wandb login`), or no network."]
+    return [*reason, f"specification {out}"]
 
 
-def study_of(root: Path, config: dict[str, Any], table: "list[Run]", group: str, scores: list[str] | None) -> "Study":
-    """What its run folders tell of a study; `config` is that of one of them."""
+def describe_study(
+    root: Path, config: dict[str, Any], table: "list[Run]", group: str, scores: list[str] | None
+) -> "Study":
+    """Return what the run folders of `table` say about a study. `config` is the configuration of one of its runs."""
     from vaezoo.reporting.settings import all_scores, headline, numeric, swept
     from vaezoo.reporting.wandb_panels import Study
 
-    known = all_scores(table)
-    check_names("scores", scores or [], known)
-    names = scores or headline(known)
-    logged = dict.fromkeys(term for run in table for term in columns(run.folder / "metrics.csv"))
+    available = all_scores(table)
+    check_names("scores", scores or [], available)
+    names = scores or headline(available)
+    terms = dict.fromkeys(term for run in table for term in read_columns(run.folder / "metrics.csv"))
     return Study(
         name=group,
         keys={
-            in_config(key, config): all(numeric(run.config[key]) for run in table if run.config.get(key) is not None)
+            find_config_key(key, config): all(
+                numeric(run.config[key]) for run in table if run.config.get(key) is not None
+            )
             for key in swept(table)
         },
         models=list(dict.fromkeys(str(run.config["model"]) for run in table if run.config)),
-        terms=[term for term in logged if term.startswith(LOGGED) and term.count("/") == 1],
+        terms=[term for term in terms if term.startswith(DRAWN) and term.count("/") == 1],
         scores=[f"eval/{name}" for name in names],
-        kl=[f"eval/{name}" for name in KL if name in known],
+        kl=[f"eval/{name}" for name in KL if name in available],
         figures=sorted({path.stem for run in table for path in (run.folder / "figures").glob("*.png")}),
         failures={str(run.folder.relative_to(root)): run.error for run in table if run.error},
     )
 
 
-def columns(file: Path) -> list[str]:
-    if not file.is_file():
+def read_columns(path: Path) -> list[str]:
+    """Return the names of the columns of a CSV file, or none if there is no file."""
+    if not path.is_file():
         return []
-    with file.open() as rows:
-        return rows.readline().strip().split(",")
+    with path.open() as file:
+        return file.readline().strip().split(",")
 
 
-def in_config(key: str, config: dict[str, Any]) -> str:
-    """Where W&B has what a report calls `key`: of a data set its name, of other parts their class."""
+def find_config_key(key: str, config: dict[str, Any]) -> str:
+    """Return the key of the configuration on W&B that holds what a report calls `key`.
+
+    A data set is known by its name, and any other part by its class.
+    """
     if key in ("model", "dataset"):
         return {"model": "model", "dataset": "dataset.name"}[key]
     node: Any = config
@@ -97,39 +108,43 @@ def in_config(key: str, config: dict[str, Any]) -> str:
     return f"{key}._target_" if isinstance(node, dict) else key
 
 
-def config_of(table: "list[Run]", root: Path) -> dict[str, Any]:
-    """The configuration of a run that was logged to W&B as part of a study."""
+def find_config(table: "list[Run]", root: Path) -> dict[str, Any]:
+    """Return the configuration of the first run that was logged to W&B as part of a study.
+
+    Raise UserError if there is no such run.
+    """
     for run in table:
         config = read_config(run.folder) if run.config else {}
         if config.get("logger", {}).get("wandb", {}).get("group"):
             return config
     raise UserError(
         f"study={root}: none of its {len(table)} runs was logged to W&B as part of a study."
-        " `python -m vaezoo.train -m ... logger=wandb` does that; a single run has a page of its own there."
+        " `python -m vaezoo.train -m ... logger=wandb` does that; a single run has its own page on W&B."
     )
 
 
 def default_entity(project: str) -> str:
-    """Whose the credentials are."""
+    """Return the entity that the credentials belong to."""
     import wandb_workspaces.reports.v2 as wr
 
     try:
         return wr.Report(project=project).entity
     except Exception as error:
-        raise refused(error) from None
+        raise make_error(error) from None
 
 
-def publish(built: Any) -> str:
-    """Save it on W&B; where it is."""
+def publish(view: Any) -> str:
+    """Save a workspace or a report on W&B and return its address."""
     try:
-        return built.save().url
+        return view.save().url
     except Exception as error:
-        raise refused(error) from None
+        raise make_error(error) from None
 
 
-def refused(error: Exception) -> UserError:
+def make_error(error: Exception) -> UserError:
+    """Return the error of W&B as a message that names the way without W&B."""
     reason = next(iter(str(error).splitlines()), type(error).__name__)
-    return UserError(f"W&B does not take it ({reason}). With out=FILE the specification goes into a file.")
+    return UserError(f"W&B refused the request ({reason}). With out=FILE the specification is written to a file.")
 
 
 @hydra.main(version_base="1.3", config_path=DIRECTORY, config_name="dashboard")

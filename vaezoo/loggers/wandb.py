@@ -30,7 +30,7 @@ class WandB(Logger):
     sent from metrics.csv and figures/. The first error of W&B switches it off for this run, which it does not stop.
     """
 
-    name = "wandb"
+    name, version = "wandb", ""
 
     def __init__(
         self,
@@ -50,10 +50,6 @@ class WandB(Logger):
         self.step = 0  # of the newest row; in a resumed run, at first the step after the rows that W&B has
         self.batches = 0  # of the newest row; smaller than its step if scores join a finished run
         self.best = float("inf")  # the smallest val/loss
-
-    @property
-    def version(self) -> str:
-        return "" if self.run is None else str(self.run.id)
 
     def start(self, config: Mapping[str, Any]) -> None:
         """Open a W&B run, or the run that this folder already has, and send the rows that W&B lacks."""

@@ -1,4 +1,4 @@
-"""What W&B shows of a study: functions of its swept keys, models and scores. Nothing here asks a server."""
+"""The panels of a study on W&B, made from its swept keys, models and scores. No function here contacts a server."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -8,172 +8,187 @@ import wandb_workspaces.reports.v2 as wr
 import wandb_workspaces.workspaces as ws
 from wandb_workspaces import expr
 
-# Logged terms that are nats per image in every model, so that one axis takes them all.
+# These terms are in nats per image in every model, so they share one axis.
 NATS = ("loss", "rec", "kl", "elbo")
-BADLY = ("failed", "crashed", "killed")
-TITLE = 128  # letters of the title of a report
-ACROSS = 24  # columns of a report's grid
+FAILED_STATES = ("failed", "crashed", "killed")
+TITLE_LENGTH = 128  # characters that W&B allows in the title of a report
+GRID_WIDTH = 24  # columns of the grid of a report
 GRADIENT = [wr.GradientPoint("#440154", 0), wr.GradientPoint("#21918c", 50), wr.GradientPoint("#fde725", 100)]
 
 
 @dataclass(frozen=True)
 class Study:
-    name: str  # the group of its runs
-    keys: dict[str, bool]  # swept, as in the configuration: whether the values are numbers; the seed is not among them
+    """The facts about a study that its panels depend on."""
+
+    name: str  # the W&B group of its runs
+    keys: dict[str, bool]  # swept keys of the configuration without the seed: whether their values are numbers
     models: Sequence[str]
-    terms: Sequence[str]  # logged while training, such as val/rec
-    scores: Sequence[str]  # such as eval/mig_hist, in the order to show
-    kl: Sequence[str]  # the score of the KL and those of its parts
+    terms: Sequence[str]  # terms that were logged during training, such as val/rec
+    scores: Sequence[str]  # scores in the order of their panels, such as eval/mig_hist
+    kl: Sequence[str]  # the scores of the KL and of its parts
     figures: Sequence[str]
-    failures: dict[str, str] = field(default_factory=dict)  # folder: why
+    failures: dict[str, str] = field(default_factory=dict)  # the reason for each folder of a failed run
 
 
-# ---- how W&B calls things ----------------------------------------------------------------------------------------
+# ---- W&B's names for swept keys ----------------------------------------------------------------------------------
 
 
-def chosen(key: str) -> Any:
-    """What to group or plot by. Of a model W&B has the name as the type of the job."""
+def axis(key: str) -> Any:
+    """Return a swept key as W&B groups and plots by it. W&B holds the name of the model as the type of the job."""
     return wr.Metric("JobType") if key == "model" else wr.Config(key)
 
 
 def column(key: str) -> str:
-    """Of a table of runs. W&B keeps each entry of a configuration below `value`."""
+    """Return the column of a swept key in a table of runs. W&B holds each entry of a configuration below `value`."""
     head, _, rest = key.partition(".")
     return "run:jobType" if key == "model" else f"config:{head}.value{f'.{rest}' if rest else ''}"
 
 
 def grouping(study: Study) -> list[str]:
-    """Runs that differ in their seed alone are one row of a table and one line of a plot."""
+    """Return the keys to group by, so that runs that differ only in their seed are one row or one line."""
     return ["jobType" if key == "model" else f"config.{key}" for key in study.keys]
 
 
-def of_study(study: Study, *further: Any) -> Any:
-    return expr.And(expr.Metric("Group") == study.name, *further)
+def filter_runs(study: Study, *conditions: Any) -> Any:
+    """Return the filter for the runs of the study that also meet these conditions."""
+    return expr.And(expr.Metric("Group") == study.name, *conditions)
 
 
 # ---- panels ------------------------------------------------------------------------------------------------------
 
 
-def along_training(term: str, title_y: str | None = None) -> Any:
+def plot_term(term: str, title_y: str | None = None) -> Any:
+    """Plot a logged term over the batches."""
     return wr.LinePlot(title=term, x="batches", y=[term], title_x="batches", title_y=title_y)
 
 
-def against(key: str, numbers: bool, score: str) -> Any:
-    """A score by a swept key: points along an axis where the values are numbers, else the mean of each value."""
-    if numbers:
-        return wr.ScatterPlot(title=score, x=chosen(key), y=wr.SummaryMetric(score), regression=False)
+def plot_score(key: str, is_numeric: bool, score: str) -> Any:
+    """Plot a score by a swept key: a point for each run if the values are numbers, else a mean for each value."""
+    if is_numeric:
+        return wr.ScatterPlot(title=score, x=axis(key), y=wr.SummaryMetric(score), regression=False)
     return wr.BarPlot(
-        title=score, metrics=[score], groupby=chosen(key), groupby_aggfunc="mean", groupby_rangefunc="stddev"
+        title=score, metrics=[score], groupby=axis(key), groupby_aggfunc="mean", groupby_rangefunc="stddev"
     )
 
 
-def trade_off(reconstruction: str, score: str) -> Any:
+def plot_trade_off(reconstruction: str, score: str) -> Any:
+    """Plot a score against a reconstruction error, with a point for each run."""
     x, y = wr.SummaryMetric(reconstruction), wr.SummaryMetric(score)
     return wr.ScatterPlot(title=f"{score} against {reconstruction}", x=x, y=y)
 
 
-def coordinates(study: Study) -> Any:
-    """One line a run, from the swept keys to its scores, coloured by the first score."""
-    keys = [wr.ParallelCoordinatesPlotColumn(chosen(key), display_name=key) for key in study.keys]
+def plot_coordinates(study: Study) -> Any:
+    """Plot each run as a line from its swept keys to its first five scores, coloured by the first score."""
+    keys = [wr.ParallelCoordinatesPlotColumn(axis(key), display_name=key) for key in study.keys]
     scores = [wr.ParallelCoordinatesPlotColumn(wr.SummaryMetric(score)) for score in reversed(study.scores[:5])]
     return wr.ParallelCoordinatesPlot(columns=[*keys, *scores], gradient=GRADIENT)
 
 
-def pictures(figure: str) -> Any:
+def show_figure(figure: str) -> Any:
+    """Show the pictures of all runs side by side."""
     return wr.MediaBrowser(title=figure, media_keys=[f"figures/{figure}"], num_columns=3)
 
 
 def failures_table(study: Study) -> str:
-    """As Markdown."""
-    rows = "".join(f"| {folder} | {why.replace('|', '/')} |\n" for folder, why in study.failures.items())
-    return f"| run | why |\n| --- | --- |\n{rows}"
+    """Return a table of the failed runs and the reasons in Markdown."""
+    rows = "".join(f"| {folder} | {reason.replace('|', '/')} |\n" for folder, reason in study.failures.items())
+    return f"| run | reason |\n| --- | --- |\n{rows}"
 
 
 # ---- workspace and report ----------------------------------------------------------------------------------------
 
 
-def sections(study: Study) -> list[Any]:
+def make_sections(study: Study) -> list[Any]:
+    """Return the sections of the workspace that have any panel."""
     nats = [term for term in study.terms if term.partition("/")[2] in NATS]
     kl = [term for term in study.terms if "kl" in term.partition("/")[2] and term not in nats]
-    found = {
-        "losses, nats per image": [along_training(term, "nats per image") for term in nats],
-        **{f"scores by {key}": [against(key, n, score) for score in study.scores] for key, n in study.keys.items()},
+    panels_by_section = {
+        "losses, nats per image": [plot_term(term, "nats per image") for term in nats],
+        **{
+            f"scores by {key}": [plot_score(key, is_numeric, score) for score in study.scores]
+            for key, is_numeric in study.keys.items()
+        },
         "KL": [
-            *(along_training(term) for term in kl),
-            *(against(key, n, score) for key, n in study.keys.items() for score in study.kl),
+            *(plot_term(term) for term in kl),
+            *(plot_score(key, is_numeric, score) for key, is_numeric in study.keys.items() for score in study.kl),
         ],
-        "figures": [pictures(figure) for figure in study.figures],
+        "figures": [show_figure(figure) for figure in study.figures],
         "failures": [wr.MarkdownPanel(markdown=failures_table(study))] if study.failures else [],
     }
-    return [ws.Section(name=name, panels=panels, is_open=True) for name, panels in found.items() if panels]
+    return [ws.Section(name=name, panels=panels, is_open=True) for name, panels in panels_by_section.items() if panels]
 
 
-def workspace(study: Study, entity: str, project: str) -> Any:
+def make_workspace(study: Study, entity: str, project: str) -> Any:
+    """Return the workspace of a study, which is not on W&B until it is saved."""
     group_by = [expr.Metric("JobType") if key == "model" else expr.Config(key) for key in study.keys]
     order = [expr.Ordering(expr.Summary(study.scores[0]), ascending=False)] if study.scores else []
     return ws.Workspace(
         entity=entity,
         project=project,
         name=study.name,
-        sections=sections(study),
+        sections=make_sections(study),
         settings=ws.WorkspaceSettings(x_axis="batches", max_runs=50),
         runset_settings=ws.RunsetSettings(
-            filters=of_study(study),
+            filters=filter_runs(study),
             groupby=group_by,
             order=order,
-            pinned_columns=["run:displayName", "run:state", *map(column, study.keys), *summaries(study)],
+            pinned_columns=["run:displayName", "run:state", *map(column, study.keys), *score_columns(study)],
         ),
     )
 
 
-def summaries(study: Study) -> list[str]:
+def score_columns(study: Study) -> list[str]:
+    """Return the columns of the scores in a table of runs."""
     return [f"summary:{score}" for score in study.scores]
 
 
-def report(study: Study, entity: str, project: str) -> Any:
-    rebuilt = next((score for score in ("eval/recon_mse", "eval/rec") if score in study.scores), None)
-    others = [score for score in study.scores if score != rebuilt]
-    every = {"filters": of_study(study), "visible_columns": [*map(column, study.keys), *summaries(study)]}
+def make_report(study: Study, entity: str, project: str) -> Any:
+    """Return the report of a study, which is not on W&B until it is saved."""
+    reconstruction = next((score for score in ("eval/recon_mse", "eval/rec") if score in study.scores), None)
+    others = [score for score in study.scores if score != reconstruction]
+    all_runs = {"filters": filter_runs(study), "visible_columns": [*map(column, study.keys), *score_columns(study)]}
     order = [wr.OrderBy(wr.SummaryMetric(score)) for score in others[:1]]
     swept = ", ".join(study.keys) or "nothing"
     blocks = [
         wr.P(f"{', '.join(study.models)}; swept: {swept}. Seeds of one setting are averaged where runs are grouped."),
         wr.TableOfContents(),
         wr.H1("Settings"),
-        wr.P("Means over seeds; open a row for its runs."),
-        grid(wr.Runset(name="settings", groupby=grouping(study), order=order, **every), [], 1),
+        wr.P("Each row is a mean over seeds; open it to see its runs."),
+        make_grid(wr.Runset(name="settings", groupby=grouping(study), order=order, **all_runs), [], 1),
     ]
-    if rebuilt and others:
+    if reconstruction and others:
         blocks += [
             wr.H1("Reconstruction against scores"),
-            grid(wr.Runset(name="runs", **every), [trade_off(rebuilt, score) for score in others], 2),
+            make_grid(
+                wr.Runset(name="runs", **all_runs), [plot_trade_off(reconstruction, score) for score in others], 2
+            ),
         ]
     if study.keys and others:
         importance = [wr.ParameterImportancePlot(with_respect_to=score) for score in others[:2]]
         blocks += [
             wr.H1("What the scores depend on"),
-            grid(wr.Runset(name="runs", **every), [coordinates(study)], 1),
-            grid(wr.Runset(name="runs", **every), importance, 2),
+            make_grid(wr.Runset(name="runs", **all_runs), [plot_coordinates(study)], 1),
+            make_grid(wr.Runset(name="runs", **all_runs), importance, 2),
         ]
     if study.figures:
         blocks += [
             wr.H1("Figures"),
-            grid(wr.Runset(name="runs", **every), [pictures(figure) for figure in study.figures], 1),
+            make_grid(wr.Runset(name="runs", **all_runs), [show_figure(figure) for figure in study.figures], 1),
         ]
-    badly = {**every, "filters": of_study(study, expr.Metric("State").isin(list(BADLY)))}
-    blocks += [wr.H1("Runs that ended badly"), grid(wr.Runset(name="ended badly", **badly), [], 1)]
+    failed_runs = {**all_runs, "filters": filter_runs(study, expr.Metric("State").isin(list(FAILED_STATES)))}
+    blocks += [wr.H1("Failed runs"), make_grid(wr.Runset(name="failed runs", **failed_runs), [], 1)]
     blocks += [wr.MarkdownBlock(failures_table(study))] if study.failures else []
-    return wr.Report(entity=entity, project=project, title=study.name[:TITLE], blocks=blocks, width="fluid")
+    return wr.Report(entity=entity, project=project, title=study.name[:TITLE_LENGTH], blocks=blocks, width="fluid")
 
 
-def grid(runset: Any, panels: Sequence[Any], columns: int) -> Any:
-    """Panels in rows of that many; without panels the table of the runs alone."""
-    width = ACROSS // columns
+def make_grid(runset: Any, panels: Sequence[Any], columns: int) -> Any:
+    """Arrange panels in so many columns. Without panels, W&B shows only the table of the runs."""
+    width = GRID_WIDTH // columns
     for i, panel in enumerate(panels):
         panel.layout = wr.Layout(x=i % columns * width, y=i // columns * 8, w=width, h=8)
     return wr.PanelGrid(runsets=[runset], panels=list(panels))
 
 
-def specification(built: Any) -> dict[str, Any]:
-    """What W&B would be sent, to be looked at. The library has no public name for it."""
-    return built._to_model().spec.model_dump(mode="json", by_alias=True, exclude_none=True)
+def dump_specification(view: Any) -> dict[str, Any]:
+    """Return what would be sent to W&B. The method is private because the library has no public one."""
+    return view._to_model().spec.model_dump(mode="json", by_alias=True, exclude_none=True)
