@@ -105,7 +105,7 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "evaluation/agreement": ({"errors", "metrics", "seeds", "evaluation/table"}, {"numpy"}),
     "reporting": (
         {"config", "errors", "metrics", "progress", "runs"},
-        {"numpy", "scipy", "matplotlib", "PIL", "plotly"},
+        {"numpy", "scipy", "matplotlib", "PIL"},
     ),
     "papers": ({"errors", "metrics", "reporting", "runs"}, {"numpy"}),
     "results": ({"checks", "config", "errors", "papers", "report", "reporting", "runs"}, {"hydra", "omegaconf"}),

@@ -32,6 +32,7 @@ from vaezoo.reporting.settings import SEED, Setting, last, swept, text
 from vaezoo.reporting.summary import LEVEL, mean, rank_correlation
 
 HERE = Path(__file__).parent
+PLOTLY = HERE / "plotly" / "plotly-basic.min.js"
 PICTURES = ("reconstructions", "samples", "curves")
 
 
@@ -72,9 +73,7 @@ def page(report: Report) -> str:
     )
     scripts = f"<script>{(HERE / 'page.js').read_text()}</script>"
     if 'class="chart"' in body:
-        from plotly.offline import get_plotlyjs
-
-        scripts = f"<script>{get_plotlyjs()}</script>{scripts}"
+        scripts = f"<script>{PLOTLY.read_text()}</script>{scripts}"
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
