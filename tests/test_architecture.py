@@ -104,15 +104,12 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     ),
     "evaluation/agreement": ({"errors", "metrics", "seeds", "evaluation/table"}, {"numpy"}),
     "reporting": (
-        {"config", "errors", "metrics", "progress", "runs"},
-        {"numpy", "scipy", "matplotlib", "PIL"},
+        {"config", "errors", "evaluation/agreement", "metrics", "progress", "runs"},
+        {"numpy", "scipy", "matplotlib", "PIL", "jinja2", "markupsafe"},
     ),
     "papers": ({"errors", "metrics", "reporting", "runs"}, {"numpy"}),
     "results": ({"checks", "config", "errors", "papers", "report", "reporting", "runs"}, {"hydra", "omegaconf"}),
-    "report": (
-        {"evaluation/agreement", "checks", "config", "errors", "metrics", "reporting", "runs"},
-        {"hydra", "omegaconf", "numpy"},
-    ),
+    "report": ({"checks", "config", "errors", "reporting", "runs"}, {"hydra", "omegaconf"}),
     "panels": (set(), {"wandb_workspaces"}),
     "dashboard": (
         {"checks", "config", "errors", "loggers", "panels", "report", "reporting", "runs"},

@@ -16,7 +16,6 @@ from vaezoo import runs
 from vaezoo.checks import check, check_command_line
 from vaezoo.config import DIRECTORY
 from vaezoo.errors import UserError, report
-from vaezoo.report import check_names
 
 if TYPE_CHECKING:
     from vaezoo.panels import Study
@@ -57,17 +56,18 @@ def make_dashboard(config: DictConfig) -> list[str]:
 def study_of(root: Path, config: dict[str, Any], table: "list[Run]", group: str, scores: list[str] | None) -> "Study":
     """What its run folders tell of a study; `config` is that of one of them."""
     from vaezoo.panels import Study
-    from vaezoo.reporting.settings import all_scores, headline, numeric, swept
+    from vaezoo.reporting.score_selection import check_scores, list_scores, select_headline
+    from vaezoo.reporting.settings import is_number, list_swept_keys
 
-    known = all_scores(table)
-    check_names("scores", scores or [], known)
-    names = scores or headline(known)
+    known = list_scores(table)
+    check_scores("scores", scores or [], known)
+    names = scores or select_headline(known)
     logged = dict.fromkeys(term for run in table for term in columns(run.folder / "metrics.csv"))
     return Study(
         name=group,
         keys={
-            in_config(key, config): all(numeric(run.config[key]) for run in table if run.config.get(key) is not None)
-            for key in swept(table)
+            in_config(key, config): all(is_number(run.config[key]) for run in table if run.config.get(key) is not None)
+            for key in list_swept_keys(table)
         },
         models=list(dict.fromkeys(str(run.config["model"]) for run in table if run.config)),
         terms=[term for term in logged if term.startswith(LOGGED) and term.count("/") == 1],
