@@ -22,7 +22,7 @@ from vaezoo import runs
 from vaezoo.config import DIRECTORY
 from vaezoo.errors import UserError
 from vaezoo.metrics.directions import direction, easy
-from vaezoo.reporting.chart_drawing import axis_range, draw_svg
+from vaezoo.reporting.chart_drawing import axis_range, draw_svg, make_plotly_figure
 from vaezoo.reporting.charts import (
     Chart,
     Curve,
@@ -117,7 +117,10 @@ def test_a_rank_correlation_is_spearmans():
         (-27.041, 1.23, "−27.0 ± 1.2"),
         (1234.5, 210.0, "1234 ± 210"),
         (0.5, math.nan, "0.5"),
-        (0.5, 0.0, "0.5 ± 0"),
+        (0.5, 0.0, "0.5"),
+        (0.25, 3e-17, "0.25"),
+        (0.25, 3e-8, "0.250000 ± 3e-08"),
+        (0.01, 5.2e-6, "0.010000 ± 0.000005"),
         (math.nan, math.nan, ""),
     ],
 )
@@ -256,6 +259,22 @@ def test_curves_join_the_settings_of_a_model_along_its_weight(tmp_path):
     wide = Chart("", "", [Curve("vae", [Point(0, 0, math.nan, 9, "", "", ""), Point(1, 1, math.nan, 9, "", "", "")])])
     assert axis_range(wide, "y") == pytest.approx([-1 - 0.18, 2 + 0.18]), "an interval ends at the frame"
     assert draw_svg(chart, ["betavae", "dipvae"]) == draw_svg(chart, ["betavae", "dipvae"])
+
+
+def test_two_seeds_are_drawn_as_their_runs_and_not_as_an_interval(tmp_path):
+    """Student's interval of two seeds is 12.7 standard errors to each side, so its bar would cross the chart."""
+    write_study(tmp_path, MODELS, seeds=2)
+    table = read_runs([tmp_path])
+    groups = group_settings(table, list_swept_keys(table))
+    for chart in (make_trade_off(groups, "recon_mse", "mig_hist"), make_sweep_chart(groups, "model.beta", "elbo")):
+        assert all(np.isnan([point.x_half, point.y_half]).all() for point in chart.points)
+        assert all(len(point.runs) == point.seeds == 2 and "± " in point.hover for point in chart.points)
+        assert all(np.mean(point.runs, axis=0) == pytest.approx((point.x, point.y)) for point in chart.points)
+        figure = make_plotly_figure(chart, ["betavae", "dipvae"])
+        assert not any("error_x" in trace or "error_y" in trace for trace in figure["data"])
+        for axis in (0, 1):
+            low, high = axis_range(chart, "xy"[axis])
+            assert all(low < run[axis] < high for point in chart.points for run in point.runs)
 
 
 # ---- traversals --------------------------------------------------------------------------------------------------

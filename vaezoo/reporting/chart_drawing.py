@@ -40,6 +40,7 @@ INK, FADED, RULE = "#1a1a1a", "#6e6e6e", "#dddddd"
 FONTS = "-apple-system, Segoe UI, Roboto, Noto Sans, Liberation Sans, Arial, sans-serif"
 INCHES = (4.5, 3.5)
 MAX_LABELS = 40  # of one chart; more of them hide one another
+RUN_OPACITY = 0.5
 
 
 @dataclass(frozen=True)
@@ -68,14 +69,18 @@ def has_labels(chart: Chart) -> bool:
 def axis_range(chart: Chart, axis: str) -> list[float]:
     """Return the ends of the axis "x" or "y".
 
-    All points are inside; an interval ends at the frame where it would press the points together.
+    All points and runs are inside; an interval ends at the frame where it would press the points together.
     """
     points = chart.points
     centres = np.array([getattr(point, axis) for point in points])
     halves = np.nan_to_num([getattr(point, f"{axis}_half") for point in points])
-    low, high = centres.min(), centres.max()
+    places = np.array([*centres, *(run["xy".index(axis)] for point in points for run in point.runs)])
+    low, high = places.min(), places.max()
     room = (high - low) or np.inf
-    low, high = max((centres - halves).min(), low - room), min((centres + halves).max(), high + room)
+    low, high = (
+        min(low, max((centres - halves).min(), low - room)),
+        max(high, min((centres + halves).max(), high + room)),
+    )
     margin = 0.06 * (high - low) or 0.05 * abs(high) or 1.0
     return [float(low - margin), float(high + margin)]
 
@@ -85,12 +90,19 @@ def split_coordinates(points: Sequence[Point]) -> tuple[list[float], list[float]
     return [point.x for point in points], [point.y for point in points]
 
 
+def split_runs(curve: Curve) -> tuple[list[float], list[float]]:
+    """Return the x and the y of the runs that are drawn beside the means of a curve."""
+    runs = [run for point in curve.points for run in point.runs]
+    return [x for x, _ in runs], [y for _, y in runs]
+
+
 # ---- plotly ------------------------------------------------------------------------------------------------------
 
 
 def make_plotly_figure(chart: Chart, models: Sequence[str]) -> dict[str, Any]:
     """Return traces and layout as plotly takes them."""
     traces = [make_front_trace(chart.on_front)] if len(chart.on_front) > 1 else []
+    traces += [make_run_trace(curve, models) for curve in chart.curves if any(point.runs for point in curve.points)]
     traces += [make_curve_trace(chart, curve, models) for curve in chart.curves]
     return {"data": traces, "layout": make_layout(chart)}
 
@@ -100,6 +112,14 @@ def make_front_trace(points: Sequence[Point]) -> dict[str, Any]:
     xs, ys = split_coordinates(points)
     line = {"color": FADED, "width": 7}
     return {"x": xs, "y": ys, "mode": "lines", "line": line, "opacity": 0.25, "hoverinfo": "skip"}
+
+
+def make_run_trace(curve: Curve, models: Sequence[str]) -> dict[str, Any]:
+    """Return the small points of the runs of a curve."""
+    style = style_of(models, curve.model)
+    xs, ys = split_runs(curve)
+    marker = {"color": style.colour, "symbol": style.marker[0], "size": 5}
+    return {"x": xs, "y": ys, "mode": "markers", "marker": marker, "opacity": RUN_OPACITY, "hoverinfo": "skip"}
 
 
 def make_curve_trace(chart: Chart, curve: Curve, models: Sequence[str]) -> dict[str, Any]:
@@ -185,11 +205,12 @@ def draw_svg(chart: Chart, models: Sequence[str]) -> bytes:
 
 
 def draw_curve(axes: Axes, curve: Curve, style: Style, joined: bool, labelled: bool) -> None:
-    """Draw the points of a curve with their intervals, line and labels."""
+    """Draw the points of a curve with their intervals, runs, line and labels."""
     halves = {
         f"{axis}err": np.nan_to_num([getattr(point, f"{axis}_half") for point in curve.points]).tolist()
         for axis in "xy"
     }
+    axes.plot(*split_runs(curve), style.marker[1], color=style.colour, markersize=3, alpha=RUN_OPACITY)
     axes.errorbar(
         *split_coordinates(curve.points),
         **{name: values for name, values in halves.items() if any(values)},

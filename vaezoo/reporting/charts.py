@@ -12,6 +12,9 @@ from vaezoo.reporting.reading import Run
 from vaezoo.reporting.settings import SEED, Setting, format_value, is_number
 from vaezoo.reporting.summary import Mean, mean, pareto_front
 
+# Student's interval of two seeds is 12.7 standard errors to each side: drawn, it would cross the chart and hide the
+# curves. Such a point shows its two runs instead.
+MIN_SEEDS = 3
 MAX_DECIMALS = 6
 
 
@@ -26,6 +29,8 @@ class Point:
     label: str  # beside the point
     hover: Markup  # in plotly's own markup, which is a part of HTML
     anchor: str  # the id of its row on the page
+    seeds: int = 1
+    runs: tuple[tuple[float, float], ...] = ()  # x and y of the runs of a mean over two seeds
 
 
 @dataclass(frozen=True)
@@ -184,12 +189,21 @@ def make_point(setting: Setting, x: str | None, y: str, label: str, place: float
     return Point(
         x_mean.value,
         y_mean.value,
-        x_mean.half,
-        y_mean.half,
+        x_mean.half if x_mean.n >= MIN_SEEDS else np.nan,
+        y_mean.half if y_mean.n >= MIN_SEEDS else np.nan,
         label,
         make_hover(setting.label, lines),
         setting.id,
+        y_mean.n,
+        locate_runs(setting, x, y, place) if y_mean.n == 2 else (),
     )
+
+
+def locate_runs(setting: Setting, x: str | None, y: str, place: float) -> tuple[tuple[float, float], ...]:
+    """Return x and y of every counted run of a setting that has both."""
+    nan = float("nan")
+    pairs = [(run.scores.get(x, nan) if x else place, run.scores.get(y, nan)) for run in setting.counted]
+    return tuple(pair for pair in pairs if np.isfinite(pair).all())
 
 
 # ---- texts -------------------------------------------------------------------------------------------------------
@@ -214,14 +228,15 @@ def format_interval(summary: Mean) -> str:
 def round_to_interval(value: float, half: float) -> tuple[str, str]:
     """Return a mean and half of its interval, with as many decimals as the interval gives meaning to.
 
-    The half is "" without an interval.
+    The half is "" without an interval, and for seeds that agree: below 1e-9 of the mean it is a rounding error.
     """
     if not np.isfinite(value):
         return "", ""
-    if not np.isfinite(half) or half == 0:
-        return use_minus(f"{value:.4g}"), "" if not np.isfinite(half) else "0"
+    if not np.isfinite(half) or half <= 1e-9 * abs(value):
+        return use_minus(f"{value:.4g}"), ""
     decimals = min(max(0, 1 - int(np.floor(np.log10(half)))), MAX_DECIMALS)
-    return use_minus(f"{value + 0.0:.{decimals}f}"), f"{half:.{decimals}f}"
+    half_text = f"{half:.1g}" if half < 10**-MAX_DECIMALS else f"{half:.{decimals}f}"
+    return use_minus(f"{value + 0.0:.{decimals}f}"), half_text
 
 
 def use_minus(number: str) -> str:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 from vaezoo.errors import UserError
 from vaezoo.reporting.chart_drawing import draw_svg, make_plotly_figure, style_of
 from vaezoo.reporting.charts import (
+    MIN_SEEDS,
     Chart,
     list_number_keys,
     make_run_chart,
@@ -87,7 +89,7 @@ def describe_trade_off(report: Report) -> Data | None:
     group = report.counted_settings
     charts = [make_trade_off(group, report.x, y) for y in report.y] if report.x else []
     described = describe_charts(report, charts)
-    return {"legend": describe_legend(report), "groups": [{"charts": described}]} if described else None
+    return {**describe_points(report, charts), "groups": [{"charts": described}]} if described else None
 
 
 def describe_sweeps(report: Report) -> Data | None:
@@ -101,7 +103,7 @@ def describe_sweeps(report: Report) -> Data | None:
     groups = [
         {"heading": key, "charts": describe_charts(report, charts)} for key, charts in charts_by_key.items() if charts
     ]
-    return {"legend": describe_legend(report), "groups": groups} if groups else None
+    return {**describe_points(report, chain(*charts_by_key.values())), "groups": groups} if groups else None
 
 
 def describe_udr(report: Report) -> Data | None:
@@ -122,7 +124,7 @@ def describe_udr(report: Report) -> Data | None:
             notes.append(f"Spearman’s ρ = {text} over {count} runs")
             rows.append({"udr": x, "score": y, "rho": text, "runs": count})
     groups = [{"charts": described}] if (described := describe_charts(report, charts, notes)) else []
-    return {"legend": describe_legend(report), "groups": groups, "rows": rows}
+    return {**describe_points(report, charts), "groups": groups, "rows": rows}
 
 
 def describe_charts(report: Report, charts: Iterable[Chart], notes: Sequence[str] = ()) -> list[Data]:
@@ -143,9 +145,15 @@ def describe_charts(report: Report, charts: Iterable[Chart], notes: Sequence[str
     ]
 
 
-def describe_legend(report: Report) -> list[Data]:
-    """Return the models with their styles."""
-    return [{"model": model, "style": style_of(report.models, model)} for model in report.models]
+def describe_points(report: Report, charts: Iterable[Chart]) -> Data:
+    """Return the legend, and how many seeds the points of the charts stand for."""
+    counts = sorted({point.seeds for chart in charts for point in chart.points})
+    return {
+        "legend": [{"model": model, "style": style_of(report.models, model)} for model in report.models],
+        "seeds": " to ".join(str(count) for count in dict.fromkeys((counts[0], counts[-1]))) if counts else "",
+        "has_intervals": any(count >= MIN_SEEDS for count in counts),
+        "has_pairs": 2 in counts,
+    }
 
 
 # ---- pictures ----------------------------------------------------------------------------------------------------
