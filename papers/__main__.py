@@ -17,7 +17,7 @@ from vaezoo.config.command_line import check_command_line
 from vaezoo.config.directory import DIRECTORY
 from vaezoo.config.values import check_config
 from vaezoo.errors import UserError, report
-from vaezoo.report import roots_of
+from vaezoo.report import list_roots
 from vaezoo.runs.files import write_text
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def make_results(config: DictConfig) -> list[str]:
     from papers.records import read
 
     out = Path(config.out).expanduser()
-    told = collect(roots_of(config), out) if config.collect else []
+    told = collect(list_roots(config), out) if config.collect else []
     tables = {
         (experiment.name, size): read(experiment, path)
         for experiment, size in kept()
@@ -60,7 +60,7 @@ def table_of(experiment: "Experiment", size: str, out: Path) -> Path:
 def collect(roots: list[Path], out: Path) -> list[str]:
     """Write a table for each study that has a finished run."""
     from papers.records import as_csv, gather
-    from vaezoo.reporting.reading import read_runs, shown
+    from vaezoo.reporting.reading import format_roots, read_runs
 
     told = []
     for experiment, size in kept():
@@ -77,7 +77,7 @@ def collect(roots: list[Path], out: Path) -> list[str]:
         told.append(f"results   {path if records else found[0]}: {len(records)} runs{others}")
     if not told:
         raise UserError(
-            f"runs={shown(roots)}: none of the studies of a paper is there, such as {example()}."
+            f"runs={format_roots(roots)}: none of the studies of a paper is there, such as {example()}."
             f" make reproduce-NAME makes them; collect=false writes the page alone."
         )
     return told

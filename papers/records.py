@@ -75,9 +75,9 @@ def record(names: Mapping[str, str], setting: str, seed: int, run: Run) -> Recor
     about = {
         "batches": str(run.batches or ""),
         "seconds": training_seconds(history, run.config.get("dataset.batch_size")),
-        "device": run.made.get("device", ""),
+        "device": run.environment.get("device", ""),
         "data": ", ".join(str(word) for word in told if word),
-        "commit": run.made.get("commit", ""),
+        "commit": run.environment.get("commit", ""),
         "started": run.started,
         "job": run.job,
     }

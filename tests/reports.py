@@ -29,7 +29,7 @@ def write_run(
         "folder": str(folder),
         "dataset": {"name": "squares", "seed": seed},
         "model": {"_target_": f"vaezoo.models.{model}.{model.upper()}", "latent": {"dim": 10}},
-        "latent": {"_target_": "vaezoo.latents.gaussian.Gaussian", "dim": 10},
+        "latent": {"_target_": "vaezoo.latents.gaussian.gaussian.Gaussian", "dim": 10},
         "logger": {"csv": {"_target_": "vaezoo.loggers.csv.CSVFile", "folder": str(folder)}},
     }
     for key, value in settings.items():

@@ -20,7 +20,7 @@ from vaezoo.data.batches import TrainingStream
 from vaezoo.errors import NotFinite, UserError
 from vaezoo.loggers.csv import CSVFile
 from vaezoo.reporting.reading import read_runs
-from vaezoo.reporting.settings import differing
+from vaezoo.reporting.settings import list_differing_keys
 from vaezoo.runs.files import write_json
 from vaezoo.runs.folder import load_config, read_history
 from vaezoo.training import run
@@ -242,7 +242,7 @@ def test_a_run_that_was_killed_before_it_began_is_told_so_and_does_not_hide_othe
     bad, good = read_runs([Path("runs")])
     assert bad.error == str(told.value)
     assert good.error == ""
-    assert differing([bad, good]) == []
+    assert list_differing_keys([bad, good]) == []
     assert not Path("trapped").exists()
 
 

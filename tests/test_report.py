@@ -7,11 +7,13 @@ import resource
 import shutil
 import sys
 import time
+from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
+from omegaconf import OmegaConf
 from scipy import stats
 
 import vaezoo.report
@@ -19,22 +21,23 @@ from tests.reports import write_codes, write_run, write_study
 from vaezoo.config.directory import DIRECTORY
 from vaezoo.errors import UserError
 from vaezoo.metrics.directions import direction, easy
-from vaezoo.reporting import traversals
+from vaezoo.reporting.chart_drawing import axis_range, draw_svg, make_plotly_figure
 from vaezoo.reporting.charts import (
     Chart,
     Curve,
     Point,
-    along_key,
-    for_browser,
-    for_paper,
-    limits,
-    rounded,
-    said,
-    trade_off,
+    format_interval,
+    make_sweep_chart,
+    make_trade_off,
+    round_to_interval,
 )
+from vaezoo.reporting.html_page import write_page
+from vaezoo.reporting.matched_traversals import align_traversals, read_traversals
 from vaezoo.reporting.reading import read_run, read_runs
-from vaezoo.reporting.settings import headline, ranked, settings, swept
-from vaezoo.reporting.summary import Mean, front, mean, mean_rank, rank_correlation, ranks
+from vaezoo.reporting.report_data import collect_report
+from vaezoo.reporting.score_selection import select_headline, select_ranked
+from vaezoo.reporting.settings import group_settings, list_swept_keys
+from vaezoo.reporting.summary import Mean, mean, mean_rank, pareto_front, rank_correlation, ranks
 from vaezoo.runs.folder import lock_folder
 
 MODELS = {"betavae": ("beta", [1.0, 4.0, 16.0]), "dipvae": ("lambda_od", [0.0, 5.0, 50.0])}
@@ -62,9 +65,9 @@ def table(path: Path) -> list[dict[str, str]]:
 
 def test_an_interval_is_that_of_student():
     values = [0.1, 0.4, 0.2, 0.5]
-    one = mean(values)
+    summary = mean(values)
     low, high = stats.t.interval(0.95, 3, loc=np.mean(values), scale=stats.sem(values))
-    assert (one.value - one.half, one.value + one.half) == pytest.approx((low, high))
+    assert (summary.value - summary.half, summary.value + summary.half) == pytest.approx((low, high))
     assert mean([1.0, 3.0]) == Mean(2.0, pytest.approx(12.7062, abs=1e-4), 2), "tan(0.475 pi), one degree of freedom"
     assert mean([1.0, math.nan, 3.0]).n == 2
     assert math.isnan(mean([2.0]).half)
@@ -73,8 +76,8 @@ def test_an_interval_is_that_of_student():
 
 def test_an_interval_holds_the_mean_as_often_as_it_says():
     draws = np.random.default_rng(0).normal(3, 2, (4000, 3))
-    held = [abs(one.value - 3) < one.half for one in map(mean, draws.tolist())]
-    assert np.mean(held) == pytest.approx(0.95, abs=0.012)
+    inside = [abs(summary.value - 3) < summary.half for summary in map(mean, draws.tolist())]
+    assert np.mean(inside) == pytest.approx(0.95, abs=0.012)
 
 
 def test_equals_share_a_rank_and_what_is_not_known_has_none():
@@ -97,7 +100,7 @@ def test_the_front_is_that_of_all_pairs(directions, levels):
             any(a[j] >= a[i] and b[j] >= b[i] and (a[j] > a[i] or b[j] > b[i]) for j in range(25)) for i in range(25)
         ]
         expected = ~np.array(beaten) & np.isfinite(y)
-        assert front(x, y, directions).tolist() == expected.tolist()
+        assert pareto_front(x, y, directions).tolist() == expected.tolist()
 
 
 def test_a_rank_correlation_is_spearmans():
@@ -114,13 +117,16 @@ def test_a_rank_correlation_is_spearmans():
         (-27.041, 1.23, "−27.0 ± 1.2"),
         (1234.5, 210.0, "1234 ± 210"),
         (0.5, math.nan, "0.5"),
-        (0.5, 0.0, "0.5 ± 0"),
+        (0.5, 0.0, "0.5"),
+        (0.25, 3e-17, "0.25"),
+        (0.25, 3e-8, "0.250000 ± 3e-08"),
+        (0.01, 5.2e-6, "0.010000 ± 0.000005"),
         (math.nan, math.nan, ""),
     ],
 )
 def test_a_mean_has_the_digits_that_its_interval_allows(value, half, written):
-    assert said(Mean(value, half, 2)) == written
-    assert rounded(value, half)[0] == written.partition(" ")[0]
+    assert format_interval(Mean(value, half, 2)) == written
+    assert round_to_interval(value, half)[0] == written.partition(" ")[0]
 
 
 # ---- which way is better -----------------------------------------------------------------------------------------
@@ -161,11 +167,11 @@ def test_silence_wins_no_rank():
         "mig_hist/sd",
         "mig_hist_continuous",
     ]
-    assert headline(names) == ["mig_hist", "elbo", "recon_mse", "correlation"]
-    assert ranked(headline(names), chosen=False) == ["mig_hist", "elbo", "recon_mse"]
+    assert select_headline(names) == ["mig_hist", "elbo", "recon_mse", "correlation"]
+    assert select_ranked(select_headline(names), named_by_user=False) == ["mig_hist", "elbo", "recon_mse"]
     assert easy("correlation")
-    assert ranked(["mig_hist", "udr_lasso"], chosen=False) == ["mig_hist"]
-    assert ranked(["correlation", "kl"], chosen=True) == ["correlation"]
+    assert select_ranked(["mig_hist", "udr_lasso"], named_by_user=False) == ["mig_hist"]
+    assert select_ranked(["correlation", "kl"], named_by_user=True) == ["correlation"]
 
 
 # ---- reading -----------------------------------------------------------------------------------------------------
@@ -180,8 +186,8 @@ def test_settings_are_told_apart_by_what_the_model_does_not_bring_along(tmp_path
             tmp_path / f"d{seed}", {"elbo": -1.0}, model="dipvae", seed=seed, model__kind="ii", optimizer__lr=1e-4
         )
     table = read_runs([tmp_path])
-    assert swept(table) == ["model", "model.beta"]
-    groups = settings(table, swept(table))
+    assert list_swept_keys(table) == ["model", "model.beta"]
+    groups = group_settings(table, list_swept_keys(table))
     assert [group.label for group in groups] == ["betavae beta=1", "betavae beta=4", "dipvae"]
     assert [len(group.counted) for group in groups] == [2, 2, 2]
 
@@ -190,7 +196,7 @@ def test_the_newest_run_of_a_seed_counts(tmp_path):
     for name, day, value in (("a", "2026-01-02", 2.0), ("b", "2026-01-01", 1.0)):
         write_run(tmp_path / name, {"elbo": value}, environment={"started": day})
     write_run(tmp_path / "c", {"elbo": 9.0}, error="ValueError: made up", environment={"started": "2026-01-03"})
-    (group,) = settings(read_runs([tmp_path]), [])
+    (group,) = group_settings(read_runs([tmp_path]), [])
     assert group.scores("elbo") == [2.0]
     assert len(group.runs) == 3
 
@@ -204,8 +210,8 @@ def test_states_and_what_cannot_be_read(tmp_path):
     (write_run(tmp_path / "torn", {}) / "metrics.json").write_text('{"scores": ')
     (tmp_path / "study.json").write_text(json.dumps({"jobs": [{"folder": "good"}, {"folder": "later"}]}))
     with lock_folder(tmp_path / "running"):
-        found = {run.folder.name: run for run in read_runs([tmp_path])}
-    states = {name: run.state for name, run in found.items()}
+        by_name = {run.folder.name: run for run in read_runs([tmp_path])}
+    states = {name: run.state for name, run in by_name.items()}
     assert states == {
         "good": "finished",
         "bad": "failed",
@@ -215,9 +221,9 @@ def test_states_and_what_cannot_be_read(tmp_path):
         "torn": "failed",
         "later": "not begun",
     }
-    assert found["bad"].error == "ValueError: made up"
-    assert "metrics.json or environment.json cannot be read" in found["torn"].error
-    assert math.isnan(found["good"].scores["mig_hist"])
+    assert by_name["bad"].error == "ValueError: made up"
+    assert "metrics.json or environment.json cannot be read" in by_name["torn"].error
+    assert math.isnan(by_name["good"].scores["mig_hist"])
     with pytest.raises(UserError, match="no run folder in it or below it"):
         read_runs([tmp_path / "good" / ".hydra"])
 
@@ -235,34 +241,40 @@ def test_numbers_are_read_as_the_command_line_reads_them(tmp_path):
 
 def test_curves_join_the_settings_of_a_model_along_its_weight(tmp_path):
     write_study(tmp_path, MODELS, seeds=3)
-    found = read_runs([tmp_path])
-    groups = settings(found, swept(found))
-    chart = trade_off(groups, "recon_mse", "mig_hist")
+    table = read_runs([tmp_path])
+    groups = group_settings(table, list_swept_keys(table))
+    chart = make_trade_off(groups, "recon_mse", "mig_hist")
     assert [curve.model for curve in chart.curves] == ["betavae", "dipvae"]
-    assert [[one.label for one in curve.points] for curve in chart.curves] == [["1", "4", "16"], ["0", "5", "50"]]
+    assert [[point.label for point in curve.points] for curve in chart.curves] == [["1", "4", "16"], ["0", "5", "50"]]
     first = mean(groups[0].scores("recon_mse"))
     assert (chart.curves[0].points[0].x, chart.curves[0].points[0].x_half) == (first.value, first.half)
-    assert [one.x for one in chart.on_front] == sorted(one.x for one in chart.on_front)
-    along = along_key(groups, "model.lambda_od", "mig_hist")
-    places = [one.x for one in along.curves[0].points]
+    assert [point.x for point in chart.on_front] == sorted(point.x for point in chart.on_front)
+    along = make_sweep_chart(groups, "model.lambda_od", "mig_hist")
+    places = [point.x for point in along.curves[0].points]
     assert places[1:] == pytest.approx([np.log10(5), np.log10(50)])
     assert places[0] == pytest.approx(np.log10(5) - 1), "zero stands one step before"
-    assert [told for _, told in along.ticks] == ["0", "5", "50"]
-    low, high = limits(chart, "x")
-    assert low < min(one.x - one.x_half for curve in chart.curves for one in curve.points) < high
+    assert [text for _, text in along.ticks] == ["0", "5", "50"]
+    low, high = axis_range(chart, "x")
+    assert low < min(point.x - point.x_half for point in chart.points) < high
     wide = Chart("", "", [Curve("vae", [Point(0, 0, math.nan, 9, "", "", ""), Point(1, 1, math.nan, 9, "", "", "")])])
-    assert limits(wide, "y") == pytest.approx([-1 - 0.18, 2 + 0.18]), "an interval ends at the frame"
-    assert for_paper(chart, ["betavae", "dipvae"]) == for_paper(chart, ["betavae", "dipvae"])
+    assert axis_range(wide, "y") == pytest.approx([-1 - 0.18, 2 + 0.18]), "an interval ends at the frame"
+    assert draw_svg(chart, ["betavae", "dipvae"]) == draw_svg(chart, ["betavae", "dipvae"])
 
 
-def test_plotly_knows_every_option_that_is_set(tmp_path):
-    from plotly.graph_objects import Figure
-
+def test_two_seeds_are_drawn_as_their_runs_and_not_as_an_interval(tmp_path):
+    """Student's interval of two seeds is 12.7 standard errors to each side, so its bar would cross the chart."""
     write_study(tmp_path, MODELS, seeds=2)
-    found = read_runs([tmp_path])
-    groups = settings(found, swept(found))
-    for chart in (trade_off(groups, "recon_mse", "mig_hist"), along_key(groups, "model.beta", "elbo")):
-        Figure(for_browser(chart, ["betavae", "dipvae"]))  # refuses what it does not know
+    table = read_runs([tmp_path])
+    groups = group_settings(table, list_swept_keys(table))
+    for chart in (make_trade_off(groups, "recon_mse", "mig_hist"), make_sweep_chart(groups, "model.beta", "elbo")):
+        assert all(np.isnan([point.x_half, point.y_half]).all() for point in chart.points)
+        assert all(len(point.runs) == point.seeds == 2 and "± " in point.hover for point in chart.points)
+        assert all(np.mean(point.runs, axis=0) == pytest.approx((point.x, point.y)) for point in chart.points)
+        figure = make_plotly_figure(chart, ["betavae", "dipvae"])
+        assert not any("error_x" in trace or "error_y" in trace for trace in figure["data"])
+        for axis in (0, 1):
+            low, high = axis_range(chart, "xy"[axis])
+            assert all(low < run[axis] < high for point in chart.points for run in point.runs)
 
 
 # ---- traversals --------------------------------------------------------------------------------------------------
@@ -277,12 +289,12 @@ def test_rows_are_matched_through_a_permutation_and_signs(tmp_path):
     other = np.hstack([(codes * signs)[:, order] + 0.1 * rng.normal(size=(400, 4)), rng.normal(size=(400, 1))])[rows]
     write_codes(write_run(tmp_path / "a", {"elbo": 1.0}), codes)
     write_codes(write_run(tmp_path / "b", {"elbo": 0.0}), other, rows)
-    first, second = (traversals.read(tmp_path / name) for name in "ab")
-    lines, rest = traversals.aligned([first, second])
-    assert [line[1].row for line in lines] == np.argsort(order).tolist()
-    assert [line[1].turned for line in lines] == (signs < 0).tolist()
+    first, second = (read_traversals(tmp_path / name) for name in "ab")
+    lines, unmatched = align_traversals([first, second])
+    assert [line[1].place for line in lines] == np.argsort(order).tolist()
+    assert [line[1].is_reversed for line in lines] == (signs < 0).tolist()
     assert all(abs(line[1].r) > 0.98 for line in lines)
-    assert rest == [[], [4]]
+    assert unmatched == [[], [4]]
 
 
 def test_what_says_nothing_matches_nothing(tmp_path):
@@ -293,10 +305,10 @@ def test_what_says_nothing_matches_nothing(tmp_path):
     write_codes(write_run(tmp_path / "a", {}), codes)
     write_codes(write_run(tmp_path / "b", {}), dead)
     write_codes(write_run(tmp_path / "c", {}, about={"dataset": "circles"}), codes)
-    lines, rest = traversals.aligned([traversals.read(tmp_path / name) for name in "abc"])
+    lines, unmatched = align_traversals([read_traversals(tmp_path / name) for name in "abc"])
     assert [line[1] is None for line in lines] == [False, True, False]
     assert all(line[2] is None for line in lines), "codes of other data do not compare"
-    assert rest == [[], [1], [0, 1, 2]]
+    assert unmatched == [[], [1], [0, 1, 2]]
 
 
 # ---- the command -------------------------------------------------------------------------------------------------
@@ -339,9 +351,9 @@ def test_the_page_is_whole_without_scripts(study):
     assert page.count("traversal of z0") == 4
     rows = table(study / "report.csv")
     assert len(rows) == 20
-    one = next(row for row in rows if row["run"] == "betavae_beta-4_seed-1")
-    kept = json.loads((study / one["run"] / "metrics.json").read_text())["scores"]
-    assert float(one["mig_hist"]) == kept["eval/mig_hist"], "full precision"
+    run = next(row for row in rows if row["run"] == "betavae_beta-4_seed-1")
+    scores = json.loads((study / run["run"] / "metrics.json").read_text())["scores"]
+    assert float(run["mig_hist"]) == scores["eval/mig_hist"], "full precision"
     assert 'href="betavae_beta-4_seed-1/"' in page
     groups = table(study / "report_settings.csv")
     assert len(groups) == 6
@@ -371,13 +383,13 @@ def test_a_slip_is_told(study, line, message, capsys):
 
 def test_what_is_shown_can_be_chosen(study, tmp_path):
     out = tmp_path / "chosen.html"
-    chosen = "[dipvae_lambda_od-5_seed-0,betavae_beta-1_seed-2]"
+    folders = "[dipvae_lambda_od-5_seed-0,betavae_beta-1_seed-2]"
     line = [
         f"runs=[{study}]",
         "scores=[correlation,kl]",
         "x=kl",
         "y=[sap_continuous]",
-        f"traversals={chosen}",
+        f"traversals={folders}",
         f"out={out}",
     ]
     assert report(*line) == 0
@@ -394,7 +406,7 @@ def browser():
     """A browser of this machine, through playwright, which brings none along."""
     sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-    path = next((found for name in names if (found := shutil.which(name))), None)
+    path = next(filter(None, map(shutil.which, names)), None)
     if path is None:
         pytest.skip("no Chromium or Chrome on this machine")
     return sync_api.sync_playwright, path
@@ -405,11 +417,11 @@ def test_the_page_in_a_real_browser(study, tmp_path):
     with start() as api:
         chrome = api.chromium.launch(executable_path=path, args=["--no-sandbox"])
         page = chrome.new_page(viewport={"width": 1300, "height": 900})
-        said: list[str] = []
-        asked: list[str] = []
-        page.on("console", lambda message: said.append(message.text))
-        page.on("pageerror", lambda error: said.append(str(error)))
-        page.on("request", lambda request: asked.append(request.url))
+        messages: list[str] = []
+        requests: list[str] = []
+        page.on("console", lambda message: messages.append(message.text))
+        page.on("pageerror", lambda error: messages.append(str(error)))
+        page.on("request", lambda request: requests.append(request.url))
         page.goto((study / "report.html").as_uri())
 
         column = "#leaderboard tbody tr:not([hidden]) td:nth-child({})"
@@ -454,13 +466,146 @@ def test_the_page_in_a_real_browser(study, tmp_path):
         page.emulate_media(media="screen")
         page.pdf(path=tmp_path / "report.pdf", prefer_css_page_size=True)
         assert (tmp_path / "report.pdf").read_bytes().count(b"/Type /Page\n") > 1
-        assert said == []
-        assert [url for url in asked if not url.startswith(("file:", "data:", "blob:"))] == []
+        assert messages == []
+        assert [url for url in requests if not url.startswith(("file:", "data:", "blob:"))] == []
 
         plain = chrome.new_context(java_script_enabled=False).new_page()
         plain.goto((study / "report.html").as_uri())
         assert plain.locator(".chart + img").first.is_visible()
         assert not plain.locator("form.controls").first.is_visible()
+        chrome.close()
+
+
+def test_plotly_knows_every_option_of_the_charts(study, tmp_path):
+    """Plotly itself checks the charts of a study with three seeds and of one with two."""
+    write_study(tmp_path, MODELS, seeds=2)
+    assert report(f"runs={tmp_path}") == 0
+    start, path = browser()
+    with start() as api:
+        chrome = api.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        for folder in (study, tmp_path):
+            page = chrome.new_page()
+            page.goto((folder / "report.html").as_uri())
+            charts = [json.loads(text) for text in page.locator("figure > script").all_text_contents()]
+            assert len(charts) == 3 + 2 * 4
+            assert {trace.get("type", "scatter") for chart in charts for trace in chart["data"]} == {"scatter"}
+            validate = "({data, layout}) => Plotly.validate(data, layout)?.map(({msg}) => msg)"
+            assert [message for chart in charts for message in page.evaluate(validate, chart) or []] == []
+            charts[0]["data"][0]["colour"] = "red"
+            assert "colour" in page.evaluate(validate, charts[0])[0], "plotly refuses what it does not know"
+        chrome.close()
+
+
+# ---- texts of run folders ----------------------------------------------------------------------------------------
+
+# Markup of HTML, of plotly, of Jinja and of matplotlib; the second fits into the name of a folder and of a main score.
+HOSTILE = """</script><script>attacked=1</script><img src=x onerror=attacked=1>"'&amp;{{ 7 * 7 }}$\\frac$<b>"""
+HOSTILE_NAME = HOSTILE.partition("</script>")[2].replace("/", "")
+
+
+class Elements(HTMLParser):
+    """The elements and the texts of a page as a browser reads them."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_data(self, data):
+        self.texts.append(data)
+
+
+@pytest.fixture(scope="module")
+def hostile_page(tmp_path_factory) -> Path:
+    """Return the page of a study with markup wherever a run folder has a text."""
+    root = tmp_path_factory.mktemp("multirun") / f"study {HOSTILE_NAME}"
+    for beta in (1, 2, 3):
+        for seed in (f"0 {HOSTILE}", f"1 {HOSTILE}"):
+            score = beta + int(seed[0]) / 7
+            folder = write_run(
+                root / f"beta {beta} seed {seed[0]} {HOSTILE_NAME}",
+                {
+                    f"mig_{HOSTILE_NAME}": score,
+                    f"recon_{HOSTILE_NAME}": score,
+                    f"score {HOSTILE}": score,
+                    "recon_mse": score,
+                    "udr_lasso": -score,
+                },
+                seed=seed,
+                about={"dataset": f"data set {HOSTILE}", "data": {"origin": f"origin {seed}"}},
+                environment={
+                    "started": f"2026 {HOSTILE}",
+                    "git": {"commit": seed},
+                    "device": f"device {seed}",
+                    "packages": {f"package {HOSTILE}": f"version {seed}"},
+                },
+                skipped={f"metric {HOSTILE}": f"reason {HOSTILE}"},
+                protocols={f"protocol {HOSTILE}": {f"key {HOSTILE}": f"value {seed}"}},
+                model___target_=f"theirs.model {HOSTILE}",
+                dataset__name=f"squares {HOSTILE}",
+                optimizer__name=f"optimizer {beta % 2} {HOSTILE}",
+                **{f"model__{HOSTILE_NAME}": beta},
+            )
+            write_codes(folder, np.random.default_rng(0).normal(size=(50, 2)))
+    (folder / "figures" / "traversals.npz").write_text(HOSTILE)
+    write_run(root / "failed", None, error=f"ValueError: {HOSTILE}")
+    (write_run(root / f"torn {HOSTILE_NAME}", {}) / "metrics.json").write_text(json.dumps({"scores": {"a": HOSTILE}}))
+    names = [folder.name, folder.name.replace("seed 1", "seed 0"), "failed"]
+    scores = [f"mig_{HOSTILE_NAME}", f"recon_{HOSTILE_NAME}", "recon_mse", "udr_lasso", f"score {HOSTILE}"]
+    config = {"udr": False, "scores": scores, "x": None, "y": None, "traversals": names}
+    out = root / "report.html"
+    out.write_text(write_page(collect_report(OmegaConf.create(config), [root], root)))
+    return out
+
+
+def test_texts_of_run_folders_are_no_markup(hostile_page):
+    page = Elements(hostile_page.read_text())
+    names = [tag for tag, _ in page.elements]
+    charts = [json.loads(text) for text in page.texts if text.startswith('{"data":')]
+    assert len(charts) == names.count("figure") > 5
+    assert names.count("script") == len(charts) + 2
+    assert [attributes for _, attributes in page.elements for name in attributes if name.startswith("on")] == []
+    assert all(attributes["src"].startswith("data:") for tag, attributes in page.elements if tag == "img")
+    text = "".join(page.texts)
+    for place in (
+        *("score", "squares", "metric", "reason", "package", "model", "optimizer 0", "optimizer 1"),
+        *("ValueError:", "protocol of protocol", "seed 0", "device 0", "version 1"),
+    ):
+        assert f"{place} {HOSTILE}" in text, place
+    for place in ("study ", "torn ", "mig_", "recon_", "model."):
+        assert f"{place}{HOSTILE_NAME}" in text, place
+    assert f"{HOSTILE_NAME}: its traversals cannot be read" in text
+    in_charts = json.dumps(charts)
+    assert "&lt;script&gt;" in in_charts
+    assert "<script" not in in_charts
+    assert "<img" not in in_charts
+
+
+def test_texts_of_run_folders_run_nowhere_in_a_real_browser(hostile_page):
+    start, path = browser()
+    with start() as api:
+        chrome = api.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        page = chrome.new_page(viewport={"width": 1300, "height": 900})
+        messages: list[str] = []
+        page.on("console", lambda message: messages.append(message.text))
+        page.on("pageerror", lambda error: messages.append(str(error)))
+        page.goto(hostile_page.as_uri())
+        chart = page.locator(".chart").first
+        chart.scroll_into_view_if_needed()
+        point = chart.locator(".scatterlayer .trace").last.locator(".point").first
+        point.wait_for()
+        point.hover(force=True)
+        hover = chart.locator(".hoverlayer .hovertext")
+        hover.wait_for()
+        assert HOSTILE in hover.text_content()
+        assert page.evaluate("typeof attacked") == "undefined"
+        assert page.locator("img[src=x]").count() == 0
+        # Plotly takes dollar signs for a formula and would leave it to MathJax, which the page does not load.
+        assert [message for message in messages if "MathJax" not in message] == []
         chrome.close()
 
 

@@ -16,7 +16,6 @@ from vaezoo.config.command_line import check_command_line
 from vaezoo.config.directory import DIRECTORY
 from vaezoo.config.values import check_config
 from vaezoo.errors import UserError, report
-from vaezoo.report import check_names
 from vaezoo.runs.files import write_json
 from vaezoo.runs.folder import read_config
 
@@ -63,20 +62,21 @@ def describe_study(
     root: Path, config: dict[str, Any], table: "list[Run]", group: str, scores: list[str] | None
 ) -> "Study":
     """Return what the run folders of `table` say about a study. `config` is the configuration of one of its runs."""
-    from vaezoo.reporting.settings import all_scores, headline, numeric, swept
+    from vaezoo.reporting.score_selection import check_scores, list_scores, select_headline
+    from vaezoo.reporting.settings import is_number, list_swept_keys
     from vaezoo.reporting.wandb_panels import Study
 
-    available = all_scores(table)
-    check_names("scores", scores or [], available)
-    names = scores or headline(available)
+    available = list_scores(table)
+    check_scores("scores", scores or [], available)
+    names = scores or select_headline(available)
     terms = dict.fromkeys(term for run in table for term in read_columns(run.folder / "metrics.csv"))
     return Study(
         name=group,
         keys={
             find_config_key(key, config): all(
-                numeric(run.config[key]) for run in table if run.config.get(key) is not None
+                is_number(run.config[key]) for run in table if run.config.get(key) is not None
             )
-            for key in swept(table)
+            for key in list_swept_keys(table)
         },
         models=list(dict.fromkeys(str(run.config["model"]) for run in table if run.config)),
         terms=[term for term in terms if term.startswith(DRAWN) and term.count("/") == 1],

@@ -1,4 +1,4 @@
-"""What run folders hold, read once, without a model and without the data set."""
+"""Read run folders, each once, without a model and without the data set."""
 
 import json
 import os
@@ -13,8 +13,8 @@ from vaezoo.errors import UserError
 from vaezoo.progress import progress
 from vaezoo.runs.folder import CONFIG, DONE, read_config, read_reason, read_state
 
-# Where a run was made and what was looked at says nothing about it; the model's parts repeat the groups they come from.
-IGNORED = (
+# Keys that cannot change a result, and keys of the model's parts, because these repeat the groups they come from.
+IGNORED_KEYS = (
     "folder",
     "logger.",
     "callbacks.",
@@ -32,83 +32,88 @@ IGNORED = (
     "trainer.plugins",
     *(f"model.{part}" for part in ("latent.", "likelihood.", "encoder.", "decoder.", "optimizer.", "image_shape")),
 )
-WITHIN = {"wandb", "checkpoints", "figures", "__pycache__"}  # folders of a run that hold no other runs
-OF_RUN = ("seconds", "seed", "saturated")  # in a protocol, but no choice of whoever scored
+SKIPPED_FOLDERS = {"wandb", "checkpoints", "figures", "__pycache__"}  # folders of a run that hold no other runs
+RUN_ENTRIES = ("seconds", "seed", "saturated")  # of a protocol: they belong to the run, nobody chose them
 FINISHED, FAILED, STOPPED, RUNNING, NEW = "finished", "failed", "stopped", "running", "not begun"
 
 
 @dataclass(frozen=True)
 class Run:
+    """What a run folder holds."""
+
     folder: Path
     state: str
     config: dict[str, Any] = field(default_factory=dict)  # dotted keys; empty where it cannot be read
     scores: dict[str, float] = field(default_factory=dict)  # without "eval/"
     tables: dict[str, Any] = field(default_factory=dict)  # by metric, name and column, such as one attribute's accuracy
-    skipped: dict[str, str] = field(default_factory=dict)  # why, by metric
+    skipped: dict[str, str] = field(default_factory=dict)  # the reason, by metric
     protocols: dict[str, str] = field(default_factory=dict)  # by metric, what the score depends on
-    data: str = ""  # which bytes
-    batches: int | None = None  # of the weights that were scored
+    data: str = ""  # the data set and the identity of its bytes
+    batches: int | None = None  # that the scored weights were trained for
     job: str = ""  # the identity of the training
-    made: dict[str, str] = field(default_factory=dict)  # commit, device, versions
+    environment: dict[str, str] = field(default_factory=dict)  # commit, device, versions
     started: str = ""
-    error: str = ""  # why it ended badly, in a line
+    error: str = ""  # the line that says why it ended badly
 
 
 def read_runs(roots: Sequence[Path]) -> list[Run]:
-    """Every run folder below the roots, and the jobs of studies that have none yet."""
-    folders = list(dict.fromkeys(folder for root in roots for folder in run_folders(root)))
-    jobs = list(dict.fromkeys(folder for root in roots for folder in asked(root)))
+    """Read every run folder at or below the roots; jobs of studies that have no folder yet are runs that are new."""
+    folders = list(dict.fromkeys(folder for root in roots for folder in find_run_folders(root)))
+    jobs = list(dict.fromkeys(folder for root in roots for folder in find_job_folders(root)))
     if not folders and not jobs:
-        raise UserError(f"runs={shown(roots)}: no run folder in it or below it; each has a {CONFIG}.")
+        raise UserError(f"runs={format_roots(roots)}: no run folder in it or below it; each has a {CONFIG}.")
     table = []
     with progress("reading", len(folders), "run") as bar:
         for folder in folders:
             table.append(read_run(folder))
             bar.update()
-    there = set(folders)
-    return table + [Run(folder, NEW) for folder in jobs if folder not in there]
+    existing = set(folders)
+    return table + [Run(folder, NEW) for folder in jobs if folder not in existing]
 
 
-def shown(roots: Sequence[Path]) -> str:
+def format_roots(roots: Sequence[Path]) -> str:
+    """Return the folders as the command line takes them."""
     return str(roots[0]) if len(roots) == 1 else f"[{','.join(map(str, roots))}]"
 
 
-def run_folders(root: Path) -> Iterator[Path]:
-    for place, inside, _ in os.walk(root):
-        if ".hydra" in inside and (Path(place) / CONFIG).is_file():
-            yield Path(place)
-        inside[:] = sorted(name for name in inside if name not in WITHIN and not name.startswith("."))
+def find_run_folders(root: Path) -> Iterator[Path]:
+    """Yield the run folders at or below `root`, in the order of their names."""
+    for folder, inside, _ in os.walk(root):
+        if ".hydra" in inside and (Path(folder) / CONFIG).is_file():
+            yield Path(folder)
+        inside[:] = sorted(name for name in inside if name not in SKIPPED_FOLDERS and not name.startswith("."))
 
 
-def asked(root: Path) -> Iterator[Path]:
-    """The folders of all jobs that the studies at or below `root` were asked for."""
+def find_job_folders(root: Path) -> Iterator[Path]:
+    """Yield the folders of all jobs that the studies at or directly below `root` consist of."""
     for path in sorted({root / "study.json", *root.glob("*/study.json")}):
         if path.is_file():
             yield from (path.parent / job["folder"] for job in read_json(path).get("jobs", []))
 
 
 def read_run(folder: Path) -> Run:
+    """Read one run folder; a file that cannot be read makes it a failed run."""
     try:
-        config = named(dict(leaves(read_config(folder))))
+        config = select_keys(dict(leaves(read_config(folder))))
     except UserError as mistake:
         return Run(folder, FAILED, error=str(mistake))
-    state, error = state_of(folder)
+    state, error = describe_state(folder)
     try:
-        scored, made = read_json(folder / "metrics.json"), read_json(folder / "environment.json")
-        about = scored.get("about", {})
+        metrics, environment = read_json(folder / "metrics.json"), read_json(folder / "environment.json")
+        about = metrics.get("about", {})
         return Run(
             folder=folder,
             state=state,
             config=config,
-            scores={name.removeprefix("eval/"): float(value) for name, value in scored.get("scores", {}).items()},
-            tables=scored.get("tables", {}),
-            skipped={metric: sys.intern(why) for metric, why in scored.get("skipped", {}).items()},
-            protocols={metric: protocol(said) for metric, said in scored.get("protocols", {}).items()},
+            scores={name.removeprefix("eval/"): float(value) for name, value in metrics.get("scores", {}).items()},
+            tables=metrics.get("tables", {}),
+            skipped={metric: sys.intern(reason) for metric, reason in metrics.get("skipped", {}).items()},
+            protocols={metric: format_protocol(entry) for metric, entry in metrics.get("protocols", {}).items()},
             data=sys.intern(json.dumps([about.get("dataset"), about.get("data")], sort_keys=True)),
             batches=about.get("batches"),
             job=read_json(folder / DONE).get("job", ""),
-            made=origin(made),
-            started=made.get("started", ""),
+            environment=select_environment(environment),
+            started=environment.get("started", ""),
             error=error,
         )
     except (ValueError, AttributeError, TypeError) as damage:
@@ -116,52 +121,59 @@ def read_run(folder: Path) -> Run:
 
 
 def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON file; a missing one is empty."""
     return json.loads(path.read_bytes()) if path.is_file() else {}
 
 
-def state_of(folder: Path) -> tuple[str, str]:
-    """What became of a run whose configuration is there, and the line that says why it ended badly."""
+def describe_state(folder: Path) -> tuple[str, str]:
+    """Return the state of a run whose configuration exists, and the line that says why it ended badly."""
     state, error = read_state(folder), read_reason(folder) or ""
     if state in (STOPPED, "new"):
-        # Scores without done.json are those of a run from before there was one, or of `evaluate`.
+        # `evaluate` writes scores without done.json, and so did runs before done.json existed.
         state = FINISHED if not error and (folder / "metrics.json").is_file() else STOPPED
     return state, error if state in (FAILED, STOPPED) else ""
 
 
-def named(config: dict[str, Any]) -> dict[str, Any]:
-    """Keys as the command line has them: `model` for model._target_, `dataset` for dataset.name."""
-    kept = {}
+def select_keys(config: dict[str, Any]) -> dict[str, Any]:
+    """Return the keys that can change a result, as the command line names them.
+
+    `model` stands for model._target_, `dataset` for dataset.name.
+    """
+    selected = {}
     for key, value in config.items():
-        if key.startswith(IGNORED) or key.endswith(("_partial_", "_convert_")):
+        if key.startswith(IGNORED_KEYS) or key.endswith(("_partial_", "_convert_")):
             continue
         if key == "dataset.name":
-            kept["dataset"] = value
+            selected["dataset"] = value
         elif key.endswith("._target_"):
             if key != "dataset._target_":
-                kept[key.removesuffix("._target_")] = short(str(value), key == "model._target_")
+                selected[key.removesuffix("._target_")] = shorten_target(str(value), key == "model._target_")
         else:
-            kept[sys.intern(key)] = value
-    return kept
+            selected[sys.intern(key)] = value
+    return selected
 
 
-def short(target: str, model: bool) -> str:
-    """vaezoo.models.dipvae.DIPVAE -> dipvae; of all else the last name."""
+def shorten_target(target: str, is_model: bool) -> str:
+    """Return the name of a class without its modules; vaezoo.models.dipvae.DIPVAE is called by its file, dipvae."""
     parts = target.split(".")
-    return parts[-2] if model and parts[:2] == ["vaezoo", "models"] else parts[-1]
+    return parts[-2] if is_model and parts[:2] == ["vaezoo", "models"] else parts[-1]
 
 
-def protocol(said: dict[str, Any]) -> str:
-    """What would make two scores of one name differ, except what belongs to the run."""
-    return sys.intern(json.dumps({key: value for key, value in said.items() if key not in OF_RUN}, sort_keys=True))
+def format_protocol(entries: dict[str, Any]) -> str:
+    """Return a protocol as text: equal texts mean that two scores compare."""
+    return sys.intern(
+        json.dumps({key: value for key, value in entries.items() if key not in RUN_ENTRIES}, sort_keys=True)
+    )
 
 
-def origin(made: dict[str, Any]) -> dict[str, str]:
-    git = made.get("git") or {}
+def select_environment(environment: dict[str, Any]) -> dict[str, str]:
+    """Return commit, device and versions from the content of environment.json."""
+    git = environment.get("git") or {}
     changed = ", and changes since" if git.get("changed") else ""
-    found = {
+    entries = {
         "commit": f"{str(git['commit'])[:12]}{changed}" if git.get("commit") else "",
-        "device": made.get("device", ""),
-        "python": made.get("python", ""),
-        **made.get("packages", {}),
+        "device": environment.get("device", ""),
+        "python": environment.get("python", ""),
+        **environment.get("packages", {}),
     }
-    return {sys.intern(key): sys.intern(str(value)) for key, value in found.items() if value}
+    return {sys.intern(key): sys.intern(str(value)) for key, value in entries.items() if value}

@@ -1,129 +1,99 @@
-"""Which keys tell runs apart, and which runs differ in their seed alone."""
+"""Settings: groups of runs that differ in nothing but their seed, and the keys that distinguish the groups."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from vaezoo.metrics.directions import DISENTANGLEMENT, direction, easy, matches
 from vaezoo.reporting.reading import FINISHED, Run
 
 SEED = "seed"
-CHOICES = ("model", "dataset")  # what brings keys of its own along
-# Scores that say again, or in other units, what another column of the leaderboard says; they are in the tables.
-REPEATED = (
-    "rec",
-    "recon_mae",
-    "recon_bce",
-    "recon_sse",
-    "*_exemplar",
-    "*_train_map",
-    "*_a2a",
-    "attributes_accuracy",
-    "cluster_acc_majority",
-    "kmeans_acc_majority",
-)
-RECONSTRUCTION = ("recon_mse", "recon_sse", "recon_bce", "recon_mae", "rec")
+PARTS = ("model", "dataset")  # the two choices that bring further keys along
 
 
 @dataclass(frozen=True)
 class Setting:
     """Runs of one configuration but for the seed."""
 
-    id: str  # on the page
-    values: dict[str, Any]  # by key, those that tell settings apart
+    id: str  # of its row on the page
+    values: dict[str, Any]  # by key, only keys that distinguish settings
     runs: list[Run] = field(default_factory=list)  # all of them
-    counted: list[Run] = field(default_factory=list)  # finished, one a seed: the newest
+    counted: list[Run] = field(default_factory=list)  # finished runs, the newest of each seed
 
     @property
     def label(self) -> str:
-        told = [
-            f"{last(key)}={text(value)}" for key, value in self.values.items() if key != "model" and value is not None
+        """Return a name such as "betavae beta=4"."""
+        parts = [
+            f"{last_name(key)}={format_value(value)}"
+            for key, value in self.values.items()
+            if key != "model" and value is not None
         ]
-        return " ".join([text(self.values["model"]), *told] if "model" in self.values else told) or "one setting"
+        return " ".join([format_value(self.values["model"]), *parts] if "model" in self.values else parts) or (
+            "one setting"
+        )
 
     def scores(self, name: str) -> list[float]:
+        """Return the values of a score in the counted runs that have it."""
         return [run.scores[name] for run in self.counted if name in run.scores]
 
 
-def differing(runs: Sequence[Run]) -> list[str]:
-    """Keys whose value is not the same in all runs; the seed last."""
-    read = [run for run in runs if run.config]
-    keys = dict.fromkeys(key for run in read for key in run.config)
-    found = [key for key in keys if len({str(run.config.get(key)) for run in read}) > 1]
-    first = [key for key in CHOICES if key in found]
-    rest = [key for key in found if key not in (*CHOICES, SEED)]
-    return [*first, *rest, *([SEED] if SEED in found else [])]
+def list_differing_keys(runs: Sequence[Run]) -> list[str]:
+    """Return the keys whose values are not equal in all runs: model and data set first, the seed last."""
+    configs = [run.config for run in runs if run.config]
+    keys = dict.fromkeys(key for config in configs for key in config)
+    differing = [key for key in keys if len({str(config.get(key)) for config in configs}) > 1]
+    first = [key for key in PARTS if key in differing]
+    rest = [key for key in differing if key not in (*PARTS, SEED)]
+    return [*first, *rest, *([SEED] if SEED in differing else [])]
 
 
-def swept(runs: Sequence[Run]) -> list[str]:
-    """Those of the differing keys that the model and the data set do not bring along; without the seed."""
-    read = [run for run in runs if run.config]
+def list_swept_keys(runs: Sequence[Run]) -> list[str]:
+    """Return the differing keys that model and data set do not bring along; without the seed."""
+    configs = [run.config for run in runs if run.config]
 
-    def follows(key: str) -> bool:
-        found: dict[tuple[str, ...], str] = {}
-        for run in read:
-            chosen = tuple(str(run.config.get(choice)) for choice in CHOICES)
-            if found.setdefault(chosen, str(run.config.get(key))) != str(run.config.get(key)):
+    def follows_from_parts(key: str) -> bool:
+        values: dict[tuple[str, ...], str] = {}
+        for config in configs:
+            parts = tuple(str(config.get(part)) for part in PARTS)
+            if values.setdefault(parts, str(config.get(key))) != str(config.get(key)):
                 return False
         return True
 
-    return [key for key in differing(runs) if key != SEED and (key in CHOICES or not follows(key))]
+    return [key for key in list_differing_keys(runs) if key != SEED and (key in PARTS or not follows_from_parts(key))]
 
 
-def settings(runs: Sequence[Run], keys: Sequence[str]) -> list[Setting]:
-    """The runs by the values of these keys, in the order of the values."""
-    found: dict[tuple[str, ...], Setting] = {}
+def group_settings(runs: Sequence[Run], keys: Sequence[str]) -> list[Setting]:
+    """Group the runs by the values of these keys; the settings are in the order of the values."""
+    groups: dict[tuple[str, ...], Setting] = {}
     for run in runs:
         if run.config:
             values = {key: run.config.get(key) for key in keys}
-            found.setdefault(tuple(map(str, values.values())), Setting("", values)).runs.append(run)
-    for setting in found.values():
+            groups.setdefault(tuple(map(str, values.values())), Setting("", values)).runs.append(run)
+    for setting in groups.values():
         newest: dict[Any, Run] = {}
         for run in sorted(setting.runs, key=lambda run: run.started):
             if run.state == FINISHED and run.scores:
                 newest[run.config.get(SEED)] = run
-        setting.counted.extend(sorted(newest.values(), key=lambda run: place(run.config.get(SEED))))
-    order = sorted(found.values(), key=lambda setting: [place(value) for value in setting.values.values()])
+        setting.counted.extend(sorted(newest.values(), key=lambda run: sort_key(run.config.get(SEED))))
+    order = sorted(groups.values(), key=lambda setting: [sort_key(value) for value in setting.values.values()])
     return [replace(setting, id=f"s{i}") for i, setting in enumerate(order, 1)]
 
 
-def place(value: Any) -> tuple[bool, float, str]:
-    """Numbers in their order before texts in theirs."""
-    number = numeric(value)
+def sort_key(value: Any) -> tuple[bool, float, str]:
+    """Return a key that sorts numbers in their order before texts in theirs."""
+    number = is_number(value)
     return (not number, float(value) if number else 0.0, str(value))
 
 
-def numeric(value: Any) -> bool:
+def is_number(value: Any) -> bool:
+    """Return whether a value of a configuration is a number; true and false are none."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def text(value: Any) -> str:
+def format_value(value: Any) -> str:
+    """Return a value of a configuration as text: six digits of a number, nothing for null."""
     return "" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
-def last(key: str) -> str:
+def last_name(key: str) -> str:
+    """Return the last part of a dotted key."""
     return key.rpartition(".")[2]
-
-
-def all_scores(runs: Sequence[Run]) -> list[str]:
-    return list(dict.fromkeys(name for run in runs for name in run.scores))
-
-
-def headline(names: Sequence[str]) -> list[str]:
-    """The scores of a leaderboard where none are chosen: those with a direction, each said once."""
-    whole = [name for name in names if "/" not in name and direction(name) and not matches(name, REPEATED)]
-    whole = [name for name in whole if not (name.endswith("_continuous") and name.removesuffix("_continuous") in names)]
-    return sorted(whole, key=lambda name: (easy(name), not disentangles(name), names.index(name)))
-
-
-def ranked(names: Sequence[str], chosen: bool) -> list[str]:
-    """Which of these scores make a rank: all that have a direction.
-
-    Unless they were chosen, none that silence wins, and none that is to be compared with the others.
-    """
-    usual = [name for name in names if chosen or not (easy(name) or name.startswith("udr_"))]
-    return [name for name in usual if direction(name)]
-
-
-def disentangles(name: str) -> bool:
-    return matches(name, DISENTANGLEMENT)

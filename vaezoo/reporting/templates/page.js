@@ -1,8 +1,8 @@
 "use strict";
-// The page is whole without this file; it adds sorting, filters and hovering.
+// The page is complete without this file, which adds sorting, filters and interactive charts.
 document.documentElement.classList.add("js");
 
-function sortable(table) {
+function makeSortable(table) {
   const heads = [...table.tHead.rows[0].cells];
   heads.forEach((head, column) => {
     const button = document.createElement("button");
@@ -18,50 +18,50 @@ function sortable(table) {
   });
 }
 
-// Numbers by their value, texts after them; what is empty stays at the end, whichever way.
+// Sort numbers by their value and texts after them; empty cells stay at the end in either direction.
 function sort(body, column, sign) {
   const keyed = [...body.rows].map((row) => {
     const cell = row.cells[column];
-    const written = cell.dataset.v ?? cell.textContent.trim();
-    const number = written === "" ? NaN : Number(written);
-    return { row, written, number };
+    const text = cell.dataset.v ?? cell.textContent.trim();
+    const number = text === "" ? NaN : Number(text);
+    return { row, text, number };
   });
   keyed.sort((a, b) => {
-    if ((a.written === "") !== (b.written === "")) return a.written === "" ? 1 : -1;
+    if ((a.text === "") !== (b.text === "")) return a.text === "" ? 1 : -1;
     const texts = [Number.isNaN(a.number), Number.isNaN(b.number)];
     if (texts[0] !== texts[1]) return texts[0] ? 1 : -1;
-    return sign * (texts[0] ? a.written.localeCompare(b.written, undefined, { numeric: true }) : a.number - b.number);
+    return sign * (texts[0] ? a.text.localeCompare(b.text, undefined, { numeric: true }) : a.number - b.number);
   });
-  body.append(...keyed.map((one) => one.row));
+  body.append(...keyed.map((entry) => entry.row));
 }
 
-function filterable(controls) {
+function makeFilterable(controls) {
   const table = document.getElementById(controls.dataset.table);
   const words = controls.querySelector("input");
   const choices = [...controls.querySelectorAll("select")];
-  const told = controls.querySelector("output");
-  // Words are looked for in names and settings; a score has digits by chance.
-  const told_of = (row) => [...row.cells].filter((cell) => cell.matches(".l, .wrap")).map((cell) => cell.textContent);
-  const rows = [...table.tBodies[0].rows].map((row) => ({ row, text: told_of(row).join(" ").toLowerCase() }));
+  const output = controls.querySelector("output");
+  // Words are searched in names and settings only, because any digits can occur in a score.
+  const names = (row) => [...row.cells].filter((cell) => cell.matches(".l, .wrap")).map((cell) => cell.textContent);
+  const rows = [...table.tBodies[0].rows].map((row) => ({ row, text: names(row).join(" ").toLowerCase() }));
   const apply = () => {
     const wanted = words.value.toLowerCase().split(/\s+/).filter(Boolean);
     let count = 0;
     for (const { row, text } of rows) {
-      const shown =
+      const visible =
         wanted.every((word) => text.includes(word)) &&
         choices.every((choice) => choice.value === "*" || "=" + row.cells[choice.dataset.column].textContent.trim() === choice.value);
-      row.hidden = !shown;
-      count += shown;
+      row.hidden = !visible;
+      count += visible;
     }
-    told.textContent = `${count} of ${rows.length} shown`;
+    output.textContent = `${count} of ${rows.length} shown`;
   };
   controls.addEventListener("input", apply);
   controls.addEventListener("reset", () => setTimeout(apply));
   apply();
 }
 
-function drawn(place) {
-  const { data, layout } = JSON.parse(place.nextElementSibling.nextElementSibling.textContent);
+function draw(place) {
+  const { data, layout } = JSON.parse(place.closest("figure").querySelector("script").textContent);
   Plotly.newPlot(place, data, layout, {
     displaylogo: false,
     responsive: true,
@@ -72,15 +72,15 @@ function drawn(place) {
   });
 }
 
-document.querySelectorAll("table.sortable").forEach(sortable);
-document.querySelectorAll("form.controls").forEach(filterable);
+document.querySelectorAll("table.sortable").forEach(makeSortable);
+document.querySelectorAll("form.controls").forEach(makeFilterable);
 // Charts are drawn when they come near, so that a page with many opens at once.
 const near = new IntersectionObserver(
   (entries) => {
     for (const { isIntersecting, target } of entries) {
       if (isIntersecting) {
         near.unobserve(target);
-        drawn(target);
+        draw(target);
       }
     }
   },

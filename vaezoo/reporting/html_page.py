@@ -1,0 +1,54 @@
+"""The page: one HTML file that opens from disk, sorts and filters where scripts run, and reads the same on paper.
+
+`sections` prepares plain data and templates/ holds the HTML. Jinja escapes every text, because names, values and
+messages come from run folders, which may be another person's.
+"""
+
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from vaezoo.reporting.report_data import Report
+from vaezoo.reporting.sections import SECTIONS, describe_header
+
+HERE = Path(__file__).parent
+PLOTLY = HERE / "plotly" / "plotly-basic.min.js"
+
+
+def make_environment() -> Environment:
+    """Return the templates with their filters."""
+    environment = Environment(
+        loader=FileSystemLoader(HERE / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["counted"] = count_things
+    # JSON has no NaN, and a browser would refuse the data of a chart with one.
+    environment.policies["json.dumps_kwargs"] = {"allow_nan": False, "separators": (",", ":")}
+    return environment
+
+
+def count_things(number: int, thing: str) -> str:
+    """Return a number with its noun, such as "2 runs"."""
+    return f"{number:,} {thing}{'s' * (number != 1)}"
+
+
+def write_page(report: Report) -> str:
+    """Return the page as HTML with its style, scripts and pictures inside."""
+    sections = [
+        {"id": name, "heading": heading, "template": f"{name}.html", **data}
+        for name, heading, describe in SECTIONS
+        if (data := describe(report)) is not None
+    ]
+    own_files = {name: Markup((HERE / "templates" / f"page.{name}").read_text()) for name in ("css", "js")}
+    has_charts = any(section.get("groups") for section in sections)
+    page = make_environment().get_template("page.html")
+    return page.render(
+        header=describe_header(report),
+        sections=sections,
+        **own_files,
+        plotly=Markup(PLOTLY.read_text()) if has_charts else None,
+    )
