@@ -14,8 +14,7 @@ from tests.test_train import BARE, QUICK, rows, run, same_weights, state
 from vaezoo.config.command_line import check_command_line
 from vaezoo.config.directory import DIRECTORY
 from vaezoo.config.overrides import flatten, leaves
-from vaezoo.config.rules import rule_for, takes_schedule
-from vaezoo.config.values import check_config
+from vaezoo.config.values import check_config, find_rule, takes_schedule
 from vaezoo.errors import UserError
 from vaezoo.losses.schedules import Constant, Cosine, Cyclic, Linear, Scaled, scheduled
 
@@ -130,8 +129,8 @@ def weights() -> list[tuple[str, str]]:
     """Every weight of every model in conf/model."""
     found = []
     for name in MODELS:
-        node = OmegaConf.load(Path(DIRECTORY) / "model" / f"{name}.yaml")
-        found += [(name, key) for key in node if takes_schedule(f"model.{key}")]
+        node = OmegaConf.to_container(OmegaConf.load(Path(DIRECTORY) / "model" / f"{name}.yaml"))
+        found += [(name, key) for key in node if takes_schedule({"model": node}, f"model.{key}")]
     return found
 
 
@@ -175,7 +174,9 @@ def test_every_file_composes_and_every_value_has_a_rule(path):
     config = compose_train("model=betavae", *line, *SMALL)
     check_config(config)
     node = OmegaConf.to_container(config.model.beta)
-    assert [key for key, _ in leaves(node, "model.beta.") if rule_for(key) is None] == []
+    assert [
+        key for key, _ in leaves({"model": {"beta": node}}) if find_rule({"model": {"beta": node}}, key) is None
+    ] == []
     schedule = build_model("model=betavae", *line, *SMALL).beta
     assert at(schedule, 10) == [4]
 
