@@ -5,7 +5,6 @@ import hashlib
 import numpy as np
 
 from vaezoo.data.files import fetch as module
-from vaezoo.data.files import find
 from vaezoo.data.files.find import DataFile, DataFiles
 
 # Whole blocks, also the half of the rest: what a broken connection leaves of a block is not kept.
@@ -16,4 +15,4 @@ FILE = DataFile("toy.bin", len(DATA), hashlib.md5(DATA).hexdigest(), hashlib.sha
 
 
 def toy(*mirrors: str, files: tuple[DataFile, ...] = (FILE,)) -> DataFiles:
-    return DataFiles("toy", find, homepage="https://toy.example/", licence="none", mirrors=mirrors)
+    return DataFiles("toy", files, homepage="https://toy.example/", licence="none", mirrors=mirrors)
