@@ -9,7 +9,7 @@ import pytest
 from hydra.utils import get_object
 from omegaconf import OmegaConf
 
-from tests.conftest import compose_train
+from tests.support.configuration import compose_train
 from vaezoo.config import requirements
 from vaezoo.config.directory import DIRECTORY
 from vaezoo.config.overrides import branches
@@ -101,9 +101,9 @@ def test_a_class_of_the_users_own_is_checked_alike(own_model):
     ]:
         with pytest.raises(UserError, match=message.replace("?", r"\?")):
             check_config(own_config(own_model, **values))
+    config = own_config(own_model)
+    config.dataset = compose_train("model=vae").dataset
     with pytest.raises(UserError, match="Mine is given the class of each image, but dataset=dsprites has no labels"):
-        config = own_config(own_model)
-        config.dataset = compose_train("model=vae").dataset
         check_config(config)
 
 
