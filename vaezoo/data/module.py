@@ -13,7 +13,7 @@ from vaezoo import distributed
 from vaezoo.config.conditions import Condition, Correlation
 from vaezoo.data.batches import Batch, Chunks, RowBatches, TrainingStream, even_sizes
 from vaezoo.data.images import ImageArrays
-from vaezoo.data.shifts import shifted
+from vaezoo.data.shifts import select_rows
 from vaezoo.data.splits import split_rows
 from vaezoo.data.store import ImageStore
 from vaezoo.errors import UserError
@@ -78,7 +78,7 @@ class ImageDataModule(LightningDataModule):
         if self.split_by == "source" and source.groups is None:
             raise UserError(f"dataset.split_by=source: dataset={self.name} does not say which images have one source.")
         groups = source.groups if self.split_by == "source" else None
-        kept = shifted(source.factors, source.factor_names, self.where, self.correlate, self.split_seed)
+        kept = select_rows(source.factors, source.factor_names, self.where, self.correlate, self.split_seed)
         test_images = source.test_images
         self.rows = split_rows(len(source), self.split, self.val_images, self.split_seed, groups, test_images, kept)
         self.source = source
