@@ -210,7 +210,7 @@ def jobs(name: str, size: str) -> list[dict]:
     """What the jobs of one seed set, over what the model's own file says."""
     found = []
     for grid in grids(name, size):
-        for job in study.product([f"{key}={value}" for key, value in grid.items() if key != "seed"]):
+        for job in study.list_combinations([f"{key}={value}" for key, value in grid.items() if key != "seed"]):
             config = {override.key_or_group: override.value() for override in parse_overrides(job)}
             model = yaml.safe_load((CONF / "model" / f"{config['model']}.yaml").read_text())
             found.append(
