@@ -1,6 +1,7 @@
-"""The types of keys that belong to the commands and to Hydra's and Lightning's own parts, not to a class of ours.
+"""List the types of the keys that no class of vaezoo takes: those of the commands, of Hydra and of Lightning.
 
-One line a key; the first pattern that fits decides. All other keys are typed by the class that their node builds.
+Each key or pattern has one line, and the first pattern that fits decides. The class that a node builds has the types of
+all other keys.
 """
 
 from collections.abc import Mapping
