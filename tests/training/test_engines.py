@@ -240,7 +240,7 @@ def test_engines_train_as_eager_on_a_gpu(name, engine, in_tmp, monkeypatch):
         (["trainer.engine=fast"], "must be one of eager, compiled, graphed"),
         (["trainer.chunk=0"], "trainer.chunk=0: must be a whole number of at least 1"),
         (["+trainer.gradient_clip_val=1"], "model.gradient_clip clips"),
-        (["+trainer.accumulate_grad_batches=2"], "a batch of ours is a training step"),
+        (["+trainer.accumulate_grad_batches=2"], "each batch is a training step"),
     ],
 )
 def test_what_engines_cannot_do_is_refused(line, message, in_tmp, monkeypatch, capsys):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from omegaconf import DictConfig, OmegaConf
 
-from vaezoo.config.identity import afterwards, identity
+from vaezoo.config.identity import hash_evaluation, hash_training
 from vaezoo.config.names import parallel_job_number
 from vaezoo.config.requirements import count_processes
 from vaezoo.config.titles import title_of
@@ -55,7 +55,7 @@ def train(config: DictConfig) -> dict[str, float]:
     if rank == 0:
         with lock_folder(folder, WORKER):
             return lead(config, folder)
-    done = identity(config), afterwards(config)
+    done = hash_training(config), hash_evaluation(config)
     with lock_folder(folder):
         if is_done(folder, *done):
             print(f"{relative_to_cwd(folder)} is finished")
