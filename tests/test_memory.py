@@ -7,7 +7,7 @@ import pytest
 
 STEPS = """
 from resource import RUSAGE_SELF, getrusage
-from vaezoo.memory import keep_freed_memory
+from vaezoo.training.memory import keep_freed_memory
 
 def faults():
     before = getrusage(RUSAGE_SELF).ru_minflt
