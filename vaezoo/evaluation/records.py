@@ -9,6 +9,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from vaezoo.evaluation.scores import Scores
+from vaezoo.metrics.directions import Direction
 from vaezoo.runs.files import write_arrays, write_json
 
 
@@ -20,6 +21,7 @@ def write(scores: Scores, about: Mapping[str, Any], folder: Path) -> None:
         "skipped": scores.skipped,
         "tables": scores.tables,
         "metrics": scores.metrics,
+        "directions": {key: direction.write() for key, direction in scores.directions.items()},
         "about": about,
     }
     write_json(folder / "metrics.json", kept)
@@ -38,6 +40,7 @@ def read(folder: Path, checkpoint: str) -> Scores:
             kept["metrics"],
             kept["protocols"],
             kept["skipped"],
+            directions={key: Direction.read(text) for key, text in kept.get("directions", {}).items()},
         )
         with np.load(folder / "metrics.npz", allow_pickle=False) as file:
             for name in file.files:

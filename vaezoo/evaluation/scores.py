@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from vaezoo.evaluation.fixtures import Missing, call, constants
+from vaezoo.metrics.directions import CONTINUOUS, Better, Direction, declaration_of
 from vaezoo.metrics.protocol import Result, Skip
 from vaezoo.progress import progress
 from vaezoo.seeds import derive
@@ -40,14 +41,12 @@ REASONS = {
     "codes": "no rows were encoded for it (metric.rows=0)",
 }
 
-CONTINUOUS = "_continuous"  # the end of the names of what is computed once more without categories
-
 
 @dataclass
 class Scores:
     """`values` by dashboard key, `protocols` and `skipped` by metric, `arrays` by metric and name.
 
-    `metrics` says which metric a value comes from.
+    `metrics` says which metric a value comes from, `directions` which end of it is better.
     """
 
     values: dict[str, float] = field(default_factory=dict)
@@ -55,6 +54,7 @@ class Scores:
     protocols: dict[str, dict[str, Any]] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
     arrays: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
+    directions: dict[str, Direction] = field(default_factory=dict)
 
     @property
     def tables(self) -> dict[str, dict[str, dict[str, float]]]:
@@ -73,23 +73,30 @@ class Scores:
         return tables
 
     def replaced_by(self, newer: "Scores") -> "Scores":
-        """Both, but nothing old of a metric that `newer` has computed or skipped."""
-        done = {*newer.protocols, *newer.skipped}
+        """Return the scores of both, without old scores of a metric that `newer` has computed or skipped."""
+        redone = {*newer.protocols, *newer.skipped}
+
+        def select(by_metric: dict[str, Any]) -> dict[str, Any]:
+            return {metric: entry for metric, entry in by_metric.items() if metric not in redone}
+
+        def is_old(key: str) -> bool:
+            return self.metrics[key.removesuffix("/sd")] not in redone
+
         both = Scores(
-            {key: value for key, value in self.values.items() if self.metrics[key.removesuffix("/sd")] not in done},
-            {key: metric for key, metric in self.metrics.items() if metric not in done},
-            *({name: held for name, held in part.items() if name not in done} for part in self.by_metric()),
+            {key: value for key, value in self.values.items() if is_old(key)},
+            {key: metric for key, metric in self.metrics.items() if is_old(key)},
+            select(self.protocols),
+            select(self.skipped),
+            select(self.arrays),
+            {key: direction for key, direction in self.directions.items() if is_old(key)},
         )
         both.add(newer)
         both.skipped.update(newer.skipped)
         return both
 
-    def by_metric(self) -> tuple[dict[str, Any], ...]:
-        return self.protocols, self.skipped, self.arrays
-
     def add(self, others: "Scores") -> None:
-        """Those of other metrics, what they skipped left out: the reasons are there already."""
-        for name in ("values", "metrics", "protocols", "arrays"):
+        """Add the scores of other metrics, without what these skipped, because the reasons are there already."""
+        for name in ("values", "metrics", "protocols", "arrays", "directions"):
             getattr(self, name).update(getattr(others, name))
 
 
@@ -126,7 +133,7 @@ def evaluate_metrics(
                 protocol["rows"] = protocol.get("rows") or rows_used(metric, fixtures)
                 if stochastic:
                     protocol |= {"seed": seed, "repeats": len(results)}
-                protocol |= record(scores, name, results)
+                protocol |= record(scores, name, results, declaration_of(metric))
                 scores.protocols[name] = {**protocol, "seconds": round(time.perf_counter() - began, 3)}
             bar.update()
     return scores
@@ -168,7 +175,7 @@ def run(
     return [first, *(results(repeat) for repeat in range(1, repeats))], True
 
 
-def record(scores: Scores, name: str, results: list[Result]) -> dict[str, bool]:
+def record(scores: Scores, name: str, results: list[Result], better: Better) -> dict[str, bool]:
     """Put the numbers and arrays of one metric where they belong; its facts are part of the protocol."""
     facts = {}
     for key, first in results[0].items():
@@ -184,6 +191,8 @@ def record(scores: Scores, name: str, results: list[Result]) -> dict[str, bool]:
             values = np.array([result[key] for result in results], np.float64)
             scores.values[full] = float(values.mean())
             scores.metrics[full] = name
+            if direction := better.find(key):
+                scores.directions[full] = direction
             if (values != values[0]).any() and np.isfinite(values).all():
                 scores.values[f"{full}/sd"] = float(values.std(ddof=1))
     return facts

@@ -18,11 +18,13 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from scipy.stats import rankdata
 
+from vaezoo.metrics.directions import Better
 from vaezoo.metrics.predictors import lasso, standardise
 from vaezoo.metrics.protocol import Skip
 from vaezoo.progress import progress
 
 
+@Better(higher=("udr_lasso*", "udr_spearman*"), repeated=("*_a2a",), group="disentanglement")
 def udr(
     codes: Sequence[np.ndarray],
     kl_per_dim: Sequence[np.ndarray],

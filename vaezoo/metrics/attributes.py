@@ -19,9 +19,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from vaezoo.metrics.correlations import pearson
+from vaezoo.metrics.directions import Better
 from vaezoo.metrics.protocol import Result, Skip
 
 
+@Better(higher=("attributes_accuracy", "attributes_balanced"), repeated=("attributes_accuracy",))
 def attribute_vectors(
     codes: np.ndarray,
     factors: np.ndarray,

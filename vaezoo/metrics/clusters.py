@@ -32,9 +32,14 @@ from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 from threadpoolctl import threadpool_limits
 
+from vaezoo.metrics.directions import Better
 from vaezoo.metrics.protocol import Result, Skip
 
 
+@Better(
+    higher=("cluster_acc_*", "cluster_nmi", "cluster_ari"),
+    repeated=("cluster_acc_majority", "*_exemplar", "*_train_map"),
+)
 def clustering(
     test_clusters: np.ndarray,
     test_labels: np.ndarray,
@@ -64,6 +69,10 @@ def clustering(
     return result
 
 
+@Better(
+    higher=("kmeans_acc_*", "kmeans_nmi", "kmeans_ari"),
+    repeated=("kmeans_acc_majority", "*_exemplar", "*_train_map"),
+)
 def kmeans(
     test_codes: np.ndarray,
     test_labels: np.ndarray,
@@ -94,6 +103,7 @@ def kmeans(
     return {key.replace("cluster_", "kmeans_"): value for key, value in result.items()}
 
 
+@Better(higher=("cluster_cnn_acc",))
 def cluster_cnn(
     test_clusters: np.ndarray,
     test_labels: np.ndarray,

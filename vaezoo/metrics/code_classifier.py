@@ -6,9 +6,11 @@ that are not held out.
 
 import numpy as np
 
+from vaezoo.metrics.directions import Better
 from vaezoo.metrics.protocol import Result
 
 
+@Better(higher=("classifier_accuracy",))
 def classifier(
     test_class_logits: np.ndarray,
     test_labels: np.ndarray,

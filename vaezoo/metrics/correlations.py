@@ -9,9 +9,11 @@ nothing about a cyclic one such as an angle.
 
 import numpy as np
 
+from vaezoo.metrics.directions import Better
 from vaezoo.metrics.protocol import Result, Skip
 
 
+@Better(lower=("score",), group="easy")
 def correlation(test_codes: np.ndarray, test_factors: np.ndarray | None = None) -> Result:
     d = test_codes.shape[1]
     if d < 2:

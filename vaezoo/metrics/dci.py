@@ -32,12 +32,14 @@ from joblib import Parallel, cpu_count, delayed
 from sklearn.ensemble import GradientBoostingClassifier, HistGradientBoostingClassifier
 from threadpoolctl import threadpool_limits
 
+from vaezoo.metrics.directions import Better
 from vaezoo.metrics.entropies import entropy
 from vaezoo.metrics.predictors import Split, drawn, lasso, standardise
 from vaezoo.metrics.protocol import Result, Skip
 from vaezoo.progress import progress
 
 
+@Better(higher=("score", "disentanglement", "completeness*", "informativeness"), group="disentanglement")
 def dci_gbt(
     codes: np.ndarray,
     factors: np.ndarray,
@@ -69,6 +71,7 @@ def dci_gbt(
     return _boosted(booster, _drawn(codes, factors, rng, train, test), rng)
 
 
+@Better(higher=("score", "disentanglement", "completeness*", "informativeness"), group="disentanglement")
 def dci_gbt_2k(
     codes: np.ndarray,
     factors: np.ndarray,
@@ -84,6 +87,7 @@ def dci_gbt_2k(
     return dci_gbt(codes, factors, rng, **sizes, learning_rate=learning_rate)
 
 
+@Better(higher=("score", "disentanglement", "completeness*", "informativeness"), group="disentanglement")
 def dci_hgb(
     codes: np.ndarray,
     factors: np.ndarray,
@@ -113,6 +117,7 @@ def dci_hgb(
     return _boosted(booster, _drawn(codes, factors, rng, train, test), rng)
 
 
+@Better(higher=("score", "disentanglement", "completeness*"), lower=("informativeness",), group="disentanglement")
 def dci_lasso(
     codes: np.ndarray,
     factors: np.ndarray,

@@ -31,10 +31,12 @@ import numpy as np
 from scipy.special import xlogy
 
 from vaezoo.metrics.aggregate import binned, interval
+from vaezoo.metrics.directions import Better
 from vaezoo.metrics.mig import deviations
 from vaezoo.metrics.protocol import Result
 
 
+@Better(lower=("kl_tc",), group="easy")
 def kl_decomposition(
     codes: np.ndarray,
     logvars: np.ndarray,

@@ -22,9 +22,11 @@ noise, say what is near and what is far.
 
 import numpy as np
 
+from vaezoo.metrics.directions import Better
 from vaezoo.metrics.protocol import Result, Skip
 
 
+@Better(lower=("fid_*",))
 def fid(
     train_inception: np.ndarray,
     sample_inception: np.ndarray,
@@ -45,6 +47,7 @@ def fid(
     return {f"fid_small_n{n}": frechet(real, generated)}
 
 
+@Better(lower=("kid",))
 def kid(
     train_inception: np.ndarray,
     sample_inception: np.ndarray,
@@ -56,6 +59,7 @@ def kid(
     return {"kid": mean_kernel_distance(train_inception, sample_inception, rng, subsets, subset)}
 
 
+@Better(lower=("ffd64_*",), aside=("*_floor", "*_noise", "*_accuracy"))
 def ffd(
     train_features: np.ndarray,
     sample_features: np.ndarray,
@@ -85,6 +89,7 @@ def ffd(
     return {**found, f"{name}_accuracy": extractor_accuracy, "ffd_images": n}
 
 
+@Better(lower=("kfd64_*",))
 def kfd(
     train_features: np.ndarray,
     sample_features: np.ndarray,

@@ -19,9 +19,11 @@ which -rec cannot fall below, and the fact `bernoulli_on_grey` is true.
 
 import numpy as np
 
+from vaezoo.metrics.directions import Better
 from vaezoo.metrics.protocol import Result
 
 
+@Better(higher=("elbo", "rec"), repeated=("rec",))
 def elbo(
     log_likelihood: np.ndarray,
     kl_per_dim: np.ndarray,

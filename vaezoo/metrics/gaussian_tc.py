@@ -14,9 +14,11 @@ has the unit of the codes' variance; `normalised` is divided by tr Σ.
 import numpy as np
 
 from vaezoo.metrics.correlations import covariance, pearson
+from vaezoo.metrics.directions import Better
 from vaezoo.metrics.protocol import Result
 
 
+@Better(lower=("score",), group="easy")
 def gtc(codes: np.ndarray, *, min_variance: float = 1e-4) -> Result:
     variances = np.diag(covariance(codes))
     r = pearson(codes)
@@ -40,6 +42,7 @@ def total_correlation(eigenvalues: np.ndarray) -> float:
     return max(0.0, float(-0.5 * np.log(eigenvalues).sum()))
 
 
+@Better(lower=("score",), group="easy")
 def gwc(codes: np.ndarray) -> Result:
     sigma = covariance(codes)
     stds = np.sqrt(np.diag(sigma))

@@ -20,10 +20,12 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 from sklearn.svm import LinearSVC
 
+from vaezoo.metrics.directions import Better
 from vaezoo.metrics.groups import Groups
 from vaezoo.metrics.protocol import Result, Skip
 
 
+@Better(higher=("score",), group="disentanglement")
 def higgins_svm(
     codes: np.ndarray,
     factors: np.ndarray,
@@ -49,6 +51,7 @@ def higgins_svm(
     return _accuracy(classifier, codes, factors, rng, pairs, train, test)
 
 
+@Better(higher=("score",), group="disentanglement")
 def higgins_logistic(
     codes: np.ndarray,
     factors: np.ndarray,

@@ -15,11 +15,13 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from scipy.special import logsumexp
 
+from vaezoo.metrics.directions import Better
 from vaezoo.metrics.protocol import Result
 
 LogWeights = Callable[[int | None, int], Iterator[tuple[slice, np.ndarray]]]
 
 
+@Better(higher=("iwae_*",), aside=("*_error", "iwae_images"))
 def iwae(log_weights: LogWeights, *, samples: int = 5_000, rows: int | None = 1_000) -> Result:
     """`log_weights(rows, samples)` gives the ln p(x, z) - ln q(z|x) of random held-out images block by block."""
     estimates = log_mean_weights(log_weights(rows, samples), samples)

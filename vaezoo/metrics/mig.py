@@ -22,11 +22,13 @@ from functools import partial
 import numpy as np
 
 from vaezoo.metrics import aggregate
+from vaezoo.metrics.directions import Better
 from vaezoo.metrics.entropies import discretise, factor_entropies, gap, mutual_information
 from vaezoo.metrics.groups import varying
 from vaezoo.metrics.protocol import Result, Skip
 
 
+@Better(higher=("score", "no_shape"), group="disentanglement")
 def mig_hist(
     codes: np.ndarray,
     factors: np.ndarray,
@@ -46,6 +48,7 @@ def mig_hist(
     return _gaps(mutual_information(discretise(codes, bins), levels), levels, kept, factor_names)
 
 
+@Better(higher=("score", "no_shape"), group="disentanglement")
 def mig_exact(
     means: np.ndarray,
     logvars: np.ndarray,
@@ -65,6 +68,7 @@ def mig_exact(
     return {**result, "binned": estimator == "binned"}
 
 
+@Better(higher=("score", "no_shape"), group="disentanglement")
 def mig_sampled(
     means: np.ndarray,
     logvars: np.ndarray,

@@ -7,10 +7,12 @@ plug-in estimate, mean over the ordered pairs i ≠ j. Independent codes do not 
 
 import numpy as np
 
+from vaezoo.metrics.directions import Better
 from vaezoo.metrics.entropies import discretise, mutual_information
 from vaezoo.metrics.protocol import Result, Skip
 
 
+@Better(lower=("score",), group="easy")
 def mis(codes: np.ndarray, rng: np.random.Generator, *, rows: int | None = 10_000, bins: int = 20) -> Result:
     d = codes.shape[1]
     if d < 2:

@@ -9,12 +9,14 @@ neighbours drawn at random would get. In [0, 1], higher is better.
 import numpy as np
 from scipy.spatial.distance import cdist
 
+from vaezoo.metrics.directions import Better
 from vaezoo.metrics.groups import stratified
 from vaezoo.metrics.protocol import Result, Skip
 
 AT_ONCE = 500  # rows whose distances to all others are held in memory
 
 
+@Better(higher=("score",))
 def knn_purity(
     test_codes: np.ndarray, test_labels: np.ndarray, rng: np.random.Generator, *, k: int = 10, most: int = 5_000
 ) -> Result:

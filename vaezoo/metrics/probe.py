@@ -17,10 +17,12 @@ from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
 from vaezoo.metrics.attributes import binary, named
+from vaezoo.metrics.directions import Better
 from vaezoo.metrics.predictors import standardise
 from vaezoo.metrics.protocol import Result, Skip
 
 
+@Better(higher=("score", "test_acc"))
 def probe_linear(
     codes: np.ndarray,
     labels: np.ndarray,
@@ -38,6 +40,7 @@ def probe_linear(
     return judged(logits(codes, layer).argmax(axis=1), labels, held_out)
 
 
+@Better(higher=("score", "test_acc"))
 def probe_logistic(codes: np.ndarray, labels: np.ndarray, held_out: np.ndarray, *, C: float = 1.0) -> Result:
     """Codes (N, D), labels (N,), and which rows are held out, (N,) booleans."""
     y = classes_to_learn(labels, held_out)
@@ -46,6 +49,7 @@ def probe_logistic(codes: np.ndarray, labels: np.ndarray, held_out: np.ndarray, 
     return judged(classifier.predict(everything), labels, held_out)
 
 
+@Better(higher=("score", "test_acc"))
 def probe_attributes(
     codes: np.ndarray,
     factors: np.ndarray,

@@ -8,9 +8,11 @@ magnitude.
 
 import numpy as np
 
+from vaezoo.metrics.directions import Better
 from vaezoo.metrics.protocol import Result
 
 
+@Better(lower=("recon_*",), repeated=("recon_mae", "recon_bce", "recon_sse"))
 def reconstruction(
     squared_error: np.ndarray, absolute_error: np.ndarray, cross_entropy: np.ndarray, pixels: int
 ) -> Result:

@@ -18,12 +18,14 @@ import numpy as np
 from scipy.stats import rankdata
 from sklearn.linear_model import LogisticRegression
 
+from vaezoo.metrics.directions import Better
 from vaezoo.metrics.entropies import discretise, mutual_information
 from vaezoo.metrics.groups import varying
 from vaezoo.metrics.predictors import drawn, standardise
 from vaezoo.metrics.protocol import Result, Skip
 
 
+@Better(higher=("score",), group="disentanglement")
 def modularity(
     codes: np.ndarray, factors: np.ndarray, rng: np.random.Generator, *, rows: int | None = 10_000, bins: int = 20
 ) -> Result:
@@ -44,6 +46,7 @@ def modularity(
     return {"score": float(by_code.mean()), "by_code": by_code, "information": information}
 
 
+@Better(higher=("score",), group="disentanglement")
 def explicitness(
     codes: np.ndarray,
     factors: np.ndarray,

@@ -15,11 +15,13 @@ The study first puts the levels of each factor into 20 bins, which merges those 
 
 import numpy as np
 
+from vaezoo.metrics.directions import Better
 from vaezoo.metrics.entropies import discretise
 from vaezoo.metrics.groups import Groups, varying
 from vaezoo.metrics.protocol import Result
 
 
+@Better(higher=("score",), group="disentanglement")
 def irs(
     codes: np.ndarray,
     factors: np.ndarray,

@@ -17,11 +17,13 @@ import numpy as np
 from sklearn.svm import LinearSVC
 
 from vaezoo.metrics.correlations import pearson
+from vaezoo.metrics.directions import Better
 from vaezoo.metrics.entropies import gap
 from vaezoo.metrics.groups import varying
 from vaezoo.metrics.protocol import Result, Skip
 
 
+@Better(higher=("score",), group="disentanglement")
 def sap_discrete(
     codes: np.ndarray,
     factors: np.ndarray,
@@ -57,6 +59,7 @@ def sap_discrete(
     return {"score": float(gaps.mean()), "gaps": gaps, "accuracy": accuracy}
 
 
+@Better(higher=("score",), group="disentanglement")
 def sap_continuous(codes: np.ndarray, factors: np.ndarray) -> Result:
     if codes.shape[1] < 2:
         raise Skip("a gap needs two codes or more")

@@ -24,11 +24,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from vaezoo.metrics.directions import Better
 from vaezoo.metrics.evidence import gaussian_kl
 from vaezoo.metrics.groups import Groups
 from vaezoo.metrics.protocol import Result
 
 
+@Better(higher=("score",), group="disentanglement")
 def factor_vae(
     codes: np.ndarray,
     factors: np.ndarray,
@@ -62,6 +64,7 @@ def factor_vae(
     }
 
 
+@Better(higher=("score",), group="disentanglement")
 def factor_vae_paper(
     means: np.ndarray,
     logvars: np.ndarray,
