@@ -25,7 +25,7 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 
 from vaezoo.config.directory import DIRECTORY
-from vaezoo.evaluation.fixtures import call
+from vaezoo.evaluation.inputs import Inputs, call
 from vaezoo.evaluation.table import evaluating
 from vaezoo.metrics.groups import Groups
 
@@ -99,9 +99,9 @@ def main() -> None:
             narrow = np.full_like(codes, -4)  # log variances with which every latent counts
             for name, (loop, count) in plain.items():
                 arrays = {"codes": codes, "means": codes, "logvars": narrow, "factors": factors}
-                given = {**arrays, "rng": np.random.default_rng(number)}
+                rng = np.random.default_rng(number)
                 began = time.perf_counter()
-                call(scores[name], {key: partial(given.get, key) for key in given})
+                call(scores[name], Inputs(**arrays), rng=rng)
                 ours[name].append(time.perf_counter() - began)
                 some = max(BATCH if loop is drawn else 2, round(asked.share * count))
                 began = time.perf_counter()

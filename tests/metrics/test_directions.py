@@ -14,7 +14,7 @@ from tests.support.reports import write_run
 from vaezoo import metrics
 from vaezoo.config.directory import DIRECTORY
 from vaezoo.evaluation import records
-from vaezoo.evaluation.fixtures import constants
+from vaezoo.evaluation.inputs import Inputs, constants
 from vaezoo.evaluation.scores import Scores, evaluate_metrics
 from vaezoo.metrics.directions import EASY, Better, Direction, direction, find_direction, read_declarations
 from vaezoo.reporting.reading import read_run, read_runs
@@ -125,8 +125,8 @@ def mine(codes, *, power=2):
 
 
 def test_the_direction_of_a_users_own_metric_is_recorded(tmp_path):
-    fixtures = {"codes": lambda: np.ones((7, 2))}
-    scores = evaluate_metrics({"renamed": partial(mine, power=3)}, fixtures, seed=0, repeats=1)
+    inputs = Inputs(codes=np.ones((7, 2)))
+    scores = evaluate_metrics({"renamed": partial(mine, power=3)}, inputs, seed=0, repeats=1)
     best, least = Direction("higher", "disentanglement"), Direction("lower", "disentanglement")
     assert scores.directions == {"eval/renamed": best, "eval/renamed/error": least}
     folder = write_run(tmp_path / "run", {})
@@ -139,7 +139,7 @@ def test_the_direction_of_a_users_own_metric_is_recorded(tmp_path):
     assert [direction(name, recorded) for name in ("renamed", "eval/renamed/error", "renamed/count")] == [1, -1, 0]
     assert select_headline(["gtc", "elbo", "renamed"], recorded) == ["renamed", "elbo", "gtc"]
     assert select_ranked(["gtc", "elbo", "renamed"], recorded, named_by_user=False) == ["elbo", "renamed"]
-    assert constants(partial(mine, power=3), fixtures) == {"power": 3}
+    assert constants(partial(mine, power=3), inputs) == {"power": 3}
 
 
 def test_the_recorded_direction_comes_first():

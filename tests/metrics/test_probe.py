@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from tests.support.codes import FACTORS, about, noise
+from vaezoo.evaluation.inputs import Inputs
 from vaezoo.evaluation.scores import evaluate_metrics
 from vaezoo.metrics.probe import probe_attributes, probe_linear, probe_logistic, softmax, trained
 from vaezoo.metrics.protocol import Skip
@@ -108,9 +109,9 @@ def test_what_there_is_nothing_to_learn_from():
 
 
 def test_the_seed_decides_and_is_kept_with_the_score():
-    fixtures = {"codes": lambda: noise(3), "labels": lambda: LABELS, "held_out": lambda: HELD_OUT}
+    inputs = Inputs(codes=noise(3), labels=LABELS, held_out=HELD_OUT)
     first, again, other = (
-        evaluate_metrics({"probe_linear": partial(probe_linear, epochs=5)}, fixtures, seed=seed, repeats=2)
+        evaluate_metrics({"probe_linear": partial(probe_linear, epochs=5)}, inputs, seed=seed, repeats=2)
         for seed in (1, 1, 2)
     )
     assert first.values == again.values != other.values

@@ -1,20 +1,22 @@
 """How well each attribute is read from the codes, beside what always giving the more frequent answer gets."""
 
 from collections.abc import Sequence
+from typing import Annotated
 
 import numpy as np
 from matplotlib.figure import Figure
 
+from vaezoo.figures import Computed
 from vaezoo.figures.style import FADED, FIRST, INK, RULE, SECOND, number, page, text_width
 
 WIDTH, ROW = 420, 22
 
 
 def attributes(
-    attribute_names: Sequence[str],
-    attribute_accuracy: np.ndarray,
-    attribute_majority: np.ndarray,
-    attribute_balanced: np.ndarray,
+    attribute_names: Annotated[Sequence[str], Computed("attribute_vectors", "names")],
+    attribute_accuracy: Annotated[np.ndarray, Computed("attribute_vectors", "accuracy")],
+    attribute_majority: Annotated[np.ndarray, Computed("attribute_vectors", "majority")],
+    attribute_balanced: Annotated[np.ndarray, Computed("attribute_vectors", "balanced")],
     title: str,
 ) -> Figure:
     """A row for each of K attributes, all (K,) in [0, 1]: the largest gain over the majority first."""

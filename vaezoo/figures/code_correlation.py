@@ -1,13 +1,16 @@
 """Which latents repeat each other, linearly."""
 
+from typing import Annotated
+
 import numpy as np
 from matplotlib.figure import Figure
 
+from vaezoo.figures import Computed
 from vaezoo.figures.heatmap import heatmap
 from vaezoo.figures.style import DIVERGING, number, span
 
 
-def code_correlation(code_correlation: np.ndarray, title: str) -> Figure:
+def code_correlation(code_correlation: Annotated[np.ndarray, Computed("correlation", "codes")], title: str) -> Figure:
     """Pearson r between latents (D, D); a constant latent has r = 0, also with itself."""
     latents = len(code_correlation)
     caption = f"{title} · {latents} latents"

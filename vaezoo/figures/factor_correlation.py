@@ -1,17 +1,23 @@
 """Which latent follows which factor, linearly."""
 
 from collections.abc import Sequence
+from typing import Annotated
 
 import numpy as np
 from matplotlib.figure import Figure
 
+from vaezoo.figures import Computed
 from vaezoo.figures.heatmap import heatmap
 from vaezoo.figures.style import DIVERGING, number, span
 
 CYCLIC = ("orientation", "azimuth", "angle", "rotation", "hue")
 
 
-def factor_correlation(factor_correlation: np.ndarray, factor_names: Sequence[str], title: str) -> Figure:
+def factor_correlation(
+    factor_correlation: Annotated[np.ndarray, Computed("correlation", "factors")],
+    factor_names: Sequence[str],
+    title: str,
+) -> Figure:
     """Pearson r (K, D); levels count as numbers, which says little for a factor that closes on itself."""
     factors, latents = factor_correlation.shape
     best = np.abs(factor_correlation).argmax(1)

@@ -1,12 +1,14 @@
 """How sharp images are, by class, beside what the model makes of them."""
 
 from collections.abc import Sequence
+from typing import Annotated
 
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
+from vaezoo.figures import Computed
 from vaezoo.figures.style import FADED, FIRST, INK, RULE, SECOND, THIRD, number, page, text_width
 
 CLASSES = 16  # up to which each class has its boxes
@@ -17,10 +19,10 @@ NAMES = ("whislo", "q1", "med", "q3", "whishi")
 
 
 def laplacian(
-    laplacian_images: np.ndarray,
+    laplacian_images: Annotated[np.ndarray, Computed("laplacian", "box_images")],
     title: str,
-    laplacian_reconstructions: np.ndarray | None = None,
-    laplacian_samples: np.ndarray | None = None,
+    laplacian_reconstructions: Annotated[np.ndarray | None, Computed("laplacian", "box_reconstructions")] = None,
+    laplacian_samples: Annotated[np.ndarray | None, Computed("laplacian", "box_samples")] = None,
     label_names: Sequence[str] = (),
 ) -> Figure:
     """Boxes (1 + classes, 5): whisker, quartile, median, quartile, whisker; all images first. Medians stand below."""

@@ -1,16 +1,21 @@
 """What each latent knows about each factor."""
 
 from collections.abc import Sequence
+from typing import Annotated
 
 import numpy as np
 from matplotlib.figure import Figure
 
+from vaezoo.figures import Computed
 from vaezoo.figures.heatmap import heatmap
 from vaezoo.figures.style import SEQUENTIAL, number, span
 
 
 def mutual_information(
-    information: np.ndarray, factor_entropies: np.ndarray, factor_names: Sequence[str], title: str
+    information: np.ndarray,
+    factor_entropies: Annotated[np.ndarray, Computed("mig_hist", "factor_entropies")],
+    factor_names: Sequence[str],
+    title: str,
 ) -> Figure:
     """I(z_j; v_k) / H(v_k), (K, D), with the gap between the two most informed latents that MIG averages."""
     factors, latents = information.shape

@@ -1,10 +1,12 @@
 """What else the latent that goes with an attribute best goes with."""
 
 from collections.abc import Sequence
+from typing import Annotated
 
 import numpy as np
 from matplotlib.figure import Figure
 
+from vaezoo.figures import Computed
 from vaezoo.figures.style import FADED, FIRST, LABEL, RULE, THIRD, number, page, text_width
 
 WIDTH, BAR = 230, 24  # of a panel, of a row in it
@@ -12,9 +14,9 @@ ABOVE, BELOW = 34, 30  # a panel: its name, its scale
 
 
 def top_attributes(
-    top_latents: np.ndarray,
-    top_columns: np.ndarray,
-    top_correlations: np.ndarray,
+    top_latents: Annotated[np.ndarray, Computed("top_attributes", "latents")],
+    top_columns: Annotated[np.ndarray, Computed("top_attributes", "columns")],
+    top_correlations: Annotated[np.ndarray, Computed("top_attributes", "correlations")],
     factor_names: Sequence[str],
     title: str,
 ) -> Figure:

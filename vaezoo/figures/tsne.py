@@ -1,12 +1,14 @@
 """Codes in the plane, coloured by what is known of the images."""
 
 from collections.abc import Sequence
+from typing import Annotated
 
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
+from vaezoo.figures import Computed
 from vaezoo.figures.style import FADED, INK, LABEL, SMALL, Page, number, page, text_width
 
 NAMED = 20  # classes up to which each has a colour and its name
@@ -21,7 +23,7 @@ def tsne(
     title: str,
     label_names: Sequence[str] = (),
     plane_perplexity: float | None = None,
-    knn_purity: float | None = None,
+    knn_purity: Annotated[float | None, Computed("knn_purity")] = None,
 ) -> Figure:
     """Points (n, 2), a panel for each column of `plane_levels` (n, P): whole numbers, such as classes or factors.
 
