@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 
 from vaezoo.config.command_line import check_command_line
 from vaezoo.config.directory import DIRECTORY
-from vaezoo.config.titles import title_of
+from vaezoo.config.titles import describe_run
 from vaezoo.config.values import check_config
 from vaezoo.errors import UserError, report
 
@@ -42,7 +42,7 @@ def evaluate_run(config: DictConfig) -> None:
         model.to(device),
         instantiate(trained.dataset),
         folder,
-        title=title_of(trained),
+        title=describe_run(trained),
         metric=config.metric,
         figure=config.figure,
         seed=config.seed,
@@ -50,7 +50,7 @@ def evaluate_run(config: DictConfig) -> None:
         checkpoint=config.checkpoint,
     )
     if scores.values or scores.skipped:
-        print_scores(scores, title_of(trained))
+        print_scores(scores, describe_run(trained))
         print(f"scores   {folder / 'metrics.json'}")
     for path in pictures.values():
         print(f"figure   {path}")

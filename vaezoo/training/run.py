@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from vaezoo.config.identity import hash_evaluation, hash_training
 from vaezoo.config.names import parallel_job_number
 from vaezoo.config.requirements import count_processes
-from vaezoo.config.titles import title_of
+from vaezoo.config.titles import describe_run
 from vaezoo.config.values import check_config
 from vaezoo.errors import NotFinite, UserError
 from vaezoo.runs.files import remove_unfinished, to_plain, write_arrays, write_json, write_text, write_whole
@@ -164,7 +164,7 @@ def fit_and_evaluate(config: DictConfig, folder: Path, resuming: bool, interrupt
     checkpoint = restore(folder, model, data.source.identity) if resuming else None
     device = trainer.strategy.root_device
     if first:
-        describe_run(config, folder, device, data.source.identity)
+        write_environment(config, folder, device, data.source.identity)
     exit_code = 1
     try:
         start_loggers(loggers, config, int(model.batches))
@@ -225,7 +225,7 @@ def restore(folder: Path, model: Any, data_identity: dict[str, Any]) -> Path | N
     return path
 
 
-def describe_run(config: DictConfig, folder: Path, device: Any, data_identity: dict[str, Any]) -> None:
+def write_environment(config: DictConfig, folder: Path, device: Any, data_identity: dict[str, Any]) -> None:
     """Write environment.json: versions, device, data."""
     import torch
 
@@ -262,7 +262,7 @@ def train_model(
     callbacks: list[Any] = []
     if config.callbacks.samples:
         pictures = bool(config.figure.figures)
-        callbacks.append(SampleWatch(data, folder, config.val_every, title_of(config), pictures=pictures))
+        callbacks.append(SampleWatch(data, folder, config.val_every, describe_run(config), pictures=pictures))
     if config.callbacks.progress and not workers.worker_rank():
         callbacks.append(BudgetBar(f"{type(model).__name__} {data.name}"))
     fit(
@@ -288,7 +288,7 @@ def score_and_draw(config: DictConfig, folder: Path, model: Any, data: Any, logg
 
     data.place(model.device)
     scores, pictures = evaluate_model(
-        model, data, folder, title=title_of(config), metric=config.metric, figure=config.figure, seed=config.seed
+        model, data, folder, title=describe_run(config), metric=config.metric, figure=config.figure, seed=config.seed
     )
     for logger in loggers:
         logger.log_metrics(scores.values, step=int(model.batches))
@@ -319,7 +319,7 @@ def print_summary(config: DictConfig, folder: Path, scores: "Scores", took: str,
         print(f"{folder.name}: {took}")
         return
     if scores.values:
-        print_scores(scores, title_of(config))
+        print_scores(scores, describe_run(config))
     place = relative_to_cwd(folder)
     print(took)
     print(f"run       {place}")
