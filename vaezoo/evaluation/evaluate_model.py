@@ -39,22 +39,16 @@ def evaluate_model(
     if not metrics and not figures:
         return Scores(), {}
     model.float()  # scores of other precisions would not compare
-    checkpoint_hash = fingerprint(model.state_dict())
-    rows = f"{metric.rows} of all, {metric.test_rows} of {data.split} {data.split_seed}, seed {seed}"
-    identity = {"checkpoint": checkpoint_hash, "rows": rows}
-
+    identity = {
+        "checkpoint": fingerprint(model.state_dict()),
+        "rows": f"{metric.rows} of all, {metric.test_rows} of {data.split} {data.split_seed}, seed {seed}",
+    }
     began = time.perf_counter()
-    path = folder / "latents.npz"
-    # Figures take the table of these weights whatever its rows are, and do not look at the data.
-    table = LatentTable.load(path, **identity if metrics else {"checkpoint": checkpoint_hash})
-    if metrics or table is None:
-        data.place(next(model.parameters()).device)
-    if table is None:
-        table = encode_and_save(model, data, path, identity, metric, seed, batch_size)
-    encoding_seconds = time.perf_counter() - began
+    table = load_or_encode(model, data, folder / "latents.npz", identity, metric, seed, batch_size)
+    encoding_seconds = round(time.perf_counter() - began, 3)
 
     outputs = Outputs(model, data, table, title, seed)
-    scores, all_scores = Scores(), records.read(folder, checkpoint_hash)
+    scores, all_scores = Scores(), records.read(folder, identity["checkpoint"])
     if metrics:
         scores = score_outputs(outputs, metrics, metric)
         all_scores = all_scores.replaced_by(scores)
@@ -62,7 +56,7 @@ def evaluate_model(
             **identity,
             "checkpoint_file": checkpoint,
             **describe(outputs),
-            "encoding_seconds": round(encoding_seconds, 3),
+            "encoding_seconds": encoding_seconds,
         }
         records.write(all_scores, about, folder)
     options = {str(name): value for name, value in figure.items() if name != "figures"}
@@ -70,7 +64,7 @@ def evaluate_model(
     return scores, draw_figures(figures, inputs, folder / "figures")
 
 
-def encode_and_save(
+def load_or_encode(
     model: Any,
     data: Any,
     path: Path,
@@ -79,7 +73,13 @@ def encode_and_save(
     seed: int,
     batch_size: int | None,
 ) -> LatentTable:
-    """Encode the rows that `metric` asks for and write the latent table; re-estimate batch normalisation before."""
+    """Return the latent table in a file, or encode the rows that `metric` asks for and write it."""
+    # Figures alone take the table of these weights whatever its rows are, and do not look at the data.
+    table = LatentTable.load(path, **identity if metric.scores else {"checkpoint": identity["checkpoint"]})
+    if metric.scores or table is None:
+        data.place(next(model.parameters()).device)
+    if table is not None:
+        return table
     if model.recalibrates:
         calibration.recalibrate(model, calibration.real_batches(data, seed))
     table = encode(model, data, rows=metric.rows, test_rows=metric.test_rows, seed=seed, batch_size=batch_size)

@@ -45,8 +45,8 @@ class MetricInputs(Inputs):
 
     def without_categories(self) -> Inputs:
         """Return the same inputs with the continuous latents alone as codes."""
-        codes = {"codes": self.continuous_codes, "test_codes": self.test_continuous_codes}
-        return self.replace(**codes, categories=None)
+        codes = self.table.codes[:, : self.continuous]
+        return self.replace(codes=take(codes, self.scored), test_codes=take(codes, self.test), categories=None)
 
     # ---- codes -------------------------------------------------------------------------------------------------------
 
@@ -64,16 +64,6 @@ class MetricInputs(Inputs):
     def train_codes(self) -> np.ndarray | None:
         """Return (L, D) codes of the other scored images."""
         return take(self.table.codes, self.train)
-
-    @provided(unless=NO_ROWS)
-    def continuous_codes(self) -> np.ndarray | None:
-        """Return (N, .) codes without the probabilities of categories."""
-        return take(self.table.codes[:, : self.continuous], self.scored)
-
-    @provided(unless=NO_TEST_ROWS)
-    def test_continuous_codes(self) -> np.ndarray | None:
-        """Return (M, .) codes of the held-out images without the probabilities of categories."""
-        return take(self.table.codes[:, : self.continuous], self.test)
 
     @provided(unless="the model has no categorical latents")
     def categories(self) -> tuple[int, ...] | None:
