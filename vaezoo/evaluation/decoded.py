@@ -9,7 +9,7 @@ import numpy as np
 from vaezoo.evaluation import features
 from vaezoo.evaluation.features import Extractor
 from vaezoo.evaluation.outputs import Outputs
-from vaezoo.figures.ranges import traversal_values
+from vaezoo.figures.traversal_values import traversal_values
 from vaezoo.seeds import derive
 
 FIXTURES = (

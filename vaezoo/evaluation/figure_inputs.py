@@ -16,8 +16,8 @@ from vaezoo.evaluation.fixtures import Missing, call
 from vaezoo.evaluation.outputs import Outputs
 from vaezoo.figures.animation import FRAMES
 from vaezoo.figures.animation import LATENTS as MOVING
-from vaezoo.figures.ranges import SAMPLED, traversal_values
 from vaezoo.figures.style import Drawn, save
+from vaezoo.figures.traversal_values import SAMPLED, traversal_values
 from vaezoo.runs.files import write_arrays
 
 LEADING = 3  # latents of figures that show classes or categories in rows, where none are chosen

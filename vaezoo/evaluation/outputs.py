@@ -189,7 +189,7 @@ class Outputs:
 
     @property
     def usual_range(self) -> str:
-        """Which values of traversals suit the model (vaezoo.figures.ranges)."""
+        """Which values of traversals suit the model (vaezoo.figures.traversal_values)."""
         if getattr(self.model.latent, "prior", "normal") == "uniform":
             return "pm1"
         # The scale of an autoencoder's codes is arbitrary: only the data know how far to go.
