@@ -6,9 +6,10 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests.support.paths import ROOT
 from vaezoo import metrics
 
-PACKAGE = Path(__file__).parents[1] / "vaezoo"
+PACKAGE = ROOT / "vaezoo"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 FLOORS = [

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from vaezoo.distributed import normal_like
 from vaezoo.numerics import full_precision
+from vaezoo.ranges import Positive
 
 
 def sum_pixels(values: Tensor) -> Tensor:
@@ -63,7 +64,7 @@ class Gaussian:
     a standard deviation: s^2 is 0.487 there and the weight of the squared error 1.026, not 5000.
     """
 
-    def __init__(self, output: Tensor, *, variance: float = 0.5, link: Literal["sigmoid", "identity"] = "sigmoid"):
+    def __init__(self, output: Tensor, *, variance: Positive = 0.5, link: Literal["sigmoid", "identity"] = "sigmoid"):
         output = full_precision(output)
         self.mean = torch.sigmoid(output) if link == "sigmoid" else output
         self.variance = variance

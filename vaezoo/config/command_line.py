@@ -14,9 +14,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from vaezoo.config.compose import Composer, compose_or_refuse, groups, is_group
 from vaezoo.config.directory import DIRECTORY
-from vaezoo.config.overrides import leaves, parse_overrides
-from vaezoo.config.rules import is_schedule, takes_schedule
-from vaezoo.config.values import branches, check_config
+from vaezoo.config.overrides import branches, leaves, parse_overrides
+from vaezoo.config.type_rules import is_schedule
+from vaezoo.config.values import check_config, takes_schedule
 from vaezoo.errors import UserError, nearest
 
 # Groups whose keys are ours: a key that is not in their yaml is a slip of the pen, even when added with `+`.
@@ -125,7 +125,7 @@ def check_sweep(config_name: str, job: Sequence[tuple[Override, str]]) -> None:
 def check_place(override: Override, base: DictConfig) -> None:
     """A schedule takes the place of a weight that the model has."""
     node: Any = OmegaConf.to_container(base, resolve=False)
-    now = {key: value for key, value in [*leaves(node), *branches(node)] if takes_schedule(key)}
+    now = {key: value for key, value in [*leaves(node), *branches(node)] if takes_schedule(node, key)}
     key = override.package
     if key not in now:
         has = f" This model has {', '.join(now)}." if now else " This model has none."
@@ -158,7 +158,8 @@ def check_key(override: Override, base: DictConfig) -> None:
         return
     options = [name for name in dict.fromkeys([*known, *groups()]) if "_target_" not in name]
     inside = [name for name in options if name.rpartition(".")[0] == head]
-    if takes_schedule(head) and head in known and not inside:
+    container: Any = OmegaConf.to_container(base, resolve=False)
+    if head in known and not inside and takes_schedule(container, head):
         raise UserError(f"'{key}': {head} is a single number. A schedule has values: add +schedule@{head}=linear.")
     listed = f" {head} has {', '.join(name.rpartition('.')[2] for name in inside)}." if inside else ""
     hint = nearest(key, options) or listed

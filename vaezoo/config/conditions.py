@@ -1,6 +1,10 @@
 """Conditions on factors, such as 'shape != 2 or scale < 3', read before any data are loaded."""
 
 import ast
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from vaezoo.ranges import are_names, require
 
 COMPARISONS = (ast.Eq, ast.NotEq, ast.Lt, ast.LtE, ast.Gt, ast.GtE, ast.In, ast.NotIn)
 GRAMMAR = "It compares factors with whole numbers, as in 'shape != 2 or scale < 3', 'not (shape in [0, 1] and x > 9)'."
@@ -43,3 +47,29 @@ def is_listing(node: ast.expr) -> bool:
     return isinstance(node, ast.List | ast.Tuple) and all(
         isinstance(one, ast.Constant) and type(one.value) is int for one in node.elts
     )
+
+
+def check_condition(value: Any) -> str | None:
+    """Return what the value must be, where it is no condition."""
+    try:
+        read_condition(value)
+    except ValueError as error:
+        return f"a condition on factors: {error}".rstrip(".")
+    except TypeError:
+        return "a condition on factors, such as 'shape != 2 or scale < 3'"
+    return None
+
+
+def is_correlation(value: Any) -> bool:
+    """Return whether the value names two factors and a spread."""
+    if not isinstance(value, dict) or set(value) != {"factors", "sigma"} or not are_names(value["factors"]):
+        return False
+    sigma = value["sigma"]
+    return len(value["factors"]) == 2 and isinstance(sigma, int | float) and not isinstance(sigma, bool) and sigma > 0
+
+
+Condition = Annotated[str, check_condition]
+Correlation = Annotated[
+    Mapping[str, Any],
+    require("two factors and a number above 0, such as {factors: [scale, posX], sigma: 0.2}", is_correlation),
+]

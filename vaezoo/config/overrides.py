@@ -23,6 +23,19 @@ def leaves(config: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
             yield name, value
 
 
+def as_written(value: Any) -> Any:
+    """Return a value as it is written on the command line, for messages: null, true, false."""
+    return {None: "null", True: "true", False: "false"}[value] if value is None or isinstance(value, bool) else value
+
+
+def branches(config: Any, prefix: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the dotted keys of the nodes that hold values, and what they hold."""
+    for key, value in config.items():
+        if isinstance(value, dict) and value:
+            yield f"{prefix}{key}", value
+            yield from branches(value, f"{prefix}{key}.")
+
+
 def parse_overrides(arguments: Sequence[str]) -> list[Override]:
     """The arguments that set something; flags and their values are Hydra's."""
     return [parsed(argument) for argument in arguments if not argument.startswith("-") and re.search("[=~]", argument)]

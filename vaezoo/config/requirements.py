@@ -1,80 +1,43 @@
 """Parts of a configuration that cannot work together, each with the reason and what does work.
 
-Nothing here imports torch, so models and networks are known by the names of their classes.
+What a part needs is stated by the part itself, as attributes of its class (vaezoo.config.signatures reads them):
+
+    needs_labels = True                       the model is given the class of each image
+    latents = ("Mixed",)                      the classes of latents that the model has terms for
+    compares_images = "the MMD of InfoVAE"    a term that needs two images in a batch
+    batches_a_step = 2                        independent batches in each step
+    requires = {"dim >= 3": "at least 3 latents"}    conditions on its own parameters and on other keys
+
+Nothing here imports torch.
 """
 
-from collections.abc import Callable, Sequence
+import ast
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+import yaml
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
-from vaezoo.config.rules import integer
+from vaezoo.config.directory import DIRECTORY
+from vaezoo.config.overrides import as_written, branches
+from vaezoo.config.signatures import read_facts, read_signature
 
-# Models with a term that compares the images of a batch with one another.
-BATCH_STATISTICS = {
-    "DIPVAE": "the covariance of DIP-VAE",
-    "InfoVAE": "the MMD of InfoVAE",
-    "BetaTCVAE": "the total correlation of beta-TCVAE",
-    "GuidedTCVAE": "the total correlation of Guided-beta-TCVAE",
-    "FactorVAE": "the permutation of FactorVAE",
-    "ASVAE": "the permutation of AS-VAE",
-    "CatGAN": "the mean category of CatGAN",
-}
-
-# Models that cannot do without the label of each image.
-LABELLED = ("CVAE", "MIVAE")
-
-# The kinds of latents that a model has terms for; those that are not named need the density of Gaussian ones.
-LATENTS = {
-    "AE": ("Point",),
-    **dict.fromkeys(("VAE", "BetaVAE", "AnnealedVAE", "CVAE"), ("Gaussian", "Mixed")),
-    **dict.fromkeys(("JointVAE", "MIVAE"), ("Mixed",)),
-    "AAE": ("Point", "Gaussian"),
-    "AAECluster": ("Point",),
-    "BiGAN": ("Point",),
-    **dict.fromkeys(("CatGAN", "InfoGAN", "InfoVAEGAN", "InfoVAEGAN2"), ("Codes",)),
-    "DEC": ("Point",),
-    "PixelGAN": ("Point",),
-}
 LATENTS_LACK = {"Point": " Points have no density and no KL.", "Mixed": " It has no term for categories."}
-LATENT_FILES = {
-    "Gaussian": ["gaussian"],
-    "Mixed": ["mixed", "classes"],
-    "Point": ["point", "uniform", "clusters"],
-    "Codes": ["codes"],
-}
-
-# Models whose code is a category and nothing else, and the latents made for them.
-CATEGORY_ALONE = {"CatGAN": ["categorynoise"], "PixelGAN": ["category"]}
-
-# Networks that normalise numbers of which each image has only one.
-BATCH_NORMALISED = (".Conv001Decoder", ".ConvGMDecoder", ".Generator", ".DenseGenerator")
-
-# Options with the few values that data sets have for them.
-OPTIONS: dict[str, dict[tuple[str, ...], tuple[str | int, ...]]] = {
-    "size": {
-        ("digits", "rotateddigits"): (8, 16, 32, 64),
-        ("mnist", "fashionmnist", "rotatedmnist", "rotatedfashionmnist"): (28, 32),
-        ("celeba",): (32, 64, 128),
-    },
-    "crop": {
-        ("celeba",): ("center148", "schik118", "center128", "center108", "none"),
-        ("chairs3d",): ("center400", "center300", "per_model"),
-    },
-}
 
 
-def mismatch(config: DictConfig) -> str | None:
-    """What is wrong with the first pair that cannot work; None if all can."""
+def find_mismatch(config: DictConfig) -> str | None:
+    """Return what is wrong with the first parts that cannot work together; None if all can."""
     if "codes" in config:
-        return evaluated(config)
+        return check_evaluation(config)
     if "dataset" not in config or "network" not in config:
         return None
-    return next((complaint for pair in PAIRS if (complaint := pair(config))), None)
+    return next((mismatch for check in CHECKS if (mismatch := check(config))), None)
 
 
-def evaluated(config: DictConfig) -> str | None:
-    """Either a run or a file of codes."""
+def check_evaluation(config: DictConfig) -> str | None:
+    """An evaluation scores either a run or a file of codes."""
     if config.run is None and config.codes is None:
         return "run=null: must be the folder of a run; codes=FILE.npz scores arrays without one."
     if config.codes is None:
@@ -87,23 +50,19 @@ def evaluated(config: DictConfig) -> str | None:
     return None
 
 
-def model_of(config: DictConfig) -> str:
-    """The class of the model, such as "BetaVAE"."""
-    name: str = config.model["_target_"].rpartition(".")[2]
-    return name
+def class_name(node: Any) -> str:
+    """Return the class that a node builds, such as "BetaVAE"."""
+    return str(node["_target_"]).rpartition(".")[2]
 
 
-def options(config: DictConfig) -> str | None:
-    """What a data set can be had in."""
-    for option, sets in OPTIONS.items():
-        able = next((values for names, values in sets.items() if config.dataset.name in names), None)
-        if able and (value := config.dataset[option]) not in able:
-            return f"dataset.{option}={value}: must be one of {', '.join(map(str, able))}."
-    return None
+def facts_of(node: Any) -> Mapping[str, Any]:
+    """Return the facts that the class of a node states."""
+    return read_facts(str(node["_target_"]))
 
 
-def image_size(config: DictConfig) -> str | None:
-    multiple, side = config.network.image_multiple, config.network.get("image_side")
+def check_image_size(config: DictConfig) -> str | None:
+    """A network takes images of some sizes only."""
+    multiple, side = config.network.get("image_multiple", 1), config.network.get("image_side")
     _, height, width = config.dataset.shape
     if all(length % multiple == 0 and side in (None, length) for length in (height, width)):
         return None
@@ -114,80 +73,127 @@ def image_size(config: DictConfig) -> str | None:
     )
 
 
-def batch_normalisation(config: DictConfig) -> str | None:
-    decoder = config.network.decoder
-    normalised = decoder["_target_"].endswith(BATCH_NORMALISED) and decoder.get("batch_norm", True)
-    normalised = normalised or config.model.get("shared", False)  # InfoGAN's Q on the trunk
-    if config.dataset.batch_size > 1 or not normalised:
-        return None
-    return "dataset.batch_size=1: this network's batch normalisation needs at least 2 images in a batch."
-
-
-def batch_statistics(config: DictConfig) -> str | None:
-    term = BATCH_STATISTICS.get(model_of(config))
+def check_batch_statistics(config: DictConfig) -> str | None:
+    """A term that compares images with one another needs two of them."""
+    term = facts_of(config.model).get("compares_images")
     for size in ("batch_size", "val_images"):
         if term and config.dataset[size] == 1:
             return f"dataset.{size}=1: {term} needs at least 2 images in a batch."
     return None
 
 
-def labels(config: DictConfig) -> str | None:
+def check_labels(config: DictConfig) -> str | None:
+    """Conditional models and classifiers need labels."""
     if config.dataset.classes is not None:
         return None
     without = f"but dataset={config.dataset.name} has no labels."
-    if (name := model_of(config)) in LABELLED:
-        return f"{name} is told the class of each image, {without}"
-    if (classifier := config.model.classifier) is not None:
+    if facts_of(config.model).get("needs_labels"):
+        return f"{class_name(config.model)} is given the class of each image, {without}"
+    if (classifier := config.model.get("classifier")) is not None:
         return f"model.classifier={classifier}: it learns the class of each image, {without}"
     return None
 
 
-def latents(config: DictConfig) -> str | None:
-    """The kind of latents must be one that the model has terms for."""
-    name, dim = model_of(config), config.latent.dim
-    if "light_decoder" in config.model and dim < 3:
-        return f"latent.dim={dim}: Guided-VAE needs at least 3, for scale, rotation and content."
-    kind = config.latent["_target_"].rpartition(".")[2]
-    able = LATENTS.get(name, ("Gaussian",))
-    if kind not in able:
-        fitting = CATEGORY_ALONE.get(name) or [file for one in able for file in LATENT_FILES[one]]
-        files = ", ".join(f"latent={file}" for file in fitting)
+def check_latents(config: DictConfig) -> str | None:
+    """The latents must be of a kind that the model has terms for."""
+    facts, kind, dim = facts_of(config.model), class_name(config.latent), config.latent.get("dim")
+    able = facts.get("latents")
+    if able and kind not in able:
+        files = ", ".join(f"latent={name}" for name in latent_files(able, bool(facts.get("category_alone"))))
         why = LATENTS_LACK.get(kind, "") if "Gaussian" in able else ""
-        return f"model={name.lower()} does not work with these latents ({kind}).{why} It takes {files}."
-    if name not in CATEGORY_ALONE:
-        return (wanted := integer(1)(dim)) and f"latent.dim={dim}: must be {wanted}."
-    if (dim, len(config.latent.categories)) != (0, 1):
-        return f"{name} has one category and no other code; latent={CATEGORY_ALONE[name][0]} does that."
+        name = class_name(config.model).lower()
+        return f"model={name} does not work with these latents ({kind}).{why} It takes {files}."
+    if facts.get("category_alone"):
+        if (dim, len(config.latent.categories)) != (0, 1):
+            fitting = "latent=category" if kind == "Point" else "latent=categorynoise"
+            return f"{class_name(config.model)} has one category and no other code; {fitting} does that."
+    elif dim == 0:
+        return "latent.dim=0: must be a whole number of at least 1."
     return None
 
 
-def categories(config: DictConfig) -> str | None:
-    name, values = model_of(config), config.latent.get("categories")
-    if name == "MIVAE" and list(values) != [config.dataset.classes]:
-        return (
-            f"latent.categories={values}: mivae needs one categorical latent with as many values as"
-            f" dataset={config.dataset.name} has classes, [{config.dataset.classes}]; latent=classes does that."
-        )
-    if name == "AAECluster" and not values:
-        return "latent.categories=[]: aaecluster needs a category of clusters; latent=clusters has one."
-    if name == "BiGAN" and values:
-        return (
-            f"latent.categories={values}: BiGAN has continuous codes alone; probabilities of"
-            " categories are never one-hot, so its critic would know them from the prior's."
-        )
+def latent_files(kinds: Sequence[str], category_alone: bool) -> Iterator[str]:
+    """Yield the names of conf/latent that build one of these classes, without continuous codes or with some."""
+    texts = {path.stem: path.read_text(encoding="utf-8") for path in Path(DIRECTORY, "latent").glob("*.yaml")}
+    nodes = {name: yaml.safe_load(text) for name, text in texts.items()}
+    for name, node in sorted(nodes.items()):
+        base = node
+        while "_target_" not in base:
+            base = nodes[base["defaults"][0]]
+        if class_name(base) in kinds and (node.get("dim") == 0) == category_alone:
+            yield name
+
+
+def check_requirements(config: DictConfig) -> str | None:
+    """Each part may state conditions on its own parameters and on the rest."""
+    container: Any = OmegaConf.to_container(config, resolve=False)
+    for key, node in branches(container):
+        if not isinstance(node.get("_target_"), str):
+            continue
+        for condition, needed in facts_of(node).get("requires", {}).items():
+            values = Values(config, key)
+            if not evaluate(condition, values):
+                name = values.first_name(condition)
+                return f"{name}={as_written(values.find(name))}: {class_name(node)} needs {needed}."
     return None
 
 
-def sampled_pixels(config: DictConfig) -> str | None:
-    if model_of(config) == "ASVAE" and config.model.sample_pixels and "variance" not in config.likelihood:
-        return "model.sample_pixels=true: it draws Gaussian pixels; likelihood=gaussian has them."
-    return None
+class Values(Mapping[str, Any]):
+    """The names in a condition: parameters of the part itself first, then keys of the configuration."""
+
+    def __init__(self, config: DictConfig, key: str) -> None:
+        self.config = config
+        self.key = key
+        node = OmegaConf.select(config, key)
+        self.parameters = read_signature(node["_target_"]).parameters
+
+    def __getitem__(self, name: str) -> Any:
+        for key in (f"{self.key}.{name}", name):
+            try:
+                value = OmegaConf.select(self.config, key, default=...)
+            except OmegaConfBaseException:
+                value = ...
+            if value is not ...:
+                return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_list(value) else value
+        parameter = self.parameters.get(name)
+        if parameter is None:
+            raise KeyError(name)
+        return parameter.default
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.parameters)
+
+    def __len__(self) -> int:
+        return len(self.parameters)
+
+    def first_name(self, condition: str) -> str:
+        """Return the first dotted name of a condition, as a key of the configuration."""
+        nodes = [
+            node for node in ast.walk(ast.parse(condition, mode="eval")) if isinstance(node, ast.Name | ast.Attribute)
+        ]
+        dotted = [ast.unparse(node) for node in nodes if ast.unparse(node) != "len"]
+        name = min(dotted, key=lambda text: (condition.index(text), -len(text)))
+        return name if name.split(".")[0] in self.config else f"{self.key}.{name}"
+
+    def find(self, name: str) -> Any:
+        """Return the value of a key of the configuration, for a message."""
+        value = OmegaConf.select(self.config, name)
+        return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
 
 
-def information_weight(config: DictConfig) -> str | None:
-    if model_of(config) == "InfoVAE" and (highest := max(values_of(config.model.alpha))) > 1:
-        return f"model.alpha={highest}: InfoVAE needs at most 1; beyond it, it would reward the KL."
-    return None
+ALLOWED = (
+    *(ast.Expression, ast.BoolOp, ast.And, ast.Or, ast.UnaryOp, ast.Not, ast.USub, ast.Compare, ast.cmpop),
+    *(ast.Name, ast.Attribute, ast.Load, ast.Constant, ast.List, ast.Tuple),
+)
+
+
+def evaluate(condition: str, values: Mapping[str, Any]) -> bool:
+    """Return whether a condition holds; it is made of comparisons, `and`, `or`, `not`, names and plain values."""
+    tree = ast.parse(condition, mode="eval")
+    for node in ast.walk(tree):
+        if not isinstance(node, ALLOWED):
+            raise ValueError(f"requires: '{condition}' has a {type(node).__name__}, which conditions do not know.")
+    return bool(eval(compile(tree, "requires", "eval"), {"__builtins__": {}}, values))
 
 
 def count_processes(devices: Any) -> int:
@@ -195,24 +201,36 @@ def count_processes(devices: Any) -> int:
     return len(devices) if isinstance(devices, Sequence) and not isinstance(devices, str) else int(devices)
 
 
-def devices(config: DictConfig) -> str | None:
+def check_devices(config: DictConfig) -> str | None:
     """Several processes share each batch evenly, and only where a strategy says how they average gradients."""
-    wanted = config.trainer.devices
+    devices = config.trainer.devices
     if "strategy" not in config.trainer:
-        if wanted in (1, "1", "auto", [0]):
+        if devices in (1, "1", "auto", [0]):
             return None
-        return f"trainer.devices={wanted}: this trainer uses one device; several: trainer=ddp."
-    listed = OmegaConf.is_list(wanted) and len(wanted) > 0
-    if not listed and integer(1)(wanted):
-        return f"trainer.devices={wanted}: trainer=ddp needs a number of processes, or a list of GPUs."
-    processes = count_processes(wanted)
+        return f"trainer.devices={devices}: this trainer uses one device; several: trainer=ddp."
+    is_list = OmegaConf.is_list(devices) and len(devices) > 0
+    if not is_list and not (isinstance(devices, int) and devices >= 1):
+        return f"trainer.devices={devices}: trainer=ddp needs a number of processes, or a list of GPUs."
+    processes = count_processes(devices)
     for size in ("batch_size", "val_images"):
         if (images := config.dataset[size]) % processes:
             return f"dataset.{size}={images} is that of all {processes} processes: it must be divisible by {processes}."
     return None
 
 
-def engine(config: DictConfig) -> str | None:
+def check_independent_batches(config: DictConfig) -> str | None:
+    """Validation, too, comes in as many batches of the same size as a step has, on each process."""
+    batches = facts_of(config.model).get("batches_a_step", 1)
+    parts = batches * (count_processes(config.trainer.devices) if "strategy" in config.trainer else 1)
+    images = config.dataset.val_images
+    if batches == 1 or images % parts == 0:
+        return None
+    name = class_name(config.model)
+    return f"dataset.val_images={images}: {name} takes {batches} batches a step; it must be divisible by {parts}."
+
+
+def check_engine(config: DictConfig) -> str | None:
+    """Compiled and recorded steps are those of one process, and CUDA graphs need a GPU."""
     chosen = config.trainer.get("engine", "eager")
     if chosen != "eager" and "strategy" in config.trainer:
         return f"trainer.engine={chosen}: it makes the steps of one process; trainer=ddp trains with eager."
@@ -222,39 +240,18 @@ def engine(config: DictConfig) -> str | None:
         return "trainer.engine=graphed: CUDA graphs need a GPU; on a CPU compiled is the fastest."
     if str(config.trainer.precision) == "16-mixed":
         return "trainer.engine=graphed: the scaling of 16-mixed is decided step by step on the host; take bf16-mixed."
-    optimizer = config.optimizer["_target_"].rpartition(".")[2]
-    if optimizer == "Adagrad":
+    if class_name(config.optimizer) == "Adagrad":
         return "trainer.engine=graphed: Adagrad cannot be recorded; optimizer=adam can."
     return None
 
 
-def second_batch(config: DictConfig) -> str | None:
-    """Validation, too, comes in two batches of the same size, on each process."""
-    parts = 2 * (count_processes(config.trainer.devices) if "strategy" in config.trainer else 1)
-    images = config.dataset.val_images
-    if model_of(config) != "FactorVAE" or images % parts == 0:
-        return None
-    return f"dataset.val_images={images}: FactorVAE judges itself on a second batch; it must be divisible by {parts}."
-
-
-def values_of(weight: Any) -> list[float]:
-    """The number itself, or those between which a schedule moves."""
-    if not OmegaConf.is_config(weight):
-        return [weight]
-    return [weight[name] for name in ("value", "start", "end") if name in weight] or [0.0]
-
-
-PAIRS: tuple[Callable[[DictConfig], str | None], ...] = (
-    options,
-    image_size,
-    batch_normalisation,
-    labels,
-    latents,
-    categories,
-    sampled_pixels,
-    batch_statistics,
-    information_weight,
-    devices,
-    engine,
-    second_batch,
+CHECKS: tuple[Callable[[DictConfig], str | None], ...] = (
+    check_image_size,
+    check_labels,
+    check_latents,
+    check_requirements,
+    check_batch_statistics,
+    check_devices,
+    check_engine,
+    check_independent_batches,
 )

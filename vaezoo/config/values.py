@@ -1,77 +1,125 @@
-"""The values of a configuration, checked for their type and range before anything is imported."""
+"""The values of a configuration, checked for their type and range before anything is imported or written.
 
-from collections.abc import Iterator
-from pathlib import Path
+The value of a key in a node with a `_target_` must fit the parameter of that name (vaezoo.config.signatures); the keys
+of the commands themselves have a table (vaezoo.config.command_keys). Both say in words what a value must be.
+"""
+
+from collections.abc import Mapping
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
 
-from vaezoo.config.directory import DIRECTORY
-from vaezoo.config.overrides import leaves
-from vaezoo.config.requirements import mismatch
-from vaezoo.config.rules import rule_for, takes_schedule
+from vaezoo.config.command_keys import rule_of_command, type_of_command_key
+from vaezoo.config.overrides import as_written, branches, leaves
+from vaezoo.config.requirements import find_mismatch
+from vaezoo.config.signatures import REQUIRED, Signature, read_signature
+from vaezoo.config.type_rules import alternatives, rule_of_type
 from vaezoo.errors import UserError
+from vaezoo.ranges import Rule, Schedule
 
-# What OmegaConf says of a value that refers to itself, at once, by its parent, or round other values.
+# What OmegaConf says of a value that refers to itself: at once, through its parent, or through other values.
 CIRCLES = ("Recursive interpolation", "Interpolation to parent node", "RecursionError")
-
-# The source that has no data of its own.
-OWN_DATA = "vaezoo.data.sources.arrays.arrays"
-
-
-def branches(config: Any, prefix: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
-    """Dotted keys of the nodes that hold values, and what they hold."""
-    for key, value in config.items():
-        if isinstance(value, dict) and value:
-            yield f"{prefix}{key}", value
-            yield from branches(value, f"{prefix}{key}.")
+HYDRA_KEYS = ("_target_", "_partial_", "_convert_", "_recursive_", "_args_")
 
 
 def check_config(config: DictConfig) -> None:
     """Raise UserError for the first value of the wrong type or range, and for parts that cannot work together."""
-    container = OmegaConf.to_container(config, resolve=False)
-    if OmegaConf.select(config, "dataset.source._target_") == OWN_DATA and config.dataset.path is None:
-        raise UserError("dataset.path=null: must be your .npz, .npy or .h5 file, or a folder of pictures.")
+    container: Any = OmegaConf.to_container(config, resolve=False)
+    # What is written as it is comes first: a wrong value makes those wrong that refer to it, and most slips are found
+    # here, before the sources of later parts are read.
+    for key, written in sorted(leaves(container), key=lambda leaf: "${" in str(leaf[1])):
+        if rule := find_rule(container, key):
+            check_value(config, key, written, rule)
     for key, node in branches(container):
-        rule = rule_for(key)
-        if rule and (wanted := rule(node)):
-            raise UserError(f"{key}={{{', '.join(node)}}}: must be {wanted}.")
-        if takes_schedule(key):
-            check_schedule(key, node)
-    for key, written in leaves(container):
-        rule = rule_for(key)
-        if rule is None:
-            continue
-        try:
-            value = OmegaConf.select(config, key)
-            if OmegaConf.is_config(value):
-                value = OmegaConf.to_container(value, resolve=True)
-        except InterpolationKeyError:
-            raise UserError(f"{key}={written}: it points to a key that does not exist.") from None
-        except OmegaConfBaseException as error:
-            if mistake := mistake_behind(error):
-                raise mistake from None
-            if str(error).startswith(CIRCLES):
-                raise UserError(f"{key}={written}: it leads back to itself.") from None
-            continue  # known only once Hydra runs the job, such as its folder
-        if wanted := rule(value):
-            raise UserError(f"{key}={written}: must be {wanted}.")
-    if complaint := mismatch(config):
-        raise UserError(complaint)
+        if (rule := find_rule(container, key)) and (wanted := rule(node)):
+            raise UserError(f"{key}={{{', '.join(map(str, node))}}}: {must_be(wanted)}")
+        if "_target_" in node and key != "trainer":  # Lightning refuses flags that its Trainer does not have
+            check_parameters(key, node)
+    if mismatch := find_mismatch(config):
+        raise UserError(mismatch)
 
 
-def mistake_behind(error: BaseException | None) -> UserError | None:
-    """What a function that the configuration calls had to say; OmegaConf wraps it more than once."""
+def check_value(config: DictConfig, key: str, written: Any, rule: Rule) -> None:
+    """Raise UserError where the value of that key, with its references resolved, is not what the rule wants."""
+    try:
+        value = OmegaConf.select(config, key)
+        if OmegaConf.is_config(value):
+            value = OmegaConf.to_container(value, resolve=True)
+    except InterpolationKeyError:
+        raise UserError(f"{key}={written}: it refers to a key that does not exist.") from None
+    except OmegaConfBaseException as error:
+        if mistake := find_user_error(error):
+            raise mistake from None
+        if str(error).startswith(CIRCLES):
+            raise UserError(f"{key}={written}: it refers to itself.") from None
+        return  # only known once Hydra runs the job, such as its folder
+    if wanted := rule(value):
+        raise UserError(f"{key}={as_written(written)}: {must_be(wanted)}")
+
+
+def must_be(wanted: str) -> str:
+    """Return the sentence; a hint such as " Did you mean 'relu'?" ends it by itself."""
+    return f"must be {wanted}" if wanted.endswith("?") else f"must be {wanted}."
+
+
+def find_user_error(error: BaseException | None) -> UserError | None:
+    """Return the message of a function that the configuration calls; OmegaConf wraps it more than once."""
     while error is not None and not isinstance(error, UserError):
         error = error.__cause__ or error.__context__
     return error
 
 
-def check_schedule(key: str, node: dict[str, Any]) -> None:
-    """Our schedules take the values of their files, no more and no fewer."""
-    for path in (Path(DIRECTORY) / "schedule").glob("*.yaml"):
-        known: Any = OmegaConf.load(path)
-        if known["_target_"] == node["_target_"] and set(known) != set(node):
-            takes, given = (", ".join(name for name in names if name != "_target_") for names in (known, node))
-            raise UserError(f"{key}: a {path.stem} schedule takes {takes}, not {given}.")
+# ---- which rule a key has ---------------------------------------------------------------------------------------
+
+
+def find_rule(container: Mapping[str, Any], key: str) -> Rule | None:
+    """Return the rule for the value of a dotted key; None where every value is accepted."""
+    if type_of_command_key(key) is not None:
+        return rule_of_command(key)
+    *parents, name = key.split(".")
+    node: Any = container
+    for parent in parents:
+        node = node.get(parent) if isinstance(node, dict) else None
+    parameter = signature_of_node(node).parameters.get(name) if isinstance(node, dict) else None
+    return None if parameter is None else rule_of_type(parameter.type)
+
+
+def signature_of_node(node: Mapping[str, Any]) -> Signature:
+    """Return the signature of the class that a node builds; that of a data set has the options of its source, too."""
+    signature = read_signature(node["_target_"]) if is_target(node) else Signature()
+    source = node.get("source")
+    if signature.is_open and isinstance(source, dict) and is_target(source):
+        of_source = read_signature(source["_target_"])
+        return Signature({**of_source.parameters, **signature.parameters}, of_source.is_open)
+    return signature
+
+
+def is_target(node: Mapping[str, Any]) -> bool:
+    """Return whether the node names a class or function to build."""
+    target = node.get("_target_")
+    return isinstance(target, str) and "${" not in target
+
+
+def check_parameters(key: str, node: Mapping[str, Any]) -> None:
+    """Raise UserError where a node has keys that its class does not take, or lacks keys that it needs."""
+    signature = signature_of_node(node)
+    if signature.is_open:
+        return
+    keys = [name for name in node if name not in HYDRA_KEYS]
+    lacking = [name for name, parameter in signature.parameters.items() if parameter.default is REQUIRED]
+    lacking = [] if node.get("_partial_") else [name for name in lacking if name not in node]
+    unknown = [name for name in keys if name not in signature.parameters]
+    if unknown or lacking:
+        takes = ", ".join(signature.parameters)
+        raise UserError(f"{key}: {node['_target_'].rpartition('.')[2]} takes {takes}, not {', '.join(keys)}.")
+
+
+def takes_schedule(container: Mapping[str, Any], key: str) -> bool:
+    """Return whether the key is that of a weight, such as model.beta."""
+    *parents, name = key.split(".")
+    node: Any = container
+    for parent in parents:
+        node = node.get(parent) if isinstance(node, dict) else None
+    parameter = signature_of_node(node).parameters.get(name) if isinstance(node, dict) else None
+    return parameter is not None and Schedule in alternatives(parameter.type)

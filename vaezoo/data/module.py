@@ -1,6 +1,6 @@
 """The data module: splits with a seed of their own, and batches made by index on the device that trains."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Literal
 
@@ -10,12 +10,14 @@ from pytorch_lightning import LightningDataModule
 from torch import Tensor
 
 from vaezoo import distributed
+from vaezoo.config.conditions import Condition, Correlation
 from vaezoo.data.batches import Batch, Chunks, RowBatches, TrainingStream, even_sizes
 from vaezoo.data.images import ImageArrays
 from vaezoo.data.shifts import shifted
 from vaezoo.data.splits import split_rows
 from vaezoo.data.store import ImageStore
 from vaezoo.errors import UserError
+from vaezoo.ranges import Count, Natural, Several
 
 
 class ImageDataModule(LightningDataModule):
@@ -34,15 +36,15 @@ class ImageDataModule(LightningDataModule):
         name: str,
         shape: tuple[int, int, int],
         source: Callable[..., ImageArrays],
-        batch_size: int,
-        split: Literal["all", "random90", "official"],
-        val_images: int,
-        split_seed: int,
-        seed: int,
+        batch_size: Count,
+        split: Literal["random90", "all", "official"],
+        val_images: Natural,
+        split_seed: Natural,
+        seed: Natural,
         split_by: Literal["image", "source"] = "image",
-        where: str | None = None,
-        correlate: Mapping[str, Any] | None = None,
-        classes: int | None = None,
+        where: Condition | None = None,
+        correlate: Correlation | None = None,
+        classes: Several | None = None,
         residence: Literal["auto", "device", "host"] = "auto",
         **source_options: Any,
     ) -> None:

@@ -1,7 +1,6 @@
 """Codes that can be read from an image, beside noise that cannot."""
 
 import math
-from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -11,6 +10,7 @@ from torch import Tensor
 from vaezoo.latents.draws import Prior, draw, draw_one_hot
 from vaezoo.latents.gaussian import GaussianPosterior
 from vaezoo.latents.mixed import Mixed, MixedPosterior
+from vaezoo.ranges import Categories, Count, Natural, Positive
 
 # Log variance of a code. A squared error of codes pulls it down without end, and at -88 the density of a drawn code
 # overflows; a narrower posterior than this has the same draws in single precision, for codes of about 1.
@@ -27,10 +27,10 @@ class Codes(Mixed):
 
     def __init__(
         self,
-        dim: int,
-        categories: Sequence[int],
-        temperature: float,
-        noise: int,
+        dim: Natural,
+        categories: Categories,
+        temperature: Positive,
+        noise: Count,
         prior: Prior,
         noise_prior: Prior,
         scale: Literal["exp", "softplus"],

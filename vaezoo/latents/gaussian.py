@@ -9,6 +9,7 @@ from torch import Tensor
 from vaezoo.distributed import normal_like
 from vaezoo.latents.draws import draw
 from vaezoo.numerics import full_precision
+from vaezoo.ranges import Count
 
 
 class GaussianPosterior(NamedTuple):
@@ -45,7 +46,7 @@ class Gaussian:
 
     categories: tuple[int, ...] = ()
 
-    def __init__(self, dim: int) -> None:
+    def __init__(self, dim: Count) -> None:
         self.dim = self.width = dim
         self.num_params = 2 * dim
 

@@ -1,6 +1,5 @@
 """Gaussian latents beside categorical ones."""
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -10,6 +9,7 @@ from vaezoo.latents.categories import CategoricalPosterior, first_of, one_hot_of
 from vaezoo.latents.draws import draw, draw_one_hot
 from vaezoo.latents.gaussian import GaussianPosterior
 from vaezoo.numerics import full_precision
+from vaezoo.ranges import Categories, Count, Positive
 
 
 class MixedPosterior(NamedTuple):
@@ -55,7 +55,7 @@ class Mixed:
     is the number of Gaussian latents.
     """
 
-    def __init__(self, dim: int, categories: Sequence[int], temperature: float) -> None:
+    def __init__(self, dim: Count, categories: Categories, temperature: Positive) -> None:
         self.continuous = dim
         self.categories = tuple(categories)
         self.temperature = temperature

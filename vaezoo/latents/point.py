@@ -1,6 +1,5 @@
 """Codes without a density."""
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -9,6 +8,7 @@ from torch import Tensor
 from vaezoo.latents.categories import first_of
 from vaezoo.latents.draws import Prior, draw, draw_one_hot
 from vaezoo.numerics import full_precision
+from vaezoo.ranges import Categories, Natural
 
 
 class PointPosterior(NamedTuple):
@@ -36,7 +36,7 @@ class Point:
     decoded as they are.
     """
 
-    def __init__(self, dim: int, categories: Sequence[int] = (), prior: Prior = "normal") -> None:
+    def __init__(self, dim: Natural, categories: Categories = (), prior: Prior = "normal") -> None:
         self.continuous = dim
         self.categories = tuple(categories)
         self.prior = prior

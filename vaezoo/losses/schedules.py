@@ -16,12 +16,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from vaezoo.ranges import Count, NonNegative, Share
+
 
 @dataclass(frozen=True)
 class Constant:
     """The schedule w(t) = value."""
 
-    value: float
+    value: NonNegative
 
     def __post_init__(self) -> None:
         check_numbers(value=self.value)
@@ -34,9 +36,9 @@ class Constant:
 class Ramp:
     """A schedule from `start` to `end` in `batches` >= 1 batches, whose shape a subclass defines by `fraction`."""
 
-    start: float
-    end: float
-    batches: int
+    start: NonNegative
+    end: NonNegative
+    batches: Count
 
     def __post_init__(self) -> None:
         check_numbers(start=self.start, end=self.end)
@@ -74,8 +76,8 @@ class Cyclic(Ramp):
     Each `period` P >= 1 begins at `start`, rises during its share `rise` in (0, 1], and then stays at `end`.
     """
 
-    period: int
-    rise: float = 0.5
+    period: Count
+    rise: Share = 0.5
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -19,11 +19,14 @@ from torch import Tensor, nn
 from vaezoo.losses.gan import critic_accuracy, critic_loss, generator_loss
 from vaezoo.losses.schedules import scheduled
 from vaezoo.models.adversarial import AdversarialModel
-from vaezoo.models.base import Terms, Weight
+from vaezoo.models.base import Terms
+from vaezoo.ranges import Weight
 
 
 class AAE(AdversarialModel):
     """Codes are points, or draws of a Gaussian posterior whose variance only the critic widens (latent=gaussian)."""
+
+    latents = ("Point", "Gaussian")
 
     def __init__(self, *, lambda_adv: Weight, critic: Callable[..., nn.Module], **parts: Any) -> None:
         super().__init__(**parts)

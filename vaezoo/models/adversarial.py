@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from vaezoo.models.base import LatentModel, Terms, gradient_norm, parameters_of, statistics_kept
+from vaezoo.ranges import Count
 
 
 class AdversarialModel(LatentModel):
@@ -32,7 +33,7 @@ class AdversarialModel(LatentModel):
         self,
         *,
         optimizers: Mapping[str, Callable[..., torch.optim.Optimizer]] | None = None,
-        micro_batches: int = 1,
+        micro_batches: Count = 1,
         **parts: Any,
     ) -> None:
         super().__init__(**parts)

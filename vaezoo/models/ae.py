@@ -11,6 +11,8 @@ class AE(LatentModel):
     Code that averages over the channels of a pixel trains on a third of it for RGB images.
     """
 
+    latents = ("Point",)
+
     def objective(self, x: Tensor, labels: Tensor | None = None) -> Terms:
         rec = self.decode(self.encode(x).sample()).rec(x).mean()
         return {"loss": rec, "rec": rec}

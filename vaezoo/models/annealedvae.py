@@ -16,11 +16,14 @@ from torch import Tensor
 from vaezoo.distributed import average
 from vaezoo.losses.elbo import elbo_terms
 from vaezoo.losses.schedules import scheduled
-from vaezoo.models.base import LatentModel, Terms, Weight
+from vaezoo.models.base import LatentModel, Terms
+from vaezoo.ranges import Weight
 
 
 class AnnealedVAE(LatentModel):
     """`capacity` C in nats, usually a schedule; its present value is logged as the term "capacity"."""
+
+    latents = ("Gaussian", "Mixed")
 
     def __init__(self, *, gamma: Weight, capacity: Weight, **parts: Any) -> None:
         super().__init__(**parts)

@@ -31,8 +31,9 @@ from vaezoo.distributed import shuffled
 from vaezoo.losses.gan import critic_accuracy, critic_loss
 from vaezoo.losses.schedules import scheduled
 from vaezoo.models.adversarial import AdversarialModel
-from vaezoo.models.base import Terms, Weight
+from vaezoo.models.base import Terms
 from vaezoo.numerics import full_precision
+from vaezoo.ranges import Weight
 
 
 def normalise_spectra(network: nn.Module) -> nn.Module:
@@ -52,6 +53,8 @@ class ASVAE(AdversarialModel):
     average, still at its own image.
     """
 
+    compares_images = "the permutation of AS-VAE"
+    requires = {"not sample_pixels or 'variance' in likelihood": "Gaussian pixels, which likelihood=gaussian has"}
     recalibrates = True
 
     def __init__(

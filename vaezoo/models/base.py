@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from vaezoo.numerics import full_precision
+from vaezoo.ranges import NonNegative, Positive, Several, Weight
 
 Terms = dict[str, Tensor]
-Weight = float | Callable[[Tensor], Tensor]  # a number, or a schedule (vaezoo.losses.schedules)
 
 
 class LinearClassifier(nn.Linear):
@@ -51,6 +51,13 @@ class LatentModel(LightningModule):
     kl_weight: Weight | None = None  # of models that minimise rec + weight KL, a beta
     likelihood_free = False  # the decoder's mean is an image, but its density is no part of the model
     reconstructs = True  # a code says how its image looks
+    # Facts that a configuration is checked by (vaezoo.config.requirements).
+    latents: tuple[str, ...] = ("Gaussian",)  # the classes of latents that the model has terms for
+    needs_labels = False  # it is given the class of each image
+    compares_images: str | None = None  # a term that needs two images in a batch
+    category_alone = False  # the code is one category and nothing else
+    batches_a_step = 1  # independent batches that each step takes
+    requires: ClassVar[dict[str, str]] = {}  # conditions on parameters and other keys, and what is needed instead
     conditional = False  # encoder and decoder are told the class of each image
     recalibrates = False  # the encoder is trained on generated images: its batch norms are not those of real ones
 
@@ -63,10 +70,10 @@ class LatentModel(LightningModule):
         encoder: Callable[..., nn.Module],
         decoder: Callable[..., nn.Module],
         optimizer: Callable[..., torch.optim.Optimizer],
-        gradient_clip: float | None = None,
+        gradient_clip: Positive | None = None,
         classifier: Literal["frozen", "joint"] | None = None,
-        classifier_weight: float = 1.0,
-        classes: int | None = None,
+        classifier_weight: NonNegative = 1.0,
+        classes: Several | None = None,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False

@@ -12,7 +12,8 @@ from torch import Tensor
 from vaezoo.losses.elbo import elbo_terms
 from vaezoo.losses.schedules import scheduled
 from vaezoo.losses.total_correlation import Estimator, batch_decomposition
-from vaezoo.models.base import LatentModel, Terms, Weight
+from vaezoo.models.base import LatentModel, Terms
+from vaezoo.ranges import Weight
 
 
 class BetaTCVAE(LatentModel):
@@ -21,6 +22,8 @@ class BetaTCVAE(LatentModel):
     `form="elbo"` is rec + KL + (alpha - 1) MI + (beta - 1) TC + (gamma - 1) dwKL, the same on average. The share of
     weight 1 is the closed form of the KL, which has less noise and does not depend on the estimator.
     """
+
+    compares_images = "the total correlation of beta-TCVAE"
 
     def __init__(
         self,

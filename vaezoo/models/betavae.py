@@ -6,7 +6,8 @@ from torch import Tensor
 
 from vaezoo.losses.elbo import elbo_terms
 from vaezoo.losses.schedules import scheduled
-from vaezoo.models.base import LatentModel, Terms, Weight
+from vaezoo.models.base import LatentModel, Terms
+from vaezoo.ranges import Weight
 
 
 class BetaVAE(LatentModel):
@@ -17,6 +18,8 @@ class BetaVAE(LatentModel):
     Before quoting a beta: Kumar et al. (2018) report 60 and 20, neither of them in their sweep, and print the Gaussian
     KL without its constant -beta J / 2; Schik's script hands no beta to beta-VAE and beta-TCVAE, which run as VAEs.
     """
+
+    latents = ("Gaussian", "Mixed")
 
     def __init__(self, *, beta: Weight, **parts: Any) -> None:
         super().__init__(**parts)

@@ -12,3 +12,7 @@ from vaezoo.models.ali import ALI
 
 class BiGAN(ALI):
     """The model is that of ALI: which codes there are, points of a uniform prior, the latents say."""
+
+    latents = ("Point",)
+    # Probabilities of categories are never one-hot, so the critic would tell them from draws of the prior.
+    requires = {"latent.categories == []": "continuous codes alone, such as latent=uniform"}

@@ -36,6 +36,9 @@ def entropy(log_p: Tensor) -> Tensor:
 class CatGAN(AdversarialModel):
     """Its encoder is the critic: the code of an image is p(x). The generator is given the noise of a latent alone."""
 
+    compares_images = "the mean category of CatGAN"
+    latents = ("Codes",)
+    category_alone = True  # its code is one category and nothing else
     likelihood_free = True
     reconstructs = False  # a category does not say how its image looks
     recalibrates = True

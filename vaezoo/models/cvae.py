@@ -16,7 +16,8 @@ from torch import Tensor, nn
 
 from vaezoo.losses.elbo import elbo_terms
 from vaezoo.losses.schedules import scheduled
-from vaezoo.models.base import LatentModel, Terms, Weight
+from vaezoo.models.base import LatentModel, Terms
+from vaezoo.ranges import Several, Weight
 
 
 class CVAE(LatentModel):
@@ -25,17 +26,21 @@ class CVAE(LatentModel):
     `kl_share` and `kl_share_w` are those of the beta-VAE.
     """
 
+    needs_labels = True
+    latents = ("Gaussian", "Mixed")
     conditional = True
 
     def __init__(
         self,
         *,
         beta: Weight,
-        classes: int,
+        classes: Several | None,
         encoder: Callable[..., nn.Module],
         decoder: Callable[..., nn.Module],
         **parts: Any,
     ) -> None:
+        if classes is None:
+            raise ValueError("a conditional model needs a data set with labels")
         super().__init__(
             encoder=partial(encoder, condition=classes),
             decoder=lambda latent_dim, image_shape: decoder(latent_dim + classes, image_shape),

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from vaezoo.distributed import dropout
 from vaezoo.models.adversarial import AdversarialModel
 from vaezoo.models.base import Terms
+from vaezoo.ranges import Count, Natural, Probability, Several
 
 RESTARTS = 20  # of K-means
 IMAGES = 1024  # encoded at once where all training images are
@@ -100,12 +101,20 @@ class DEC(AdversarialModel):
     the paper without a table of the whole data set, and a run that goes on needs nothing else.
     """
 
+    latents = ("Point",)
     gated = ("autoencoder", "clustering")
     frequencies: Tensor
     changed: Tensor
 
     def __init__(
-        self, *, clusters: int, pretrain_batches: int, dropout: float, refresh: int, latent: Any, **parts: Any
+        self,
+        *,
+        clusters: Several,
+        pretrain_batches: Natural,
+        dropout: Probability,
+        refresh: Count,
+        latent: Any,
+        **parts: Any,
     ) -> None:
         super().__init__(latent=latent, **parts)
         self.pretrain_batches, self.refresh = pretrain_batches, refresh

@@ -19,7 +19,8 @@ from torch import Tensor
 from vaezoo.distributed import gather
 from vaezoo.losses.elbo import elbo_terms
 from vaezoo.losses.schedules import Scaled, scheduled
-from vaezoo.models.base import LatentModel, Terms, Weight
+from vaezoo.models.base import LatentModel, Terms
+from vaezoo.ranges import Probability, Weight
 
 
 class Moments(NamedTuple):
@@ -78,6 +79,7 @@ class DIPVAE(LatentModel):
     `lambda_d=None` stands for the usual ratio: 10 lambda_od for kind i, lambda_od for kind ii.
     """
 
+    compares_images = "the covariance of DIP-VAE"
     running_mean: Tensor
     running_second: Tensor
     running_variance: Tensor
@@ -89,7 +91,7 @@ class DIPVAE(LatentModel):
         lambda_od: Weight,
         lambda_d: Weight | None = None,
         cov: Literal["minibatch", "running"] = "minibatch",
-        decay: float = 0.9,
+        decay: Probability = 0.9,
         grad_rescale: bool = True,
         **parts: Any,
     ) -> None:

@@ -22,8 +22,9 @@ from vaezoo.distributed import gather, own_rows
 from vaezoo.losses.elbo import elbo_terms
 from vaezoo.losses.schedules import scheduled
 from vaezoo.models.adversarial import AdversarialModel
-from vaezoo.models.base import Terms, Weight
+from vaezoo.models.base import Terms
 from vaezoo.numerics import full_precision
+from vaezoo.ranges import Weight
 
 
 def permute_dims(z: Tensor) -> Tensor:
@@ -51,6 +52,7 @@ def discriminator_loss(joint: Tensor, permuted: Tensor) -> Tensor:
 class FactorVAE(AdversarialModel):
     """Each step sees two batches: splitting one instead halves the batch that the total correlation is judged on."""
 
+    compares_images = "the permutation of FactorVAE"
     batches_a_step = 2
     leader = "vae"
 

@@ -22,8 +22,9 @@ from vaezoo.latents.gaussian import GaussianPosterior
 from vaezoo.losses.elbo import elbo_terms
 from vaezoo.losses.mixture import Form, mixture_kl, responsibilities
 from vaezoo.losses.schedules import scheduled
-from vaezoo.models.base import LatentModel, Terms, Weight
+from vaezoo.models.base import LatentModel, Terms
 from vaezoo.numerics import full_precision
+from vaezoo.ranges import Count, Several, Weight
 
 Components = Callable[[Tensor], tuple[Tensor, Tensor]]  # w (B, W) to means and log variances (B, K, H)
 
@@ -76,11 +77,11 @@ class GMVAE(LatentModel):
     def __init__(
         self,
         *,
-        clusters: int,
-        w_dim: int,
+        clusters: Several,
+        w_dim: Count,
         cond: Form,
         free_kl: Weight,
-        samples: int,
+        samples: Count,
         prior: Callable[..., nn.Module],
         encoder: Callable[..., nn.Module],
         **parts: Any,

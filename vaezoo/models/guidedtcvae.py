@@ -6,11 +6,14 @@ from torch import Tensor
 
 from vaezoo.losses.schedules import scheduled
 from vaezoo.losses.total_correlation import Estimator, batch_decomposition
-from vaezoo.models.base import Terms, Weight
+from vaezoo.models.base import Terms
 from vaezoo.models.guidedvae import GuidedVAE
+from vaezoo.ranges import Weight
 
 
 class GuidedTCVAE(GuidedVAE):
+    compares_images = "the total correlation of Guided-beta-TCVAE"
+
     def __init__(self, *, alpha: Weight, beta: Weight, gamma: Weight, estimator: Estimator, **parts: Any) -> None:
         super().__init__(**parts)
         self.alpha, self.beta, self.gamma = alpha, beta, gamma

@@ -16,11 +16,14 @@ from torch import Tensor, nn
 
 from vaezoo.losses.elbo import elbo_terms
 from vaezoo.losses.schedules import scheduled
-from vaezoo.models.base import LatentModel, Terms, Weight
+from vaezoo.models.base import LatentModel, Terms
+from vaezoo.ranges import Weight
 
 
 class GuidedVAE(LatentModel):
     """Latent 0 is guided to the scale, latent 1 to the rotation, the others to the content."""
+
+    requires = {"latent.dim >= 3": "at least 3 latents, for scale, rotation and content"}
 
     def __init__(
         self, *, light: Weight, orthogonality: Weight, light_decoder: Callable[..., nn.Module], **parts: Any

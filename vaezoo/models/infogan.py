@@ -28,7 +28,8 @@ from vaezoo.losses.gan import critic_accuracy, critic_loss, generator_loss
 from vaezoo.losses.information_bounds import information_bounds
 from vaezoo.losses.schedules import scheduled
 from vaezoo.models.adversarial import AdversarialModel
-from vaezoo.models.base import Terms, Weight
+from vaezoo.models.base import Terms
+from vaezoo.ranges import Weight
 
 VARIANCES = {"fixed": 1.0, "mse": 0.5}  # of Q's Gaussians where they are not learned
 
@@ -62,6 +63,8 @@ class InfoGAN(AdversarialModel):
     variances of its own for each image ("learned"), or the squared error of Ye & Bors, variance 1/2 ("mse").
     """
 
+    latents = ("Codes",)
+    requires = {"not shared or dataset.batch_size > 1": "at least 2 images in a batch for the batch normalisation of Q"}
     encoder: Any
     likelihood_free = True
     recalibrates = True

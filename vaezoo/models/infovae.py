@@ -15,7 +15,8 @@ from vaezoo.distributed import gather
 from vaezoo.losses.elbo import elbo_terms
 from vaezoo.losses.mmd import Kernel, mmd2
 from vaezoo.losses.schedules import scheduled
-from vaezoo.models.base import LatentModel, Terms, Weight
+from vaezoo.models.base import LatentModel, Terms
+from vaezoo.ranges import FractionWeight, Positive, Weight
 
 
 class InfoVAE(LatentModel):
@@ -26,13 +27,15 @@ class InfoVAE(LatentModel):
     Its estimate is noisier the smaller the batch: the weight has to be quoted with the batch size.
     """
 
+    compares_images = "the MMD of InfoVAE"
+
     def __init__(
         self,
         *,
-        alpha: Weight,
+        alpha: FractionWeight,
         lambda_mmd: Weight,
         kernel: Kernel = "rbf",
-        bandwidth: float | None = None,
+        bandwidth: Positive | None = None,
         **parts: Any,
     ) -> None:
         super().__init__(**parts)

@@ -29,7 +29,8 @@ from vaezoo.losses.gan import critic_accuracy, critic_loss, fake_cost, generator
 from vaezoo.losses.information_bounds import information_bounds
 from vaezoo.losses.schedules import scheduled
 from vaezoo.models.adversarial import AdversarialModel
-from vaezoo.models.base import Terms, Weight
+from vaezoo.models.base import Terms
+from vaezoo.ranges import Weight
 
 
 class InfoVAEGAN(AdversarialModel):
@@ -40,6 +41,7 @@ class InfoVAEGAN(AdversarialModel):
     of continuous codes is "squared", of a draw, or "gaussian", -log q(c|x_g).
     """
 
+    latents = ("Codes",)
     likelihood_free = True
     recalibrates = True
 

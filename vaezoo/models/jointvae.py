@@ -16,11 +16,14 @@ from torch import Tensor
 from vaezoo.distributed import average
 from vaezoo.losses.elbo import elbo_terms
 from vaezoo.losses.schedules import scheduled
-from vaezoo.models.base import LatentModel, Terms, Weight
+from vaezoo.models.base import LatentModel, Terms
+from vaezoo.ranges import Weight
 
 
 class JointVAE(LatentModel):
     """Needs latents with categories. The capacities C are in nats; their present values are logged."""
+
+    latents = ("Mixed",)
 
     def __init__(
         self,

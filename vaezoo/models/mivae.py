@@ -21,8 +21,9 @@ from torch import Tensor, nn
 from vaezoo.losses.elbo import elbo_terms
 from vaezoo.losses.schedules import scheduled
 from vaezoo.models.adversarial import AdversarialModel
-from vaezoo.models.base import Terms, Weight
+from vaezoo.models.base import Terms
 from vaezoo.numerics import full_precision
+from vaezoo.ranges import Weight
 
 
 def negative_entropy(logits: Tensor) -> Tensor:
@@ -56,6 +57,11 @@ class MIVAE(AdversarialModel):
     `encoders="single"` has one trunk with heads for z and s, `"dual"` a network for each.
     """
 
+    needs_labels = True
+    latents = ("Mixed",)
+    requires = {
+        "latent.categories == [dataset.classes]": "one categorical latent with a value for each class (latent=classes)"
+    }
     leader = "vae"
     names_categories = True  # the values of its category are the classes
 

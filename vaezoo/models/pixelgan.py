@@ -21,7 +21,8 @@ from torch import Tensor, nn
 from vaezoo.losses.gan import critic_accuracy, critic_loss, generator_loss
 from vaezoo.losses.schedules import scheduled
 from vaezoo.models.adversarial import AdversarialModel
-from vaezoo.models.base import Terms, Weight
+from vaezoo.models.base import Terms
+from vaezoo.ranges import Weight
 
 
 class Drawn(NamedTuple):
@@ -33,6 +34,8 @@ class Drawn(NamedTuple):
 class PixelGAN(AdversarialModel):
     """A draw from the prior becomes an image pixel by pixel: 784 passes of the network for 28x28."""
 
+    latents = ("Point",)
+    category_alone = True  # its code is one category and nothing else
     decoder: Any
     reconstructs = False  # drawn images of one category are all different
 

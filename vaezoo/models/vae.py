@@ -7,6 +7,8 @@ from vaezoo.models.base import LatentModel, Terms
 
 
 class VAE(LatentModel):
+    latents = ("Gaussian", "Mixed")
+
     def objective(self, x: Tensor, labels: Tensor | None = None) -> Terms:
         q = self.encode(x)
         terms = elbo_terms(self.decode(q.sample()), q, x)

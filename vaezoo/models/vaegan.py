@@ -25,8 +25,9 @@ from vaezoo.distributed import average
 from vaezoo.losses.gan import GeneratorLoss, critic_accuracy, fake_cost, generator_loss, real_cost
 from vaezoo.losses.schedules import scheduled
 from vaezoo.models.adversarial import AdversarialModel
-from vaezoo.models.base import Terms, Weight
+from vaezoo.models.base import Terms
 from vaezoo.numerics import full_precision
+from vaezoo.ranges import NonNegative, OpenShare, ShareWeight
 
 
 def who_sits_out(c_real: float, c_fake: float, equilibrium: float, margin: float) -> set[str]:
@@ -52,12 +53,12 @@ class VAEGAN(AdversarialModel):
     def __init__(
         self,
         *,
-        w: Weight,
-        r: float,
+        w: ShareWeight,
+        r: OpenShare,
         fake_sources: Literal["both", "recon", "prior"],
         gen_loss: GeneratorLoss,
-        equilibrium: float,
-        margin: float | None,
+        equilibrium: NonNegative,
+        margin: NonNegative | None,
         critic: Callable[..., Any],
         **parts: Any,
     ) -> None:

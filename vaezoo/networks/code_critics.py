@@ -1,11 +1,10 @@
 """Networks that judge: codes or images in, logits out."""
 
-from collections.abc import Sequence
-
 from torch import Tensor, nn
 
 from vaezoo.distributed import normal_like
 from vaezoo.networks.layers import initialise
+from vaezoo.ranges import Count, NonNegative, Positive, Sizes
 
 
 class CodeCritic(nn.Module):
@@ -21,11 +20,11 @@ class CodeCritic(nn.Module):
         self,
         latent_dim: int,
         *,
-        hidden: Sequence[int],
-        logits: int = 2,
-        slope: float = 0.2,
-        noise: float = 0.0,
-        std: float | None = None,
+        hidden: Sizes,
+        logits: Count = 2,
+        slope: NonNegative = 0.2,
+        noise: NonNegative = 0.0,
+        std: Positive | None = None,
     ) -> None:
         super().__init__()
         self.noise = noise  # standard deviation

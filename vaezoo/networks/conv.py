@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from vaezoo.networks.fast_convolutions import Conv2d, ConvTranspose2d
 from vaezoo.networks.mlp import mlp, with_condition
+from vaezoo.ranges import Sizes
 
 
 def bottom_shape(image_shape: Sequence[int], channels: int, layers: int) -> tuple[int, int, int]:
@@ -36,8 +37,8 @@ class ConvEncoder(nn.Module):
         image_shape: Sequence[int],
         num_params: int,
         *,
-        channels: Sequence[int],
-        hidden: Sequence[int],
+        channels: Sizes,
+        hidden: Sizes,
         condition: int = 0,
     ) -> None:
         super().__init__()
@@ -59,9 +60,7 @@ class ConvDecoder(nn.Module):
     image's own channels.
     """
 
-    def __init__(
-        self, latent_dim: int, image_shape: Sequence[int], *, hidden: Sequence[int], channels: Sequence[int]
-    ) -> None:
+    def __init__(self, latent_dim: int, image_shape: Sequence[int], *, hidden: Sizes, channels: Sizes) -> None:
         super().__init__()
         self.bottom = bottom_shape(image_shape, channels[0], len(channels))
         self.dense = nn.Sequential(mlp([latent_dim, *hidden, math.prod(self.bottom)], "relu"), nn.ReLU())

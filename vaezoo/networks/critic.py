@@ -2,14 +2,15 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Unpack
 
 from torch import Tensor, nn
 
 from vaezoo.networks.fast_convolutions import Conv2d
-from vaezoo.networks.layers import Convolutions, Layer, bottom_sides, initialise
+from vaezoo.networks.layers import Layer, LayerStyle, bottom_sides, initialise
 from vaezoo.networks.mlp import with_condition
 from vaezoo.networks.whole_batch import Dropout
+from vaezoo.ranges import Convolutions, Count, LayerNumbers, NonNegative, Positive, Probability, Sizes
 
 
 class Critic(nn.Module):
@@ -30,18 +31,18 @@ class Critic(nn.Module):
         outputs: int = 1,
         *,
         convolutions: Convolutions = (),
-        hidden: Sequence[int] = (),
-        code_hidden: Sequence[int] = (),
-        normed: Sequence[int] = (),
-        joins: Sequence[int] | None = None,
-        features: int = 1,
+        hidden: Sizes = (),
+        code_hidden: LayerNumbers = (),
+        normed: LayerNumbers = (),
+        joins: Sizes | None = None,
+        features: Count = 1,
         padded: bool = True,
         bias: bool = True,
         centred: bool = False,
-        input_dropout: float = 0.0,
-        std: float | None = None,
-        bn_std: float = 0.0,
-        **style: Any,
+        input_dropout: Probability = 0.0,
+        std: Positive | None = None,
+        bn_std: NonNegative = 0.0,
+        **style: Unpack[LayerStyle],
     ) -> None:
         super().__init__()
         self.condition, self.compared, self.centred = condition, features, centred
@@ -119,10 +120,10 @@ class RecognitionHead(nn.Sequential):
         num_hidden: int,
         num_params: int,
         *,
-        units: int = 128,
-        slope: float = 0.01,
-        std: float | None = 0.02,
-        bn_std: float = 0.02,
+        units: Count = 128,
+        slope: NonNegative = 0.01,
+        std: Positive | None = 0.02,
+        bn_std: NonNegative = 0.02,
     ) -> None:
         super().__init__(
             nn.Linear(num_hidden, units), nn.BatchNorm1d(units), nn.LeakyReLU(slope), nn.Linear(units, num_params)

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from vaezoo.networks.fast_convolutions import Conv2d, ConvTranspose2d
-from vaezoo.networks.layers import Convolutions, bottom_sides, initialise
+from vaezoo.networks.layers import bottom_sides, initialise
+from vaezoo.ranges import Convolutions, Count, NonNegative, Positive, Sizes
 
 
 class PixelBias(nn.Module):
@@ -35,22 +36,24 @@ class Generator(nn.Sequential):
     themselves are maps of 1x1.
     """
 
+    requires = {"dataset.batch_size > 1": "at least 2 images in a batch for its batch normalisation"}
+
     def __init__(
         self,
         latent_dim: int,
         image_shape: Sequence[int],
         *,
         convolutions: Convolutions,
-        last: Sequence[int],
-        hidden: Sequence[int] = (),
-        bottom: int | None = None,
+        last: Sizes,
+        hidden: Sizes = (),
+        bottom: Count | None = None,
         flat_norm: bool = True,
         padded: bool = True,
         bias: bool = True,
         pixel_bias: bool = False,
-        slope: float = 0.0,
-        std: float | None = None,
-        bn_std: float = 0.0,
+        slope: NonNegative = 0.0,
+        std: Positive | None = None,
+        bn_std: NonNegative = 0.0,
     ) -> None:
         super().__init__(*dense_layers([latent_dim, *hidden], batch_norm=True, bias=bias, slope=slope))
         inputs = [latent_dim, *hidden][-1]
@@ -77,18 +80,20 @@ class Generator(nn.Sequential):
 class DenseGenerator(nn.Sequential):
     """Latents (B, J) to logits (B, C, H, W) through fully connected layers of `hidden` units; images of any size."""
 
+    requires = {"dataset.batch_size > 1 or not batch_norm": "at least 2 images in a batch for its batch normalisation"}
+
     def __init__(
         self,
         latent_dim: int,
         image_shape: Sequence[int],
         *,
-        hidden: Sequence[int],
+        hidden: Sizes,
         batch_norm: bool = True,
         bias: bool = True,
         affine: bool = True,
-        slope: float = 0.0,
-        std: float | None = None,
-        bn_std: float = 0.0,
+        slope: NonNegative = 0.0,
+        std: Positive | None = None,
+        bn_std: NonNegative = 0.0,
     ) -> None:
         super().__init__(
             *dense_layers([latent_dim, *hidden], batch_norm=batch_norm, bias=bias, affine=affine, slope=slope),

@@ -10,12 +10,12 @@ paper has them in [-1, 1] is `centred`.
 
 import math
 from collections.abc import Sequence
+from typing import TypedDict
 
 from torch import Tensor, nn
 
 from vaezoo.networks.whole_batch import Dropout
-
-Convolutions = Sequence[Sequence[int]]  # [filters, kernel, stride] each
+from vaezoo.ranges import Convolutions, NonNegative, Probability
 
 
 def initialise(module: nn.Module, std: float | None, bn_std: float = 0.0) -> None:
@@ -54,6 +54,15 @@ class Maxout(nn.Module):
         return h.unflatten(1, (-1, 2)).amax(2)
 
 
+class LayerStyle(TypedDict, total=False):
+    """What all layers of a network have in common."""
+
+    slope: NonNegative  # of the LeakyReLU; 0 is a ReLU
+    maxout: bool
+    affine: bool  # whether batch normalisation has a scale and a shift
+    dropout: Probability
+
+
 class Layer(nn.Module):
     """A linear map to which a linear map of codes (B, `condition`) may be added; normalisation, activation, dropout.
 
@@ -67,7 +76,7 @@ class Layer(nn.Module):
         normed: bool,
         condition: int = 0,
         affine: bool = True,
-        slope: float = 0.2,
+        slope: NonNegative = 0.2,
         maxout: bool = False,
         dropout: float = 0.0,
     ) -> None:

@@ -13,6 +13,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from vaezoo.ranges import Sizes
+
 Activation = Literal["relu", "tanh"]
 ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh}
 
@@ -43,7 +45,7 @@ class MLPEncoder(nn.Module):
         image_shape: Sequence[int],
         num_params: int,
         *,
-        hidden: Sequence[int],
+        hidden: Sizes,
         activation: Activation,
         condition: int = 0,
     ) -> None:
@@ -57,9 +59,7 @@ class MLPEncoder(nn.Module):
 class MLPDecoder(nn.Module):
     """Latents (B, J) to the parameters of a likelihood, one per pixel: (B, C, H, W)."""
 
-    def __init__(
-        self, latent_dim: int, image_shape: Sequence[int], *, hidden: Sequence[int], activation: Activation
-    ) -> None:
+    def __init__(self, latent_dim: int, image_shape: Sequence[int], *, hidden: Sizes, activation: Activation) -> None:
         super().__init__()
         self.image_shape = tuple(image_shape)
         self.layers = mlp([latent_dim, *hidden, math.prod(image_shape)], activation)

@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vaezoo.ranges import Count, Natural, Odd
+
 
 class MaskedConv2d(nn.Conv2d):
     """A convolution that sees the places before its own in reading order and, where `own`, that one too."""
@@ -35,7 +37,7 @@ class PixelCNN(nn.Module):
     """
 
     def __init__(
-        self, latent_dim: int, image_shape: Sequence[int], *, maps: int, blocks: int, first: int, kernel: int
+        self, latent_dim: int, image_shape: Sequence[int], *, maps: Count, blocks: Natural, first: Odd, kernel: Odd
     ) -> None:
         super().__init__()
         self.image_shape = tuple(image_shape)

@@ -12,6 +12,7 @@ from itertools import pairwise
 from torch import Tensor, nn
 
 from vaezoo.networks.mlp import with_condition
+from vaezoo.ranges import Count
 
 Convolution = nn.Conv2d | nn.ConvTranspose2d
 
@@ -92,7 +93,7 @@ class Conv001Encoder(Encoder):
     The last convolution has as many channels as there are latents, without normalisation or activation.
     """
 
-    def __init__(self, image_shape: Sequence[int], num_params: int, *, bottleneck: int, condition: int = 0) -> None:
+    def __init__(self, image_shape: Sequence[int], num_params: int, *, bottleneck: Count, condition: int = 0) -> None:
         channels = [channels_of(image_shape, 64), 64, 128, 128, 256, 512]
         halved = partial(nn.Conv2d, kernel_size=4, stride=2, padding=1, bias=False)
         super().__init__(
@@ -106,6 +107,8 @@ class Conv001Encoder(Encoder):
 
 class Conv001Decoder(nn.Sequential):
     """Latents (B, J) to logits (B, C, 64, 64): see Conv001Encoder. One layer has biases, as in the author's code."""
+
+    requires = {"dataset.batch_size > 1": "at least 2 images in a batch for its batch normalisation"}
 
     def __init__(self, latent_dim: int, image_shape: Sequence[int]) -> None:
         channels = channels_of(image_shape, 64)
@@ -139,6 +142,8 @@ class ConvGMEncoder(Encoder):
 
 class ConvGMDecoder(nn.Sequential):
     """Latents (B, J) to logits (B, C, 28, 28): the mirror image of ConvGMEncoder."""
+
+    requires = {"dataset.batch_size > 1": "at least 2 images in a batch for its batch normalisation"}
 
     def __init__(self, latent_dim: int, image_shape: Sequence[int]) -> None:
         channels = channels_of(image_shape, 28)

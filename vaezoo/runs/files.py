@@ -5,9 +5,10 @@ import math
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
+if TYPE_CHECKING:
+    import numpy as np
 
 
 def write_whole(path: Path, write: Callable[[Path], Any]) -> None:
@@ -38,7 +39,9 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(to_plain(value), indent=2, allow_nan=False) + "\n")
 
 
-def write_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
+def write_arrays(path: Path, arrays: "dict[str, np.ndarray]") -> None:
+    import numpy as np
+
     write_whole(path, lambda beside: np.savez(beside, **arrays))  # type: ignore[arg-type]
 
 
@@ -48,10 +51,8 @@ def to_plain(value: Any) -> Any:
         return {str(key): to_plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [to_plain(item) for item in value]
-    if isinstance(value, np.ndarray):
+    if hasattr(value, "tolist"):  # numpy's arrays and scalars, without importing numpy
         return to_plain(value.tolist())
-    if isinstance(value, np.generic):
-        return to_plain(value.item())
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     return value if value is None or isinstance(value, bool | int | float | str) else str(value)

@@ -7,15 +7,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import yaml
 from filelock import FileLock, Timeout
 from omegaconf import DictConfig, OmegaConf
 
 from vaezoo.errors import UserError
 from vaezoo.runs.files import write_json
+from vaezoo.runs.moved import update_targets
+
+if TYPE_CHECKING:
+    import numpy as np
 
 CONFIG = Path(".hydra") / "config.yaml"
 LAST = Path("checkpoints") / "last.ckpt"
@@ -48,6 +51,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     # Hydra writes the configuration as it was composed, and the run then resolves it, its own folder above all.
     if not isinstance(config, dict) or "${" in str(config.get("folder", "${")):
         raise UserError(f"run={folder}: it was stopped before it had begun. Give its whole command line again.")
+    update_targets(config)
     return config
 
 
@@ -138,8 +142,10 @@ def has_checkpoint(folder: Path) -> bool:
     return any((folder / name).is_file() for name in (LAST, PREVIOUS))
 
 
-def read_history(folder: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+def read_history(folder: Path) -> "dict[str, tuple[np.ndarray, np.ndarray]]":
     """metrics.csv by column: the batch counts at which it has a value, and the values."""
+    import numpy as np  # a slip on the command line is answered without it
+
     path = folder / "metrics.csv"
     if not path.is_file():
         return {}

@@ -1,0 +1,200 @@
+"""The configuration: it composes for every choice, every value has a rule, and mistakes get a message that helps."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from omegaconf import OmegaConf
+from PIL import Image
+
+from tests.support.configuration import MODELS, compose_train
+from vaezoo.config.command_keys import type_of_command_key
+from vaezoo.config.command_line import check_command_line
+from vaezoo.config.directory import DIRECTORY
+from vaezoo.config.names import folder_name
+from vaezoo.config.overrides import flatten, leaves
+from vaezoo.config.values import check_config, signature_of_node
+from vaezoo.errors import UserError
+
+GROUPS = ["model", "dataset", "latent", "likelihood", "network", "optimizer", "trainer", "metric", "figure", "logger"]
+CHOICES = [
+    f"{group}={path.stem}" for group in [*GROUPS, "experiment"] for path in (Path(DIRECTORY) / group).glob("*.yaml")
+]
+
+
+@pytest.mark.parametrize("choice", CHOICES)
+def test_every_file_composes_and_every_value_has_a_type(choice, tmp_path):
+    """A new hyper-parameter has a readable annotation where the constructor takes it."""
+    extra = {
+        "latent=point": ["model=ae"],
+        "latent=codes": ["model=infogan"],
+        "latent=clusters": ["model=aaecluster"],
+        "latent=uniform": ["model=bigan"],
+        "latent=category": ["model=pixelgan"],
+        "latent=categorynoise": ["model=catgan"],
+        "latent=mixed": ["model=vae"],
+        "latent=classes": ["model=vae", "dataset=digits"],
+        "dataset=arrays": [f"dataset.path={tmp_path}"],
+        "model=cvae": ["dataset=digits"],
+        "model=mivae": ["dataset=digits"],
+    }.get(choice, [])
+    Image.new("L", (8, 8)).save(tmp_path / "picture.png")
+    config = compose_train(choice, *extra)
+    if config.network.image_side and choice.startswith("network="):
+        config.dataset.shape = [1, config.network.image_side, config.network.image_side]
+    check_config(config)
+    parts = OmegaConf.to_container(config, resolve=False)
+    assert [key for key, written in leaves(parts) if not has_type(parts, key) and not is_part(written)] == []
+
+
+def has_type(parts: dict[str, Any], key: str) -> bool:
+    """Return whether a key of the commands or a parameter of the class says what the value may be."""
+    *parents, name = key.split(".")
+    node = parts
+    for parent in parents:
+        node = node[parent]
+    parameter = signature_of_node(node).parameters.get(name)
+    return type_of_command_key(key) is not None or (parameter is not None and parameter.type is not Any)
+
+
+def is_part(written: Any) -> bool:
+    """Return whether a value is an object that another group builds, such as ${network.encoder}."""
+    return str(written).startswith(("${network.", "${latent}", "${likelihood}", "${optimizer}"))
+
+
+@pytest.mark.parametrize("path", sorted(Path(DIRECTORY).rglob("*.yaml")), ids=lambda p: str(p.relative_to(DIRECTORY)))
+def test_every_file_begins_with_what_it_is(path):
+    assert path.read_text().startswith("# ")
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("experiment=kumar_tradeoff/smal", r"there is no such experiment. Did you mean 'kumar_tradeoff/small'\?"),
+        ("experiment=kumar_tradeoff", r"Known: kumar_tradeoff/paper, kumar_tradeoff/small, kumar_tradeoff/smoke"),
+        ("experiment=kumar/small", r"Known: .*betatcvae, .*kumar_tradeoff/small"),
+        ("metric=score/mig_hits", r"Did you mean 'score/mig_hist'\?"),
+        ("model=dipva", r"model=dipva: there is no such model. Did you mean 'dipvae'\? Known: .*ae, .*dipvae"),
+        ("dataset=dsprite", r"dataset=dsprite: there is no such dataset. Did you mean 'dsprites'\?"),
+        ("datset=digits", r"'datset' is not a key of this configuration. Did you mean 'dataset'\?"),
+        ("model=betavae model.bta=3", r"'model.bta' is not a key of this configuration. Did you mean 'model.beta'\?"),
+        ("model=betavae model.beta=-1", "model.beta=-1: must be a number of at least 0"),
+        ("model=betavae model.beta=high", "model.beta=high: must be a number of at least 0"),
+        ("-m model=betavae model.beta=1,4,-16", "model.beta=-16: must be a number of at least 0"),
+        ("-m model=vae,dipva", "model=dipva: there is no such model"),
+        ("-m seed=0,one", "seed=one: must be a whole number of at least 0"),
+        ("model=dipvae model.kind=iii", "model.kind=iii: must be one of i, ii"),
+        ("model=dipvae model.cov=runing", r"must be one of minibatch, running. Did you mean 'running'\?"),
+        ("model=dipvae model.decay=1", "model.decay=1: must be a number of at least 0 and below 1"),
+        ("model=dipvae model.lambda_d=-1", "must be a number of at least 0, or null"),
+        ("latent.dim=0", "latent.dim=0: must be a whole number of at least 1"),
+        ("latent.dim=2.5", "latent.dim=2.5: must be a whole number of at least 1"),
+        ("optimizer.lr=0", "optimizer.lr=0: must be a number above 0"),
+        ("dataset.batch_size=0", "dataset.batch_size=0: must be a whole number of at least 1"),
+        ("dataset.split=random80", "must be one of random90, all, official"),
+        ("dataset.residence=gpu", "must be one of auto, device, host"),
+        ("dataset.path=/no/such/file.npz", "dataset.path=/no/such/file.npz: must be a file or folder that exists"),
+        ("dataset=digits dataset.size=10", "dataset.size=10: must be one of 8, 16, 32, 64"),
+        ("max_batches=1e3", "max_batches=1000.0: must be a whole number of at least 1"),
+        ("+model.foo=1", "'model.foo' is not a key of this configuration"),
+        ("+sed=1", r"'sed' is not a key of this configuration. Did you mean 'seed'\?"),
+        ("dataset=digits network=convh", "image sides divisible by 16, but dataset=digits has 8x8"),
+        ("network=conv000", "takes 28x28 images alone, but dataset=dsprites has 64x64.*any size: network=mlpk"),
+        ("dataset=digits dataset.size=32 network=conv001", "takes 64x64 images alone, but dataset=digits has 32x32"),
+        ("model=cvae dataset=dsprites", "given the class of each image, but dataset=dsprites has no labels"),
+        (
+            "model=guidedvae latent.dim=2",
+            "latent.dim=2: GuidedVAE needs at least 3 latents, for scale",
+        ),
+        (
+            "model=vae latent=point",
+            r"these latents \(Point\). Points have no density and no KL. It takes latent=classes, latent=gaussian",
+        ),
+        ("model=dipvae dataset.batch_size=1", "needs at least 2 images in a batch"),
+        ("network=conv001 dataset.batch_size=1", "at least 2 images in a batch for its batch normalisation"),
+        ("trainer.precision=bf16-true", r"must be one of 32-true, 64-true, bf16-mixed, 16-mixed"),
+        ("trainer.devices=2", "trainer.devices=2: this trainer uses one device; several: trainer=ddp"),
+        ("network.encoder.hidden=[0]", "must be a list of whole numbers of at least 1"),
+        ("network=bigan network.critic.normed=[0]", r"of at least 1, such as \[2, 3\], or \[\] for none"),
+    ],
+)
+def test_mistakes_are_refused_with_a_message_that_helps(line, message):
+    with pytest.raises(UserError, match=message):
+        check_command_line("train", line.split())
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "",
+        "--cfg job",
+        "model=dipvae dataset=dsprites model.kind=ii model.lambda_d=null",
+        "model=ali network=bigan network.critic.normed=[]",
+        "-m model=betavae model.beta=1,4,16 dataset=digits seed=range(3)",
+        "trainer.precision=bf16-mixed +trainer.limit_val_batches=3",
+        "dataset=digits dataset.size=64 network=convh",
+        "hydra.run.dir=somewhere +optimizer.amsgrad=true",
+        "model=ae latent.dim=3",
+        "-m latent.dim=2,3,200 model=vae,dipvae",
+    ],
+)
+def test_good_command_lines_pass(line):
+    check_command_line("train", line.split())
+
+
+def test_the_data_set_chooses_what_fits_it_and_the_command_line_wins():
+    assert compose_train("dataset=digits").network.encoder["_target_"].endswith("MLPEncoder")
+    assert compose_train("dataset=dsprites").network.encoder["_target_"].endswith("ConvEncoder")
+    assert compose_train("dataset=dsprites", "network=mlph").network.encoder["_target_"].endswith("MLPEncoder")
+    assert compose_train("dataset=digits").max_batches == 2000
+    assert compose_train("dataset=digits", "max_batches=7").max_batches == 7
+    assert compose_train("model=ae").likelihood["_target_"].endswith("Gaussian")
+    assert compose_train("model=ae", "likelihood=bernoulli").likelihood["_target_"].endswith("Bernoulli")
+
+
+def test_folder_names_can_be_given_back_on_the_command_line():
+    name = folder_name("model=betavae,model.beta=1.5,network.encoder.hidden=[3,4]")
+    assert name == "model-betavae_model.beta-1.5_network.encoder.hidden-_3_4"
+    assert not set("=,[]") & set(name)
+    assert len(folder_name("a=1," * 200)) < 200
+    assert folder_name("a=1," * 200 + "b=2") != folder_name("a=1," * 200 + "b=3")
+    assert folder_name("") == "defaults"
+
+
+def test_flattened_keys_are_those_of_the_command_line():
+    config = compose_train("model=betavae", "logger=csv", "folder=x", "model.beta=7")
+    assert flatten(config)["model.beta"] == 7
+    assert flatten(config)["model.latent.dim"] == flatten(config)["latent.dim"] == 10
+
+
+@pytest.mark.parametrize("arguments", [["--cfg", "job"], ["--help"], ["model=dipva"], ["latent.dim=0"]])
+def test_answers_come_without_torch(arguments, tmp_path):
+    program = (
+        "import sys\n"
+        "from vaezoo.train import main\n"
+        "try: main()\n"
+        "except SystemExit as end: print('status', end.code)\n"
+        "print('torch', 'torch' in sys.modules, 'lightning', 'pytorch_lightning' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, *arguments], cwd=tmp_path, capture_output=True, text=True, timeout=60
+    )
+    assert "torch False lightning False" in done.stdout, done.stdout + done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_training_is_imported_without_the_modules_of_unix():
+    program = (
+        "import os, sys\n"
+        "sys.modules.update(dict.fromkeys(['fcntl', 'grp', 'pwd', 'resource', 'termios']))\n"
+        "for name in ('getuid', 'sched_getaffinity'): vars(os).pop(name, None)\n"
+        "import vaezoo.train"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_all_models_are_known():
+    assert {"ae", "vae", "betavae", "dipvae"} <= set(MODELS)

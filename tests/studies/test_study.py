@@ -1,0 +1,344 @@
+"""Studies: what is asked for, where it lies, and what happens when it is asked for again."""
+
+import gc
+import itertools
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import weakref
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hydra import initialize_config_dir
+from omegaconf import DictConfig, OmegaConf
+
+import vaezoo.train
+from tests.support.command_line import run
+from tests.support.configuration import compose_train
+from vaezoo.config.compose import Composer
+from vaezoo.config.directory import DIRECTORY
+from vaezoo.config.identity import afterwards, identity
+from vaezoo.config.values import check_config
+from vaezoo.errors import UserError
+from vaezoo.runs.folder import LOCK, WORKER, is_done, lock_folder, mark_finished, read_reason, read_scores, read_state
+from vaezoo.runs.weights import load_checkpoint
+from vaezoo.studies import study
+
+QUICK = ["dataset=digits", "network=mlpk", "callbacks.progress=false", "metric=none", "figure=none", "logger=csv"]
+EXPERIMENTS = sorted(path.parent.name for path in (Path(DIRECTORY) / "experiment").glob("*/paper.yaml"))
+PRESETS = sorted(path.stem for path in (Path(DIRECTORY) / "sweep").glob("*.yaml"))
+
+
+def asked(*line: str) -> study.Request:
+    with initialize_config_dir(DIRECTORY, version_base="1.3"):
+        first = [argument for argument in line if "," not in argument and "range" not in argument]
+        return study.request(line, Composer("train")(first).sweep)
+
+
+# ---- identity --------------------------------------------------------------------------------------------------
+
+LINE = ("model=betavae", "dataset=digits")
+
+
+DECISIVE = ("model.beta=5", "seed=1", "latent.dim=3", "max_batches=7", "trainer.precision=64-true", "network=convj32")
+DECISIVE += ("dataset.batch_size=32", "optimizer.lr=0.1", "dataset.split_seed=1", "+trainer.accumulate_grad_batches=2")
+NEUTRAL = ("model.beta=4", "model.beta=4.0", "logger=csv", "callbacks.progress=false", "trainer=cpu", "metric=full")
+NEUTRAL += (
+    "trainer=ddp",
+    "folder=elsewhere",
+    "sweep.rerun=all",
+    "log_every=1",
+    "dataset.residence=host",
+    "figure=none",
+)
+
+
+@pytest.mark.parametrize("override", DECISIVE)
+def test_what_changes_the_weights_changes_the_identity(override):
+    assert identity(compose_train(*LINE, override)) != identity(compose_train(*LINE))
+
+
+@pytest.mark.parametrize("override", NEUTRAL)
+def test_what_cannot_change_the_weights_leaves_the_identity(override):
+    assert identity(compose_train(*LINE, override)) == identity(compose_train(*LINE))
+
+
+def test_scores_and_figures_have_a_hash_of_their_own():
+    before = afterwards(compose_train(*LINE))
+    assert before == afterwards(compose_train(*LINE, "seed=1"))
+    assert len({before, *(afterwards(compose_train(*LINE, word)) for word in ("metric=full", "figure=none"))}) == 3
+
+
+@pytest.mark.parametrize("name", ["dipvae", "gmvae", "infovaegan"])
+def test_configurations_that_are_put_together_are_those_that_hydra_composes(name):
+    line = [f"model={name}", "dataset=digits", "seed=3", "optimizer.lr=1e-2", "latent.dim=7", "~optimizer.eps"]
+    line += ["+trainer.max_time=null", "hydra.sweep.dir=x"]
+    with initialize_config_dir(DIRECTORY, version_base="1.3"):
+        compose = Composer("train")
+        compose([f"model={name}", "dataset=digits", "seed=4"])
+        made = compose(line)
+    expected = compose_train(*line)
+    assert OmegaConf.to_container(made, resolve=False) == OmegaConf.to_container(expected, resolve=False)
+    assert identity(made) == identity(expected)
+
+
+# ---- what is asked for -----------------------------------------------------------------------------------------
+
+
+def test_the_same_words_in_another_order_are_the_same_study():
+    name = asked("model=betavae", "dataset=digits", "seed=0,1", "model.beta=1,4").name
+    assert name == "dataset-digits_model-betavae_by_model.beta_seed"
+    assert (
+        asked("seed=0,1", "dataset=digits", "model.beta=1,4", "model=betavae", "logger=csv", "metric=none").name == name
+    )
+    assert asked("seed=range(5)", "dataset=digits", "model.beta=7,8", "model=betavae").name == name
+    assert asked("model=betavae", "dataset=digits", "sweep=beta").name == name, "a preset is what it stands for"
+    assert asked("model=betavae", "dataset=digits", "seed=0,1", "model.beta=1,4", "max_batches=5").name != name
+    assert asked("model=betavae", "dataset=digits", "seed=0,1", "latent.dim=1,4").name != name
+    assert asked("model=betavae", "seed=0,1", "sweep.name=mine").name == "mine"
+
+
+def test_grids_are_united_and_the_command_line_replaces_their_keys():
+    presets = [{"model": "betavae", "model.beta": "1,4", "seed": "0,1"}, {"model": "dipvae", "seed": "range(3)"}]
+    lines = study.grids(["dataset=digits", "seed=5,6", "max_batches=3"], presets)
+    jobs = {frozenset(job) for line in lines for job in study.product(line)}
+    common = {"dataset=digits", "max_batches=3"}
+    expected = {
+        frozenset({f"model={model}", *beta, f"seed={seed}", *common})
+        for model, betas in (("betavae", [["model.beta=1"], ["model.beta=4"]]), ("dipvae", [[]]))
+        for beta, seed in itertools.product(betas, (5, 6))
+    }
+    assert jobs == expected
+
+
+def test_an_interval_needs_a_sweeper_that_searches():
+    with pytest.raises(UserError, match="sweep=optuna"):
+        study.product(["model.beta=interval(1,4)"])
+
+
+def test_jobs_that_are_the_same_are_trained_once():
+    config = OmegaConf.create(
+        {"sweep": {"grids": [], "over": ["model.beta"]}, "hydra": {"sweep": {"subdir": "${job_folder:}"}}}
+    )
+    with initialize_config_dir(DIRECTORY, version_base="1.3"):
+        jobs = study.jobs(Path("x"), config, [*LINE, "model.beta=1,1.0,4"], Composer("train"))
+    assert [job.name for job in jobs] == ["model.beta=1", "model.beta=4"]
+    assert all(job.folder == Path("x") / f"{job.name.replace('=', '-')}-{job.identity[:8]}" for job in jobs)
+
+
+def combinations(*line: str) -> list[tuple[str, ...]]:
+    """All jobs of a command line; the first and the last of each grid are composed and checked."""
+    with initialize_config_dir(DIRECTORY, version_base="1.3"):
+        compose = Composer("train")
+        grids = [study.product(grid) for grid in study.grids(line, compose(line).sweep.grids)]
+        for jobs in grids:
+            check_config(compose(jobs[0]))
+            check_config(compose(jobs[-1]))
+    jobs = [job for jobs in grids for job in jobs]
+    assert len(jobs) == len(set(jobs))
+    return jobs
+
+
+@pytest.mark.parametrize(
+    ("line", "count"),
+    [
+        (["sweep=seeds"], 5),
+        (["sweep=beta", "model=betavae"], 36),
+        (["sweep=lambda_od", "model=dipvae"], 36),
+        (["sweep=latent_dim", "model=betavae"], 15),
+        (["experiment=betatcvae"], 36),
+    ],
+)
+def test_the_jobs_of_a_preset_can_be_trained(line, count):
+    assert len(combinations(*line)) == count
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_the_jobs_of_a_paper_can_be_trained(name):
+    """The other sizes are run: tests/papers/test_papers_smoke.py."""
+    assert combinations(f"experiment={name}/paper")
+
+
+def test_every_preset_is_tried_above():
+    named = {"seeds", "beta", "lambda_od", "latent_dim", "betatcvae"}
+    assert set(PRESETS) - {"optuna"} == named
+
+
+# ---- the life of a study ---------------------------------------------------------------------------------------
+
+
+def put(folder: Path, **files: str) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in files.items():
+        (folder / name.replace("_", ".")).write_text(text)
+    return folder
+
+
+def test_states(tmp_path):
+    assert read_state(tmp_path / "new") == "new"
+    assert read_state(put(tmp_path / "a", error_txt="interrupted by SIGTERM\n")) == "stopped"
+    trace = "Traceback (most recent call last):\n  File\nValueError: made up\n"
+    assert read_state(put(tmp_path / "b", error_txt=trace)) == "failed"
+    assert read_reason(tmp_path / "b") == "ValueError: made up"
+    killed = put(tmp_path / "c")
+    put(killed / "checkpoints", last_ckpt="")
+    assert read_state(killed) == "stopped"
+    mark_finished(killed, "1", "2")
+    assert read_state(killed) == "finished"
+    assert is_done(killed, "1", "2")
+    assert not is_done(killed, "1", "3")
+    for lock in (LOCK, WORKER):
+        with lock_folder(killed, lock):
+            assert read_state(killed) == "running"
+    assert read_state(killed) == "finished"
+
+
+@pytest.mark.parametrize(("rerun", "launched"), [("failed", "bcd"), ("all", "abcd"), ("none", "cd")])
+def test_who_is_launched(rerun, launched):
+    states = dict(zip("abcde", ["finished", "failed", "stopped", "new", "running"], strict=True))
+    assert "".join(study.chosen(states, rerun)) == launched
+
+
+def test_two_processes_do_not_train_in_one_folder(in_tmp, monkeypatch, capsys):
+    with lock_folder(Path("run")):
+        assert run(vaezoo.train.main, monkeypatch, *QUICK, "max_batches=2", "hydra.run.dir=run") == 2
+    assert "another process is training there" in capsys.readouterr().err
+    assert not Path("run/checkpoints").exists()
+
+
+def test_what_waits_for_wandb(tmp_path):
+    assert not study.is_waiting_for_wandb(tmp_path)
+    record = tmp_path / "seed-0" / "wandb" / "offline-run-1-ab"
+    put(record, run_wandb="")
+    assert study.is_waiting_for_wandb(tmp_path)
+    (record / "run.wandb.synced").touch()
+    assert not study.is_waiting_for_wandb(tmp_path)
+
+
+def stamps(root: Path) -> dict[str, int]:
+    return {path.parent.parent.name: path.stat().st_mtime_ns for path in root.glob("*/checkpoints/last.ckpt")}
+
+
+def test_a_study_is_gone_on_with(in_tmp, monkeypatch, capsys):
+    """Its second job overflows; asked again it skips, adds, scores and repeats as told."""
+    line = ["-m", "model=betavae", "optimizer.lr=1e-3,1e30", "max_batches=8", "sweep.name=mine", *QUICK]
+
+    def again(*words: str) -> tuple[int, str]:
+        status = run(vaezoo.train.main, monkeypatch, *line, *words)
+        said = capsys.readouterr()
+        return status, said.out + said.err
+
+    root = Path("multirun/mine")
+    status, said = again()
+    assert status == 1
+    assert "2: 1 finished, 1 failed" in said
+    bad = next(root.glob("optimizer.lr-1e+30-*"))
+    good = next(root.glob("optimizer.lr-0.001-*"))
+    assert f"failed    optimizer.lr=1e+30: {read_reason(bad)}" in said
+    members = json.loads((root / "study.json").read_text())
+    assert {job["folder"] for job in members["jobs"]} == {good.name, bad.name}
+    first = stamps(root)[good.name]
+
+    status, said = again("sweep.dry=true")
+    assert (status, "failed    optimizer.lr=1e+30" in said, "finished  optimizer.lr=0.001" in said) == (0, True, True)
+    status, said = again("sweep.rerun=none")
+    assert (status, "2: 1 finished, 1 failed; 0 to do" in said) == (1, True)
+    status, said = again()
+    assert (status, "1 failed; 1 to do" in said) == (1, True)
+    assert stamps(root)[good.name] == first
+
+    line[2] = "optimizer.lr=1e-3,1e-4"
+    status, said = again("metric=fast", "metric.rows=300")
+    assert (status, "2: 1 stopped, 1 new; 2 to do" in said) == (0, True)
+    assert stamps(root)[good.name] == first, "scored, not trained"
+    assert read_scores(good)["eval/elbo"] < 0
+    assert len(json.loads((root / "study.json").read_text())["jobs"]) == 3
+
+    status, said = again("sweep.rerun=all")
+    assert (status, "2 to do" in said) == (0, True)
+    assert stamps(root)[good.name] > first
+    assert not (good / "metrics.json").exists()
+
+
+def test_a_killed_study_goes_on(in_tmp, monkeypatch):
+    """The process dies in the middle of a job: what was finished stays, the rest is done, with the same result."""
+    command = [sys.executable, "-m", "vaezoo.train", "-m", "seed=0,1", *QUICK, "callbacks.checkpoints.batches=20"]
+    environment = {**os.environ, "PYTHONPATH": str(Path(vaezoo.train.__file__).parents[1])}
+    command += ["max_batches=400", "sweep.name=mine"]
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
+    root = Path("multirun/mine")
+    deadline = time.monotonic() + 120
+    while not any(root.glob("seed-1-*/checkpoints/last.ckpt")):
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    finished, killed = (next(root.glob(f"seed-{seed}-*")) for seed in (0, 1))
+    assert (read_state(finished), read_state(killed)) == ("finished", "stopped")
+    before = stamps(root)[finished.name]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert "2: 1 finished, 1 stopped; 1 to do" in done.stdout
+    assert "2: 2 finished" in done.stdout
+    assert stamps(root)[finished.name] == before
+    alone = ["seed=1", "max_batches=400", "hydra.run.dir=alone", *QUICK]
+    assert run(vaezoo.train.main, monkeypatch, *alone) == 0
+    one, two = (load_checkpoint(folder)["state_dict"] for folder in (killed, Path("alone")))
+    assert all((one[key] == two[key]).all() for key in one)
+
+
+@pytest.mark.parametrize("place", [0, 2, 9])
+def test_the_flag_may_stand_anywhere(place, in_tmp, monkeypatch, capsys):
+    line = ["seed=0,1", "sweep.dry=true", "sweep.name=mine", *QUICK]
+    line.insert(place, "-m")
+    assert run(vaezoo.train.main, monkeypatch, *line) == 0
+    assert "jobs      2: 2 new; 2 to do\nnew       seed=0\nnew       seed=1" in capsys.readouterr().out
+
+
+def test_a_job_leaves_nothing_in_memory_to_the_next(in_tmp, monkeypatch):
+    """Not what goes round in circles, as a trainer and its model do, not what it held when it failed, and not the
+    configuration of what it returned."""
+    held: list[weakref.ref] = []
+    configurations: list[weakref.ref] = []
+
+    class Held:
+        itself: Any
+
+    def train(config: DictConfig) -> dict[str, float]:
+        assert not [found for found in held if found() is not None]
+        gc.collect()
+        assert not [found for found in configurations if found() is not None]
+        one = Held()
+        one.itself = one
+        held.append(weakref.ref(one))
+        if config.seed == 0:
+            raise ValueError("it failed")
+        configurations.append(weakref.ref(config))
+        return {}
+
+    monkeypatch.setattr(vaezoo.train, "train", train)
+    gc.disable()  # it might look by chance
+    try:
+        run(vaezoo.train.main, monkeypatch, "-m", *QUICK, "seed=0,1,2", "hydra.sweep.dir=study")
+    finally:
+        gc.enable()
+    assert (len(held), len(configurations)) == (3, 2)
+
+
+def test_a_sweep_needs_its_flag(in_tmp, monkeypatch, capsys):
+    assert run(vaezoo.train.main, monkeypatch, "sweep=beta", "model=betavae", *QUICK) == 2
+    assert "add -m" in capsys.readouterr().err
+    assert not list(in_tmp.iterdir())
+
+
+def test_a_value_that_a_preset_cannot_have_is_refused_before_anything_is_made(in_tmp, monkeypatch, capsys):
+    assert run(vaezoo.train.main, monkeypatch, "-m", "sweep=beta", "model=vae", *QUICK) == 2
+    assert "'model.beta' is not a key of this configuration" in capsys.readouterr().err
+    grid = 'sweep.grids=[{seed: "0,-1"}]'
+    assert run(vaezoo.train.main, monkeypatch, "-m", grid, *QUICK) == 2
+    assert "seed=-1: must be a whole number" in capsys.readouterr().err
+    assert not list(in_tmp.iterdir())

@@ -1,0 +1,249 @@
+"""Engines: however the steps of a run are made, its weights and its rows of metrics are the same."""
+
+import os
+import signal
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+import vaezoo.training.engines
+from tests.support.command_line import BARE, QUICK, rows, same_weights, state, train
+from tests.support.configuration import MODELS, SMALL, build_model
+from tests.support.models import fit
+from tests.support.together import CASES
+from vaezoo.training.clock import Clock
+from vaezoo.training.engines import Eager, Graphed
+from vaezoo.training.interrupts import Interrupts
+from vaezoo.training.terms import TermSums
+
+PHASES = ["model=dec", "model.pretrain_batches=7", "model.refresh=4"]
+GATED = ["model=vaegan", "model.margin=0.01", "model.equilibrium=0.68"]
+
+
+def trained(monkeypatch, folder: str, *line: str) -> Path:
+    assert train(monkeypatch, f"hydra.run.dir={folder}", "max_batches=23", *QUICK, *BARE, *line) == 0
+    return Path(folder)
+
+
+def assert_same(one: Path, other: Path) -> None:
+    assert same_weights(one, other)
+    assert rows(one) == rows(other)
+
+
+# ---- chunks ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("line", [["model=dipvae", "model.cov=running"], PHASES])
+def test_nothing_depends_on_the_length_of_a_chunk(line, in_tmp, monkeypatch):
+    single = trained(monkeypatch, "single", *line, "trainer.chunk=1")
+    for name, chunk in (("several", "7"), ("whatever fits", "null")):
+        assert_same(trained(monkeypatch, name, *line, f"trainer.chunk={chunk}"), single)
+
+
+def test_a_chunk_ends_where_something_is_due():
+    engine = Eager(Clock(100, 0, Interrupts()), TermSums(), every=[10, 7], chunk=None)
+    engine.model = SimpleNamespace(ahead=lambda batch: 33 - batch if batch < 33 else None)
+    for pace in (1, 4, 50):
+        engine.pace = pace
+        for batch in range(100):
+            length = engine.length(batch)
+            due = {end for end in range(101) if end % 10 == 0 or end % 7 == 0 or end in (33, 100)}
+            assert 1 <= length <= pace
+            assert not due & set(range(batch + 1, batch + length))
+            assert length == pace or batch + length in due
+    engine.pace = 5
+    assert engine.length(200) == 1, "the loader may ask for what will not be trained"
+
+
+def test_chunks_grow_to_a_tenth_of_a_second(monkeypatch):
+    clock = Clock(10_000, 0, Interrupts())
+    engine = Eager(clock, TermSums(), every=[], chunk=None)
+    passed, seconds = [0.0], [0.001]
+    monkeypatch.setattr("vaezoo.training.engines.time.perf_counter", lambda: passed[0])
+    engine.advance = lambda rows: passed.__setitem__(0, passed[0] + seconds[0])
+    paces = []
+    for _ in range(9):
+        length = engine.pace
+        assert engine.run(torch.zeros(length, 2)) == {"batches": length}
+        paces.append(engine.pace)
+    assert paces[:6] == [2, 4, 8, 16, 32, 64]
+    assert 90 <= paces[-1] <= 100
+    seconds[0] = 0.2
+    engine.run(torch.zeros(engine.pace, 2))
+    assert engine.pace == 1
+
+
+def test_a_signal_is_seen_between_the_steps_of_a_chunk(in_tmp, monkeypatch):
+    whole = trained(monkeypatch, "whole", "model=vae")
+    noise = Clock.noise
+
+    def interrupted(clock, batch):
+        noise(clock, batch)
+        if batch == 13:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Clock, "noise", interrupted)
+        line = ["hydra.run.dir=cut", "max_batches=23", "model=vae", "trainer.chunk=5"]
+        assert train(patched, *line, *QUICK, *BARE) == 128 + signal.SIGTERM
+    assert state(Path("cut"))["state_dict"]["batches"] == 14, "of the chunk 10 ... 14"
+    assert train(monkeypatch, "run=cut") == 0
+    assert_same(Path("cut"), whole)
+
+
+# ---- one step --------------------------------------------------------------------------------------------------
+
+
+def test_gradients_are_clipped_to_their_norm(monkeypatch):
+    """Plain gradient descent: the weights move by no more than lr times the norm."""
+    line = ["optimizer._target_=torch.optim.SGD", "optimizer.lr=1.0", "~optimizer.betas", "~optimizer.eps"]
+    moved = []
+    for clip in ("null", "0.01"):
+        model = build_model("model=vae", *SMALL, *line, f"model.gradient_clip={clip}")
+        before = [parameter.detach().clone() for parameter in model.parameters()]
+        fit(model, 1)
+        moved.append(sum((p - b).square().sum() for p, b in zip(model.parameters(), before, strict=True)).sqrt().item())
+    assert moved[0] > 0.1
+    assert moved[1] == pytest.approx(0.01, rel=1e-3)
+
+
+# ---- compiled --------------------------------------------------------------------------------------------------
+
+
+def assert_close(one: Path, other: Path) -> None:
+    a, b = state(one)["state_dict"], state(other)["state_dict"]
+    for name, value in a.items():
+        torch.testing.assert_close(b[name], value, rtol=1e-9, atol=1e-9, msg=name)
+    for mine, yours in zip(rows(one), rows(other), strict=True):
+        assert mine.keys() == yours.keys()
+        for key in mine:
+            if mine[key]:
+                assert float(yours[key]) == pytest.approx(float(mine[key]), rel=1e-9, abs=1e-9), key
+
+
+def same_compiled(line, monkeypatch) -> None:
+    """Step by step: each has a row of its terms."""
+    line = [*line, "trainer.precision=64-true", "dataset.batch_size=16", "log_every=1"]
+    eager = trained(monkeypatch, "eager", *line)
+    assert_close(trained(monkeypatch, "compiled", *line, "trainer.engine=compiled"), eager)
+
+
+@pytest.mark.parametrize("line", [["model=betatcvae"], ["model=aae"], ["model=vae", "model.classifier=joint"]])
+def test_objectives_are_captured_whole_and_draw_the_same_noise(line, in_tmp, monkeypatch):
+    """torch.compile without its last stage, which takes a C++ compiler tens of seconds."""
+    compile_, whole = torch.compile, []
+
+    def captured(function, *, dynamic, options):
+        assert options == {"fallback_random": True}
+        whole.append(function)
+        return compile_(function, dynamic=dynamic, fullgraph=True, backend="aot_eager")
+
+    monkeypatch.setattr(torch, "compile", captured)
+    same_compiled(line, monkeypatch)
+    assert len(whole) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", CASES)
+def test_every_model_compiled_trains_as_eager(case, in_tmp, monkeypatch):
+    same_compiled(CASES[case] or [f"model={case}"], monkeypatch)
+
+
+@pytest.mark.slow
+def test_a_compiled_run_can_be_repeated_bit_for_bit(in_tmp, monkeypatch):
+    runs = [trained(monkeypatch, name, "model=betatcvae", "trainer.engine=compiled") for name in ("one", "again")]
+    assert_same(*runs)
+
+
+def test_a_run_goes_on_with_another_engine(in_tmp, monkeypatch):
+    """Optimisers are given the flags of the engine, whatever a checkpoint says."""
+    whole = trained(monkeypatch, "whole", "model=vae")
+    line = ["hydra.run.dir=cut", "max_batches=10", "model=vae", *QUICK, *BARE]
+    assert train(monkeypatch, *line) == 0
+    saved = state(Path("cut"))
+    for optimizer in saved["optimizer_states"]:
+        optimizer["param_groups"][0]["capturable"] = True
+    torch.save(saved, "cut/checkpoints/last.ckpt")
+    assert train(monkeypatch, "run=cut", "max_batches=23") == 0
+    assert_same(Path("cut"), whole)
+
+
+def test_a_machine_without_a_compiler_is_told(in_tmp, monkeypatch, capsys):
+    def fails(*_, **__):
+        raise torch._dynamo.exc.BackendCompilerFailed(lambda: None, RuntimeError("no compiler here"), None)
+
+    monkeypatch.setattr(torch, "compile", lambda function, **_: fails)
+    line = ["trainer.engine=compiled", "max_batches=2", "hydra.run.dir=run"]
+    assert train(monkeypatch, *line, *QUICK, *BARE) == 2
+    told = capsys.readouterr().err
+    assert "trainer.engine=compiled: torch.compile failed" in told
+    assert "no compiler here" in told
+    assert "Traceback" not in told
+
+
+# ---- graphed ---------------------------------------------------------------------------------------------------
+
+
+class Replayed(Graphed):
+    """Where there is no GPU: a recorded step is the function itself, which sees nothing but what a graph would."""
+
+    records = False
+    recorded = 0
+
+    def aside(self, step):
+        step()
+
+    def record(self, step):
+        Replayed.recorded += 1
+
+        def replay():
+            weight = self.sums.weight
+            step()
+            self.sums.weight = weight  # the host's part is not in a graph
+
+        return SimpleNamespace(replay=replay)
+
+
+@pytest.mark.parametrize(
+    ("line", "graphs"),
+    [(["model=dipvae", "model.cov=running"], 1), (PHASES, 2), (GATED, None)],
+    ids=["dipvae", "dec", "vaegan"],
+)
+@pytest.mark.parametrize("resident", [True, False])
+def test_recorded_steps_train_as_eager_ones(line, graphs, resident, in_tmp, monkeypatch):
+    eager = trained(monkeypatch, "eager", *line)
+    monkeypatch.setattr(vaezoo.training.engines, "make_engine", lambda _, *options: Replayed(*options))
+    monkeypatch.setattr(Replayed, "resident", resident)
+    monkeypatch.setattr(Replayed, "recorded", 0)
+    assert_same(trained(monkeypatch, "graphed", *line), eager)
+    assert Replayed.recorded == graphs or (graphs is None and Replayed.recorded > 0)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="CUDA graphs need a GPU")
+@pytest.mark.parametrize("engine", ["graphed", "compiled"])
+@pytest.mark.parametrize("name", MODELS)
+def test_engines_train_as_eager_on_a_gpu(name, engine, in_tmp, monkeypatch):
+    line = [f"model={name}", "trainer.precision=64-true", "dataset.batch_size=16"]
+    eager = trained(monkeypatch, "eager", *line)
+    assert_close(trained(monkeypatch, "other", *line, f"trainer.engine={engine}"), eager)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (["trainer.engine=graphed", "trainer.accelerator=cpu"], "CUDA graphs need a GPU; on a CPU compiled"),
+        (["trainer.engine=graphed", "trainer.precision=16-mixed"], "take bf16-mixed"),
+        (["trainer.engine=graphed", "optimizer=adagrad"], "Adagrad cannot be recorded; optimizer=adam can"),
+        (["trainer.engine=compiled", "trainer=ddp"], "trainer=ddp trains with eager"),
+        (["trainer.engine=fast"], "must be one of eager, compiled, graphed"),
+        (["trainer.chunk=0"], "trainer.chunk=0: must be a whole number of at least 1"),
+        (["+trainer.gradient_clip_val=1"], "model.gradient_clip clips"),
+        (["+trainer.accumulate_grad_batches=2"], "a batch of ours is a training step"),
+    ],
+)
+def test_what_engines_cannot_do_is_refused(line, message, in_tmp, monkeypatch, capsys):
+    assert train(monkeypatch, *line, *QUICK, *BARE) == 2
+    assert message in capsys.readouterr().err
+    assert not list(in_tmp.iterdir())

@@ -1,0 +1,197 @@
+"""Several processes: the same steps as one, whatever the model; started, interrupted and ended together."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.support.configuration import compose_train
+from tests.support.paths import ROOT
+from tests.support.together import CASES, train
+from vaezoo.config.values import check_config
+from vaezoo.errors import UserError
+from vaezoo.runs.folder import read_history, read_state
+from vaezoo.training import run as training_run
+from vaezoo.training.run import quiet_lightning
+
+# Weights in front of a batch normalisation that have no gradient but rounding, which Adam makes steps of.
+WITHOUT_GRADIENT = ("infogan", "bigan batch norm")
+
+
+def free_port() -> str:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return str(found.getsockname()[1])
+
+
+@pytest.mark.parametrize("count", [2, pytest.param(4, marks=pytest.mark.slow)])
+def test_processes_make_the_steps_of_one(count, tmp_path):
+    """Ten steps of every model in double precision: the terms, and the weights after them."""
+    environment = {**os.environ, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port(), "TORCH_CPP_LOG_LEVEL": "ERROR"}
+    command = [sys.executable, "-m", "tests.support.together", str(tmp_path), str(count)]
+    ranks = [str(rank) for rank in range(count)]
+    workers = [subprocess.Popen(command, cwd=ROOT, env={**environment, "LOCAL_RANK": rank}) for rank in ranks]
+    quiet_lightning()
+    alone = {case: train(case, "trainer=cpu") for case in CASES}
+    assert [worker.wait(600) for worker in workers] == [0] * count
+    for case, expected in alone.items():
+        first, *others = (torch.load(tmp_path / f"{case} {rank}.pt") for rank in ranks)
+        for name, weight in expected["weights"].items():
+            assert all(torch.equal(first["weights"][name], other["weights"][name]) for other in others), (case, name)
+            if not case.startswith(WITHOUT_GRADIENT):
+                torch.testing.assert_close(first["weights"][name], weight, rtol=1e-8, atol=1e-8, msg=f"{case}: {name}")
+        assert len(first["terms"]) == len(expected["terms"])
+        for step, (found, known) in enumerate(zip(first["terms"], expected["terms"], strict=True)):
+            assert found.keys() == known.keys()
+            # A mean of shares is not the share of the means, and a speed is none of the objective.
+            for key in [key for key in known if "kl_share" not in key and "per_second" not in key]:
+                assert found[key] == pytest.approx(known[key], rel=1e-7, abs=1e-8), (case, step, key)
+
+
+# ---- the command -------------------------------------------------------------------------------------------------
+
+LINE = [
+    "dataset=digits",
+    "model=factorvae",
+    "dataset.batch_size=16",
+    "log_every=10",
+    "val_every=20",
+    "figure=none",
+    "metric=none",
+    "logger=csv",
+    "callbacks.progress=false",
+    "trainer.precision=64-true",
+]
+TOGETHER = ["trainer=ddp", "trainer.accelerator=cpu"]
+
+
+def start(*line: str) -> subprocess.Popen:
+    command = [sys.executable, "-m", "vaezoo.train", *line]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def run(*line: str) -> str:
+    process = start(*line)
+    said, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors
+    return said
+
+
+def run_here(*line: str, folder: str) -> None:
+    """A run of this process, without Hydra's own files."""
+    training_run.train(compose_train(*LINE, *line, f"folder={folder}"))
+
+
+def weights(folder: str) -> dict[str, torch.Tensor]:
+    return torch.load(Path(folder, "checkpoints", "last.ckpt"), weights_only=True)["state_dict"]
+
+
+def assert_same_run(folder: str, other: str) -> None:
+    one, two = weights(folder), weights(other)
+    for name in one:
+        torch.testing.assert_close(one[name], two[name], rtol=1e-7, atol=1e-9, msg=name)
+    logged, again = read_history(Path(folder)), read_history(Path(other))
+    assert logged.keys() == again.keys()
+    for key in [key for key in logged if "kl_share" not in key and "per_second" not in key]:
+        assert logged[key][0].tolist() == again[key][0].tolist()
+        assert logged[key][1] == pytest.approx(again[key][1], rel=1e-7), key
+
+
+def test_a_job_of_a_sweep_on_two_processes(in_tmp):
+    """In its own folder, with the files and the numbers of a run on one process."""
+    run("-m", *LINE, *TOGETHER, "max_batches=25", "seed=1", "hydra.sweep.dir=many", "hydra.sweep.subdir=${seed}")
+    run_here("trainer=cpu", "max_batches=25", "seed=1", folder="one")
+    assert_same_run("many/1", "one")
+    files = [{path.relative_to(root) for path in Path(root).rglob("*.*")} for root in ("many/1", "one")]
+    of_hydra = {Path("train.log"), Path(".hydra/hydra.yaml"), Path(".hydra/overrides.yaml")}
+    assert files[0] - of_hydra - {Path(".worker.lock")} == files[1]
+
+
+def children(process: subprocess.Popen) -> list[int]:
+    """The workers in the order of their numbers."""
+    found = subprocess.run(["ps", "--ppid", str(process.pid), "-o", "pid="], capture_output=True, text=True).stdout
+    return sorted(map(int, found.split()))
+
+
+def wait_for(path: Path, process: subprocess.Popen) -> None:
+    deadline = time.monotonic() + 120
+    while not path.exists():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_interrupted_together_and_resumed_to_the_same_run(in_tmp):
+    endless = ["max_batches=1000000", "callbacks.checkpoints.batches=13", "hydra.run.dir=cut"]
+    process = start(*LINE, *TOGETHER, *endless)
+    wait_for(Path("cut/checkpoints/last.ckpt"), process)
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert "go on with: python -m vaezoo.train run=cut" in errors
+    assert "SIGTERM" in Path("cut/error.txt").read_text()
+    reached = int(weights("cut")["batches"])
+    budget = f"max_batches={reached + 15}"
+    run("run=cut", budget)
+    run_here("trainer=cpu", budget, folder="whole")
+    assert_same_run("cut", "whole")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_interrupted_while_the_first_process_starts(number, in_tmp):
+    """It would answer once Lightning is imported, seconds after it has taken its lock."""
+    process = start(*LINE, *TOGETHER, "max_batches=1000000", "hydra.run.dir=cut")
+    wait_for(Path("cut/.worker.lock"), process)
+    workers = children(process)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 128 + number, errors
+    assert errors.split("\n")[1:] == [f"interrupted by {number.name}; go on with: python -m vaezoo.train run=cut", ""]
+    assert read_state(Path("cut")) == "stopped"
+    assert not any(Path(f"/proc/{worker}").exists() for worker in workers)
+
+
+def test_the_death_of_one_process_ends_the_run_with_its_name(in_tmp):
+    process = start(*LINE, *TOGETHER, "max_batches=1000000", "callbacks.checkpoints.batches=13", "hydra.run.dir=cut")
+    wait_for(Path("cut/checkpoints/last.ckpt"), process)
+    workers = children(process)
+    os.kill(workers[1], signal.SIGKILL)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert re.search(r"vaezoo: Process 1 of 2 ended with SIGKILL", errors)
+    assert "Traceback" not in errors, "that the other has lost its connection says nothing"
+    assert "Process 1 of 2" in Path("cut/error.txt").read_text()
+    assert weights("cut"), "the last checkpoint is whole"
+    assert not any(Path(f"/proc/{worker}").exists() for worker in workers)
+
+
+def test_a_term_that_is_not_finite_is_named_once(in_tmp):
+    process = start(*LINE, *TOGETHER, "max_batches=100", "optimizer.lr=1e30", "hydra.run.dir=bad")
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 2
+    assert re.search(r"vaezoo: The term .* was not finite at batch \d+", errors)
+    assert "was not finite" in Path("bad/error.txt").read_text()
+
+
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        (["trainer.devices=2"], "trainer.devices=2: this trainer uses one device; several: trainer=ddp"),
+        ([*TOGETHER, "trainer.devices=3"], r"dataset.batch_size=16 .* must be divisible by 3"),
+        ([*TOGETHER, "dataset.val_images=41"], r"dataset.val_images=41 .* must be divisible by 2"),
+        ([*TOGETHER, "dataset.val_images=42"], r"val_images=42: FactorVAE .* must be divisible by 4"),
+        (["dataset.val_images=41"], r"val_images=41: FactorVAE .* must be divisible by 2"),
+        ([*TOGETHER, "trainer.devices=0"], "needs a number of processes"),
+        ([*TOGETHER, "trainer.devices=auto"], "needs a number of processes"),
+    ],
+)
+def test_processes_that_cannot_share_a_batch(line, complaint):
+    with pytest.raises(UserError, match=complaint):
+        check_config(compose_train(*LINE, *line))

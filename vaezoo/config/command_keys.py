@@ -1,0 +1,177 @@
+"""The types of keys that belong to the commands and to Hydra's and Lightning's own parts, not to a class of ours.
+
+One line a key; the first pattern that fits decides. All other keys are typed by the class that their node builds.
+"""
+
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+from functools import cache
+from typing import Annotated, Any, Literal
+
+from vaezoo.config.type_rules import rule_of_type
+from vaezoo.ranges import (
+    Count,
+    ExistingPath,
+    Indices,
+    Name,
+    Names,
+    Natural,
+    NonNegative,
+    Positive,
+    Probability,
+    Rule,
+    Several,
+    Sizes,
+    are_names,
+    exists,
+    require,
+)
+
+
+def are_grids(value: Any) -> bool:
+    """Return whether the value is a list of grids, each from keys to values as on the command line."""
+    return isinstance(value, list) and all(
+        isinstance(grid, dict) and grid and all(isinstance(swept, str | int | float) for swept in grid.values())
+        for grid in value
+    )
+
+
+def is_folder_name(value: Any) -> bool:
+    """Return whether the value can be the name of a folder."""
+    return isinstance(value, str) and value.strip(".") != "" and "/" not in value
+
+
+def are_paths(value: Any) -> bool:
+    """Return whether the value is an existing path, or a list of them."""
+    return all(map(exists, value)) if isinstance(value, list) and value else exists(value)
+
+
+def refuse(reason: str) -> Any:
+    """Return a type for a flag that has no effect here, which must be left out for this reason."""
+    return Annotated[Any, require(f"left out: {reason}", lambda value: value is None)]
+
+
+Texts = Annotated[Any, require("a list of strings", are_names)]
+SweptValues = Annotated[
+    Any,
+    require(
+        "values as on the command line, such as 0,1,2 or range(5)",
+        lambda value: isinstance(value, str | int) and not isinstance(value, bool),
+    ),
+]
+
+TYPES: Mapping[str, Any] = {
+    "*._target_": Name,
+    "*._partial_": bool,
+    "*._convert_": Name,
+    # train
+    "seed": Natural,
+    "max_batches": Count,
+    "max_epochs": Count | None,
+    "log_every": Count,
+    "val_every": Count,
+    "folder": Name,
+    # Parts of torch, whose annotations have no ranges.
+    **{
+        f"{optimizer}.{name}": kind
+        for optimizer in ("optimizer", "model.optimizers.*")
+        for name, kind in {
+            "lr": Positive,
+            "eps": Positive,
+            "alpha": Probability,
+            "momentum": Probability,
+            "weight_decay": NonNegative,
+            "betas": Any,
+            "fused": bool,
+        }.items()
+    },
+    "model.optimizers": Any,
+    # Parts of the configuration that no class takes as they are.
+    "network.image_multiple": Count,
+    "network.image_side": Count | None,
+    "dataset.shape": Sizes,
+    "dataset.classes": Several | None,
+    # Lightning's flags, and ours beside them.
+    "trainer.accelerator": Name,
+    # Weights of half precision would round the small steps of training away; mixed precision keeps them.
+    "trainer.precision": Literal["32-true", "64-true", "bf16-mixed", "16-mixed", 32, 64],
+    "trainer.engine": Literal["eager", "compiled", "graphed"],
+    "trainer.chunk": Count | None,
+    "trainer.gradient_clip_val": refuse("model.gradient_clip clips the norm of gradients"),
+    "trainer.accumulate_grad_batches": refuse("a batch of ours is a training step"),
+    "trainer.*": Any,
+    # Scores and figures.
+    "metric.rows": Natural | None,
+    "metric.test_rows": Natural | None,
+    "metric.images": Several | None,
+    "metric.inception": ExistingPath | None,
+    "metric.seeds": Count,
+    "metric.scores": Any,
+    "figure.images": Annotated[
+        int,
+        require(
+            "a whole number of at least 1, at most 64",
+            lambda value: isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 64,
+        ),
+    ],
+    "figure.samples": Count,
+    "figure.traversal": Literal["auto", "prior_quantiles", "data_quantiles", "pm1", "pm3", "pm5", "pm6"],
+    "figure.latents": Indices | None,
+    "figure.classes": Indices | None,
+    "figure.figures": Any,
+    "callbacks.checkpoints.minutes": Positive,
+    "callbacks.checkpoints.batches": Count | None,
+    "callbacks.checkpoints.monitor": Name | None,
+    "callbacks.progress": bool,
+    "callbacks.samples": bool,
+    # Studies.
+    "launcher.jobs": Count,
+    "launcher.threads": Count | None,
+    "launcher.minutes": Count,
+    "launcher.restarts": Natural,
+    "launcher.memory": Count,
+    "launcher.gpus": Natural,
+    "launcher.partition": Name | None,
+    "launcher.account": Name | None,
+    "launcher.setup": Texts,
+    "sweep.name": Annotated[str, require("a name without /", is_folder_name)] | None,
+    "sweep.seeds": SweptValues,
+    "sweep.rerun": Literal["failed", "all", "none"],
+    "sweep.dry": bool,
+    "sweep.objective": Name | None,
+    "sweep.direction": Literal["maximize", "minimize"],
+    "sweep.trials": Count,
+    "sweep.grids": Annotated[Any, require('a list such as [{model.beta: "1,4", seed: "0,1,2"}]', are_grids)],
+    "sweep.over": Any,
+    # evaluate, report, results and dashboard
+    "run": ExistingPath | None,
+    "codes": ExistingPath | None,
+    "runs": Annotated[Any, require("a file or folder that exists, or a list of them", are_paths)],
+    "scores": Names | None,
+    "x": Name | None,
+    "y": Names | None,
+    "study": ExistingPath,
+    "project": Name | None,
+    "entity": Name | None,
+    "collect": bool,
+    "udr": bool,
+    "pictures": Natural,
+    "traversals": Names | None,
+    "out": Name | None,
+    "checkpoint": Literal["last", "previous", "best"],
+    "accelerator": Literal["auto", "cpu", "gpu"],
+    "batch_size": Count | None,
+}
+
+
+@cache
+def type_of_command_key(key: str) -> Any:
+    """Return the type of a key of the commands; None for a key that belongs to a class."""
+    return next((kind for pattern, kind in TYPES.items() if fnmatchcase(key, pattern)), None)
+
+
+@cache
+def rule_of_command(key: str) -> Rule | None:
+    """Return the rule for a key of the commands; None where it has none or accepts every value."""
+    kind = type_of_command_key(key)
+    return None if kind is None else rule_of_type(kind)

@@ -1,0 +1,291 @@
+"""Read what a class or function says of itself from its source text, without importing it.
+
+A configuration names classes by `_target_`. Their constructors state the types, the choices and the defaults of their
+parameters, and attributes of the class state facts, such as `needs_labels = True`. Both are read with `ast`, so that a
+slip on the command line is answered before torch is loaded. A user's own class is read in the same way. What cannot be
+read accepts every value: the constructor then has the last word.
+"""
+
+import ast
+import importlib
+import importlib.util
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, Literal, Optional, Union
+
+LIGHT = ("vaezoo.ranges", "vaezoo.config.")  # modules of aliases that import nothing heavy
+REQUIRED = object()  # the default of a parameter that has none
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """The type of a parameter, `Any` where it cannot be read, and its default."""
+
+    type: Any
+    default: Any = REQUIRED
+
+
+@dataclass(frozen=True)
+class Signature:
+    """The parameters that a class or function takes by name; `is_open` where it takes others, too."""
+
+    parameters: Mapping[str, Parameter] = field(default_factory=dict)
+    is_open: bool = True
+
+
+@dataclass(frozen=True)
+class Definition:
+    """A class or function in a file."""
+
+    file: Path
+    module: str
+    node: ast.stmt
+
+
+BUILTINS = {
+    "int": int,
+    "float": float,
+    "str": str,
+    "bool": bool,
+    "list": list,
+    "tuple": tuple,
+    "dict": dict,
+    "Annotated": Annotated,
+    "Any": Any,
+    "Literal": Literal,
+    "Optional": Optional,
+    "Union": Union,
+    "Callable": Callable,
+    "Mapping": Mapping,
+    "Sequence": Sequence,
+}
+
+
+@cache
+def find_definition(target: str) -> Definition | None:
+    """Return where a dotted name is defined, also when the module of that name imports it from another one."""
+    names = target.split(".")
+    for end in range(len(names) - 1, 0, -1):
+        module = ".".join(names[:end])
+        file = find_file(module)
+        if file is not None:
+            return find_in_file(file, module, names[end]) if end == len(names) - 1 else None
+    return None
+
+
+@cache
+def find_file(module: str) -> Path | None:
+    """Return the file of a module, found by its place, because importing its package would run that."""
+    top, *names = module.split(".")
+    try:
+        spec = importlib.util.find_spec(top)
+    except (ImportError, ValueError):
+        return None
+    if spec is None:
+        return None
+    if not names:
+        return Path(spec.origin) if spec.origin and spec.origin.endswith(".py") else None
+    for folder in spec.submodule_search_locations or ():
+        place = Path(folder, *names)
+        for file in (place.with_suffix(".py"), place / "__init__.py"):
+            if file.is_file():
+                return file
+    return None
+
+
+@cache
+def parse(file: Path) -> ast.Module:
+    """Return the syntax tree of a file; an empty one where it cannot be read."""
+    try:
+        return ast.parse(file.read_text(encoding="utf-8"))
+    except (OSError, SyntaxError, ValueError):
+        return ast.Module([], [])
+
+
+def statements(file: Path) -> Iterator[ast.stmt]:
+    """Yield the statements at the top of a file, those below `if TYPE_CHECKING` included."""
+    for node in parse(file).body:
+        yield node
+        if isinstance(node, ast.If | ast.Try):
+            yield from node.body
+
+
+def find_in_file(file: Path, module: str, name: str) -> Definition | None:
+    """Return the class, function or alias of that name in a file, or in the file that it imports it from."""
+    for node in statements(file):
+        match node:
+            case ast.ClassDef() | ast.FunctionDef() if node.name == name:
+                return Definition(file, module, node)
+            case ast.Assign(targets=[ast.Name(id=alias)]) if alias == name:
+                return Definition(file, module, node)
+            case ast.ImportFrom():
+                for imported in node.names:
+                    if (imported.asname or imported.name) == name:
+                        source = absolute(node, module, file)
+                        return find_definition(f"{source}.{imported.name}") if source else None
+    return None
+
+
+def absolute(node: ast.ImportFrom, module: str, file: Path) -> str:
+    """Return the module that an import statement names, with the dots in front of it resolved."""
+    if not node.level:
+        return node.module or ""
+    package = module.split(".") if file.name == "__init__.py" else module.split(".")[:-1]
+    package = package[: len(package) - node.level + 1]
+    return ".".join([*package, *([node.module] if node.module else [])])
+
+
+class Names(dict):
+    """The names in annotations of a file: ours, aliases of the file or of one that it imports; others are `Any`."""
+
+    def __init__(self, definition: Definition) -> None:
+        super().__init__(BUILTINS)
+        self.definition = definition
+
+    def __missing__(self, name: str) -> Any:
+        place = self.definition
+        alias = find_in_file(place.file, place.module, name)
+        if alias is None or not isinstance(alias.node, ast.Assign):
+            return Any
+        if alias.module.startswith(LIGHT):
+            return vars(importlib.import_module(alias.module))[name]
+        return read_type(alias.node.value, alias)
+
+
+def read_type(annotation: ast.expr | None, definition: Definition) -> Any:
+    """Return the type that an annotation means; `Any` where it names what cannot be read."""
+    if annotation is None:
+        return Any
+    if isinstance(annotation, ast.Constant) and isinstance(annotation.value, str):
+        try:
+            annotation = ast.parse(annotation.value, mode="eval").body
+        except SyntaxError:
+            return Any
+    try:
+        return eval(compile(ast.Expression(annotation), "annotation", "eval"), {"__builtins__": {}}, Names(definition))
+    except Exception:  # an annotation may be any expression, and one that is not understood forbids nothing
+        return Any
+
+
+@cache
+def read_signature(target: str) -> Signature:
+    """Return the signature of the class or function that a dotted name means."""
+    definition = find_definition(target)
+    if definition is None:
+        return Signature()
+    if isinstance(definition.node, ast.FunctionDef):
+        return signature_of(definition.node, definition)
+    return class_signature(definition) if isinstance(definition.node, ast.ClassDef) else Signature()
+
+
+def class_signature(definition: Definition) -> Signature:
+    """Return what the constructor takes, with what it hands to that of its base class by `**`."""
+    node = definition.node
+    assert isinstance(node, ast.ClassDef)
+    bases = [read_signature(base) for base in base_names(definition)]
+    inherited = {name: value for base in reversed(bases) for name, value in base.parameters.items()}
+    is_open = not bases or any(base.is_open for base in bases)
+    constructor = next(
+        (part for part in node.body if isinstance(part, ast.FunctionDef) and part.name == "__init__"), None
+    )
+    if constructor is not None:
+        own = signature_of(constructor, definition, skip=1)
+        if not hands_on(constructor):
+            return own
+        return Signature({**inherited, **own.parameters}, is_open)
+    decorators = {ast.unparse(decorator).partition("(")[0].rpartition(".")[2] for decorator in node.decorator_list}
+    if "dataclass" in decorators:
+        return Signature({**inherited, **read_fields(definition)}, is_open and bool(bases))
+    return Signature(inherited, is_open)
+
+
+def hands_on(constructor: ast.FunctionDef) -> bool:
+    """Return whether a constructor gives its further keyword arguments to that of the base class."""
+    others = constructor.args.kwarg
+    calls = [node for node in ast.walk(constructor) if isinstance(node, ast.Call)]
+    return others is not None and any(
+        ast.unparse(call.func) == "super().__init__"
+        and any(argument.arg is None and ast.unparse(argument.value) == others.arg for argument in call.keywords)
+        for call in calls
+    )
+
+
+def signature_of(node: ast.FunctionDef, definition: Definition, skip: int = 0) -> Signature:
+    """Return the parameters of a function after the first `skip`."""
+    listed = [*node.args.posonlyargs, *node.args.args]
+    missing: list[Any] = [None] * (len(listed) - len(node.args.defaults))
+    pairs = [*zip(listed, [*missing, *node.args.defaults], strict=True)][skip:]
+    pairs += zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True)
+    parameters = {
+        argument.arg: Parameter(read_type(argument.annotation, definition), read_default(default))
+        for argument, default in pairs
+    }
+    others = read_keywords(node.args.kwarg, definition) if node.args.kwarg else {}
+    return Signature({**parameters, **(others or {})}, others is None)
+
+
+def read_keywords(argument: ast.arg, definition: Definition) -> dict[str, Parameter] | None:
+    """Return the parameters that `**style: Unpack[LayerStyle]` stands for; None where other ones are taken, too."""
+    match argument.annotation:
+        case ast.Subscript(value=ast.Name(id="Unpack"), slice=ast.Name(id=name)):
+            place = find_in_file(definition.file, definition.module, name)
+            if place is not None and isinstance(place.node, ast.ClassDef):
+                return {name: Parameter(kind.type, ...) for name, kind in read_fields(place).items()}
+    return None
+
+
+def read_fields(definition: Definition) -> dict[str, Parameter]:
+    """Return the annotated fields of a dataclass or a typed dictionary."""
+    assert isinstance(definition.node, ast.ClassDef)
+    return {
+        part.target.id: Parameter(read_type(part.annotation, definition), read_default(part.value))
+        for part in definition.node.body
+        if isinstance(part, ast.AnnAssign) and isinstance(part.target, ast.Name)
+    }
+
+
+def read_default(node: ast.expr | None) -> Any:
+    """Return a default that is a plain value; `...` stands for any other."""
+    if node is None:
+        return REQUIRED
+    try:
+        return ast.literal_eval(node)
+    except ValueError:
+        return ...
+
+
+def base_names(definition: Definition) -> list[str]:
+    """Return the dotted names of the base classes, as far as the file says where they come from."""
+    node = definition.node
+    bases = node.bases if isinstance(node, ast.ClassDef) else []
+    names = [base.id for base in bases if isinstance(base, ast.Name)]
+    places = [find_in_file(definition.file, definition.module, name) for name in names]
+    return [f"{place.module}.{place.node.name}" for place in places if place and isinstance(place.node, ast.ClassDef)]
+
+
+@cache
+def read_facts(target: str) -> Mapping[str, Any]:
+    """Return the attributes of a class that are plain values, such as `needs_labels = True`, inherited ones included.
+
+    `requires` is joined with that of the base classes, because each class adds conditions of its own.
+    """
+    definition = find_definition(target)
+    if definition is None or not isinstance(definition.node, ast.ClassDef):
+        return {}
+    facts: dict[str, Any] = {}
+    for base in reversed(base_names(definition)):
+        facts |= read_facts(base)
+    inherited = facts.get("requires", {})
+    for node in definition.node.body:
+        match node:
+            case (
+                ast.Assign(targets=[ast.Name(id=name)], value=value)
+                | ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value)
+            ):
+                if (fact := read_default(value)) is not ...:
+                    facts[name] = fact
+    if inherited and facts.get("requires") is not inherited:
+        facts["requires"] = {**inherited, **facts["requires"]}
+    return facts
