@@ -27,7 +27,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
-from vaezoo.distributed import shuffled
+from vaezoo.distributed import shuffle_rows
 from vaezoo.losses.gan import critic_accuracy, critic_loss
 from vaezoo.losses.schedules import scheduled
 from vaezoo.models.adversarial import AdversarialModel
@@ -94,7 +94,7 @@ class ASVAE(AdversarialModel):
         z = drawn["z"]
         with torch.no_grad():
             codes, fakes = self.infer_and_generate(x, z)
-        unrelated, others = self.prior_like(x), shuffled(codes)
+        unrelated, others = self.prior_like(x), shuffle_rows(codes)
         first = self.f1(x, codes), self.f1(fakes, unrelated)
         second = self.f2(fakes, z), self.f2(x, others)
         found = {

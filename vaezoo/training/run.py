@@ -258,9 +258,9 @@ def go_on(folder: Path, model: Any, identity: dict[str, Any]) -> Path | None:
 
 def keep_batch(folder: Path, data: Any, number: int) -> None:
     """bad_batch.npz: the images of that training batch, their labels and their rows in the data set."""
-    from vaezoo.distributed import alone
+    from vaezoo.distributed import work_alone
 
-    with alone():
+    with work_alone():
         rows = data.stream().rows_of(number)
         batch = data.batch(rows)
     arrays = {"images": batch.images, "rows": rows, **({} if batch.labels is None else {"labels": batch.labels})}

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from vaezoo.distributed import alone
+from vaezoo.distributed import work_alone
 from vaezoo.figures.reconstructions import reconstructions
 from vaezoo.figures.samples import samples
 from vaezoo.figures.style import save
@@ -90,7 +90,7 @@ def undisturbed(module: Any, seed: int, purpose: str) -> Iterator[None]:
     was_training = module.training
     module.eval()
     try:
-        with torch.no_grad(), alone(), own_noise(derive(seed, purpose)):
+        with torch.no_grad(), work_alone(), own_noise(derive(seed, purpose)):
             yield
     finally:
         module.train(was_training)
