@@ -57,14 +57,14 @@ def main() -> None:
 
     def pairs(rng: np.random.Generator, vectors: int) -> None:
         for _ in range(vectors):
-            a, b = groups.pairs(rng, rng.integers(len(groups.sizes), size=1), BATCH)
+            a, b = groups.draw_pairs(rng, rng.integers(len(groups.sizes), size=1), BATCH)
             np.abs(encode(a[0]) - encode(b[0])).mean(axis=0)
 
     def votes(rng: np.random.Generator, number: int, batch: int = BATCH) -> None:
         for _ in range(number):
             k = rng.integers(len(groups.sizes), size=1)
             level = rng.integers(groups.sizes[k])
-            chosen = groups.matching(rng, np.broadcast_to(k, batch), np.broadcast_to(level, batch))
+            chosen = groups.draw_matching(rng, np.broadcast_to(k, batch), np.broadcast_to(level, batch))
             encode(chosen).var(axis=0, ddof=1)
 
     def drawn(rng: np.random.Generator, number: int) -> None:

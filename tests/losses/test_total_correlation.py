@@ -18,7 +18,7 @@ from vaezoo.evaluation.inputs import Inputs
 from vaezoo.evaluation.scores import evaluate_metrics
 from vaezoo.losses.schedules import Linear
 from vaezoo.losses.total_correlation import kl_decomposition, log_normal, log_weights
-from vaezoo.metrics.aggregate import quadrature
+from vaezoo.metrics.aggregate import entropies_by_quadrature
 from vaezoo.metrics.decomposition import kl_decomposition as score
 from vaezoo.metrics.decomposition import log_ratios, marginal_entropy
 from vaezoo.metrics.evidence import gaussian_kl
@@ -445,7 +445,7 @@ def test_entropies_of_fine_and_coarse_posteriors_against_quadrature(scale):
     rng = np.random.default_rng(0)
     mu = np.repeat(np.linspace(-1, 1, 20), 2) + scale * rng.normal(size=40)
     sigma = scale * np.exp(0.3 * rng.normal(size=40))
-    expected = quadrature(mu, sigma, np.zeros((40, 1), int), np.array([1]))[0]
+    expected = entropies_by_quadrature(mu, sigma, np.zeros((40, 1), int), np.array([1]))[0]
     assert marginal_entropy(mu, sigma, rng, 40_000) == pytest.approx(expected, abs=0.01 if scale == 1e-5 else 1e-5)
 
 

@@ -21,7 +21,7 @@ from vaezoo.evaluation.metric_inputs import MetricInputs
 from vaezoo.evaluation.outputs import Outputs
 from vaezoo.evaluation.scores import evaluate_metrics
 from vaezoo.evaluation.table import encode
-from vaezoo.metrics.distances import ffd, fid, frechet, intercept, kernel_distance, kfd, kid, of_infinitely_many
+from vaezoo.metrics.distances import extrapolated_frechet, ffd, fid, frechet, intercept, kernel_distance, kfd, kid
 from vaezoo.metrics.protocol import Skip
 
 PARTS = ("dataset.shape=[1,16,16]", "network=mlpk", "metric=none", "figure=none", "logger=csv", "latent.dim=4")
@@ -89,7 +89,7 @@ def test_infinitely_many_images_have_no_bias():
     found = []
     for seed in range(20):
         x, y = np.random.default_rng(seed).standard_normal((2, 2000, 32))
-        found.append([frechet(x, y), of_infinitely_many(x, y), of_infinitely_many(x, 1.5 * y + 1)])
+        found.append([frechet(x, y), extrapolated_frechet(x, y), extrapolated_frechet(x, 1.5 * y + 1)])
     biased, same, different = np.array(found).T
     assert biased.mean() == pytest.approx(0.296, rel=0.05)
     assert abs(same.mean()) < 0.035

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from scipy.special import softmax
 
 from tests.support.codes import FACTORS, about, noise
 from vaezoo.evaluation.inputs import Inputs
 from vaezoo.evaluation.scores import evaluate_metrics
-from vaezoo.metrics.probe import probe_attributes, probe_linear, probe_logistic, softmax, trained
+from vaezoo.metrics.probe import probe_attributes, probe_linear, probe_logistic, train_layer
 from vaezoo.metrics.protocol import Skip
 
 LABELS = FACTORS[:, 3]  # 480 rows, eight classes
@@ -33,11 +34,11 @@ def test_the_layer_is_that_of_pytorch(loss):
     codes, classes, epochs = rng.standard_normal((100, 3)), 4, 5
     targets = np.eye(classes, dtype=bool)[rng.integers(classes, size=100)]
     if loss is F.cross_entropy:
-        predict, scale = softmax, 1.0
+        predict, scale = partial(softmax, axis=1), 1.0
     else:  # its mean is over the attributes, too
         predict, scale = (lambda z: 1 / (1 + np.exp(-z))), classes
         targets |= rng.random(targets.shape) < 0.3
-    found = trained(codes, targets, predict, np.random.default_rng(0), epochs, 32, 0.01)
+    found = train_layer(codes, targets, predict, np.random.default_rng(0), epochs, 32, 0.01)
 
     again = np.random.default_rng(0)
     start = torch.tensor(again.uniform(-1 / np.sqrt(3), 1 / np.sqrt(3), (4, classes)))

@@ -10,7 +10,7 @@ from vaezoo.evaluation.metric_inputs import MetricInputs
 from vaezoo.evaluation.outputs import Outputs
 from vaezoo.evaluation.scores import evaluate_metrics
 from vaezoo.evaluation.table import encode
-from vaezoo.figures.ranges import PRESETS
+from vaezoo.figures.traversal_values import PRESETS
 from vaezoo.metrics.traversal import traversal_effect
 
 PARTS = ("dataset.shape=[1,16,16]", "network=mlpk", "metric=none", "figure=none", "logger=csv", "latent.dim=4")

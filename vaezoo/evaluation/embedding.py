@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.manifold import TSNE
 
-from vaezoo.metrics.groups import stratified
+from vaezoo.metrics.groups import draw_stratified
 from vaezoo.seeds import derive
 
 ROWS = 5000  # at most, because the time grows faster than the number of rows
@@ -28,7 +28,7 @@ def embed(codes: np.ndarray, labels: np.ndarray | None, seed: int) -> Plane:
     """
     rng = np.random.default_rng(derive(seed, "rows in the plane"))
     classes = np.zeros(len(codes), np.int64) if labels is None else labels
-    rows = stratified(classes, ROWS, rng)
+    rows = draw_stratified(classes, ROWS, rng)
     points = codes[rows].astype(np.float64)
     if codes.shape[1] <= 2 or len(rows) < 4:
         return Plane(np.pad(points, ((0, 0), (0, max(0, 2 - codes.shape[1]))))[:, :2], rows, None)

@@ -15,7 +15,7 @@ from vaezoo.evaluation.scores import Scores
 from vaezoo.figures import Computed
 from vaezoo.figures.animation import FRAMES
 from vaezoo.figures.animation import LATENTS as MOVING
-from vaezoo.figures.ranges import SAMPLED, traversal_values
+from vaezoo.figures.traversal_values import SAMPLED, traversal_values
 
 LEADING = 3  # latents of figures that show classes or categories in rows, unless figure.latents names others
 PANELS = 6  # factors that colour the plane

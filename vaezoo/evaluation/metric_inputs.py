@@ -9,7 +9,7 @@ from vaezoo.evaluation import features
 from vaezoo.evaluation.features import Extractor
 from vaezoo.evaluation.inputs import Inputs, provided
 from vaezoo.evaluation.outputs import Outputs
-from vaezoo.figures.ranges import traversal_values
+from vaezoo.figures.traversal_values import traversal_values
 from vaezoo.seeds import derive
 
 NO_FACTORS = "the data set has no ground-truth factors"

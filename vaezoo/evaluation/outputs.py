@@ -138,7 +138,7 @@ class Outputs:
 
     @property
     def usual_range(self) -> str:
-        """Return the preset of traversal values that suits the model (vaezoo.figures.ranges)."""
+        """Return the preset of traversal values that suits the model (vaezoo.figures.traversal_values)."""
         if getattr(self.model.latent, "prior", "normal") == "uniform":
             return "pm1"
         # The scale of an autoencoder's codes is arbitrary, so that only the codes themselves have a range.

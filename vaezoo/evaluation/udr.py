@@ -26,7 +26,7 @@ def udr_scores(folders: Sequence[Path], settings: Sequence[Hashable]) -> list[di
 
     `settings` are equal for runs that differ in their seed alone.
     """
-    from vaezoo.metrics.agreement import among, udr
+    from vaezoo.metrics.agreement import score_among, udr
 
     scores: list[dict[str, float]] = [{} for _ in folders]
     comparable: dict[str, dict[int, Codes]] = {}
@@ -42,7 +42,7 @@ def udr_scores(folders: Sequence[Path], settings: Sequence[Hashable]) -> list[di
             for place, i in enumerate(members):
                 seeds = [other for other, j in enumerate(members) if settings[j] == settings[i]]
                 if len(seeds) > 1:
-                    scores[i][f"udr_{similarity}"] = among(result["pairs"], place, seeds)
+                    scores[i][f"udr_{similarity}"] = score_among(result["pairs"], place, seeds)
                 scores[i][f"udr_{similarity}_a2a"] = float(result["scores"][place])
                 scores[i]["udr_kept"] = float(result["kept"][place])
     return scores

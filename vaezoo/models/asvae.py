@@ -26,7 +26,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
-from vaezoo.distributed import shuffled
+from vaezoo.distributed import shuffle_rows
 from vaezoo.losses.gan import critic_accuracy, critic_loss
 from vaezoo.losses.schedules import scheduled
 from vaezoo.models.adversarial import AdversarialModel
@@ -93,7 +93,7 @@ class ASVAE(AdversarialModel):
         with torch.no_grad():
             codes, fakes = self.infer_and_generate(x, z)
         # Of B codes in random order one is, on average, still at its own image.
-        unrelated, others = self.prior_like(x), shuffled(codes)
+        unrelated, others = self.prior_like(x), shuffle_rows(codes)
         first = self.f1(x, codes), self.f1(fakes, unrelated)
         second = self.f2(fakes, z), self.f2(x, others)
         terms = {"loss": critic_loss(*first) + critic_loss(*second)}

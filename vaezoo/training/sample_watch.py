@@ -14,7 +14,7 @@ from torch import Tensor
 
 from vaezoo.data.batches import Batch
 from vaezoo.data.module import ImageDataModule
-from vaezoo.distributed import alone
+from vaezoo.distributed import work_alone
 from vaezoo.figures.reconstructions import reconstructions
 from vaezoo.figures.samples import samples
 from vaezoo.figures.style import save
@@ -92,7 +92,7 @@ def undisturbed(model: LatentModel, seed: int, purpose: str) -> Iterator[None]:
     was_training = model.training
     model.eval()
     try:
-        with torch.no_grad(), alone(), own_noise(derive(seed, purpose)):
+        with torch.no_grad(), work_alone(), own_noise(derive(seed, purpose)):
             yield
     finally:
         model.train(was_training)
