@@ -237,6 +237,25 @@ def second_batch(config: DictConfig) -> str | None:
     return f"dataset.val_images={images}: FactorVAE judges itself on a second batch; it must be divisible by {parts}."
 
 
+def check_players(config: DictConfig) -> str | None:
+    """Return a complaint where a player changes what the common optimiser does not have.
+
+    A node with `_target_` is an optimiser of its own, and has whatever its class takes.
+    """
+    for player, difference in (config.model.get("optimizers") or {}).items():
+        name = f"model.optimizers.{player}"
+        if not OmegaConf.is_dict(difference):
+            return f"{name}={difference}: must be what differs from the common optimizer, such as {{lr: 1.0e-3}}."
+        for key in difference if "_target_" not in difference else ():
+            if key not in config.optimizer:
+                common = [key for key in config.optimizer if not key.startswith("_")]
+                return (
+                    f"{name}.{key}: the common optimizer, {config.optimizer['_target_']}, has no {key}, only"
+                    f" {', '.join(common)}. Choose another optimizer, or leave the key out: ~{name}.{key}."
+                )
+    return None
+
+
 def values_of(weight: Any) -> list[float]:
     """The number itself, or those between which a schedule moves."""
     if not OmegaConf.is_config(weight):
@@ -257,4 +276,5 @@ PAIRS: tuple[Callable[[DictConfig], str | None], ...] = (
     devices,
     engine,
     second_batch,
+    check_players,
 )
