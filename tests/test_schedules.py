@@ -128,11 +128,8 @@ def test_the_diagonal_weight_of_dipvae_follows_a_scheduled_off_diagonal_one(kind
 
 def weights() -> list[tuple[str, str]]:
     """Every weight of every model in conf/model."""
-    found = []
-    for name in MODELS:
-        node = OmegaConf.load(Path(DIRECTORY) / "model" / f"{name}.yaml")
-        found += [(name, key) for key in node if takes_schedule(f"model.{key}")]
-    return found
+    keys = [(name, str(key)) for name in MODELS for key in compose_train(f"model={name}").model]
+    return [(name, key) for name, key in keys if takes_schedule(f"model.{key}")]
 
 
 def test_all_weights_are_known():
