@@ -1,6 +1,7 @@
 """What adversarial models share: noise, parts of a batch, idle players, latents of generators, real batch norms."""
 
 import copy
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,6 +13,7 @@ from torch import nn
 
 from tests.support.configuration import SMALL, build_model
 from tests.support.datasets import data_module
+from vaezoo.errors import UserError
 from vaezoo.evaluation.calibration import real_batches, recalibrate
 from vaezoo.latents.codes import Codes
 from vaezoo.latents.gaussian import Gaussian
@@ -123,6 +125,25 @@ def test_parts_hold_a_share_of_each_batch():
     values = torch.arange(12)
     assert [part.tolist() for part in split(values, 3, 2)] == [[0, 1, 6, 7], [2, 3, 8, 9], [4, 5, 10, 11]]
     assert [part.tolist() for part in split(values, 1, 2)] == [values.tolist()]
+
+
+def test_an_optimizer_of_a_player_is_a_difference_to_the_common_one_or_another():
+    other = partial(torch.optim.SGD, lr=0.5)
+    model = Duel(optimizers={"critic": {"lr": 0.25, "betas": (0.5, 0.9)}, "generator": other})
+    model.optimizer = partial(torch.optim.Adam, lr=0.01, eps=1e-7)
+    critic, generator = model.configure_optimizers()
+    assert isinstance(critic, torch.optim.Adam)
+    assert (critic.defaults["lr"], critic.defaults["betas"], critic.defaults["eps"]) == (0.25, (0.5, 0.9), 1e-7)
+    assert isinstance(generator, torch.optim.SGD)
+    assert generator.defaults["lr"] == 0.5
+
+
+def test_a_player_that_a_model_does_not_have_is_refused():
+    model = Duel(optimizers={"critc": {"lr": 0.25}})
+    with pytest.raises(
+        UserError, match=r"optimizers.critc: Duel has no such player. Its players are critic, generator"
+    ):
+        model.configure_optimizers()
 
 
 def test_an_idle_player_neither_moves_nor_ages():

@@ -254,6 +254,25 @@ def check_engine(config: DictConfig) -> str | None:
     return None
 
 
+def check_players(config: DictConfig) -> str | None:
+    """Return what is wrong where a player changes what the common optimiser does not have.
+
+    A node with `_target_` is an optimiser of its own, and has whatever its class takes.
+    """
+    for player, difference in (config.model.get("optimizers") or {}).items():
+        name = f"model.optimizers.{player}"
+        if not OmegaConf.is_dict(difference):
+            return f"{name}={difference}: must be what differs from the common optimizer, such as {{lr: 1.0e-3}}."
+        for key in difference if "_target_" not in difference else ():
+            if key not in config.optimizer:
+                common = [key for key in config.optimizer if not key.startswith("_")]
+                return (
+                    f"{name}.{key}: the common optimizer, {config.optimizer['_target_']}, has no {key}, only"
+                    f" {', '.join(common)}. Choose another optimizer, or leave the key out: ~{name}.{key}."
+                )
+    return None
+
+
 CHECKS: tuple[Callable[[DictConfig], str | None], ...] = (
     check_image_size,
     check_labels,
@@ -263,4 +282,5 @@ CHECKS: tuple[Callable[[DictConfig], str | None], ...] = (
     check_devices,
     check_engine,
     check_independent_batches,
+    check_players,
 )
