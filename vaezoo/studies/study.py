@@ -147,7 +147,7 @@ def conduct(
     ones among them. Raises CompactHydraException, with which Hydra ends with status 1, unless all jobs are finished.
     """
     root = Path(config.hydra.sweep.dir)
-    asked = jobs(root, config, arguments, Composer(config.hydra.job.config_name))
+    asked = jobs(root, config, arguments, Composer(config.hydra.job.config_name, config.hydra.searchpath))
     states = {job: job.state() for job in asked}
     now = chosen(states, config.sweep.rerun)
     print(f"study     {root}\njobs      {tally(states.values())}; {len(now)} to do", flush=True)
@@ -166,7 +166,7 @@ def conduct(
 
 def trials(config: DictConfig, lines: Sequence[Sequence[str]]) -> list[Job]:
     """The jobs that a searching sweeper asks for next, one a line; they join those of the study."""
-    root, compose = Path(config.hydra.sweep.dir), Composer(config.hydra.job.config_name)
+    root, compose = Path(config.hydra.sweep.dir), Composer(config.hydra.job.config_name, config.hydra.searchpath)
     asked = [job for line in lines for job in jobs(root, config, line, compose)]
     remember(root, asked)
     return asked
