@@ -13,7 +13,7 @@ from tests.support.configuration import MODELS, compose_train
 from vaezoo.config.command_keys import type_of_command_key
 from vaezoo.config.command_line import check_command_line
 from vaezoo.config.directory import DIRECTORY
-from vaezoo.config.names import folder_name
+from vaezoo.config.names import make_folder_name
 from vaezoo.config.overrides import flatten, leaves
 from vaezoo.config.values import check_config, signature_of_node
 from vaezoo.errors import UserError
@@ -170,12 +170,12 @@ def test_the_data_set_chooses_what_fits_it_and_the_command_line_wins():
 
 
 def test_folder_names_can_be_given_back_on_the_command_line():
-    name = folder_name("model=betavae,model.beta=1.5,network.encoder.hidden=[3,4]")
+    name = make_folder_name("model=betavae,model.beta=1.5,network.encoder.hidden=[3,4]")
     assert name == "model-betavae_model.beta-1.5_network.encoder.hidden-_3_4"
     assert not set("=,[]") & set(name)
-    assert len(folder_name("a=1," * 200)) < 200
-    assert folder_name("a=1," * 200 + "b=2") != folder_name("a=1," * 200 + "b=3")
-    assert folder_name("") == "defaults"
+    assert len(make_folder_name("a=1," * 200)) < 200
+    assert make_folder_name("a=1," * 200 + "b=2") != make_folder_name("a=1," * 200 + "b=3")
+    assert make_folder_name("") == "defaults"
 
 
 def test_flattened_keys_are_those_of_the_command_line():

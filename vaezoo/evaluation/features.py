@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vaezoo.data.files.lock import data_folder, sole_writer
+from vaezoo.data.files.lock import find_data_folder, lock_data_folder
 from vaezoo.evaluation.table import fingerprint
 from vaezoo.metrics.protocol import Skip
 from vaezoo.progress import progress
@@ -53,7 +53,7 @@ def features(extractor: Extractor, images: np.ndarray, device: torch.device) -> 
 
 
 def folder() -> Path:
-    return data_folder() / "extractors"
+    return find_data_folder() / "extractors"
 
 
 def recipe(data: Any, rows: np.ndarray, *more: Any) -> str:
@@ -108,7 +108,7 @@ def kept(extractor: Extractor, data: Any, rows: np.ndarray, make: Callable[[], n
         return np.load(file, allow_pickle=False)
     except (OSError, ValueError, EOFError):
         made = make()
-    with sole_writer(folder(), "features of real images"):
+    with lock_data_folder(folder(), "features of real images"):
         write_whole(file, lambda beside: np.save(beside, made))
     return made
 
@@ -145,7 +145,7 @@ def learned(data: Any, device: torch.device) -> Extractor:
     with own_noise(derive(0, "extractor")):
         network = SmallNetwork(data.source.shape[0])
     if (accuracy := restored(network, file)) is None:
-        with sole_writer(folder(), f"dataset={data.name}: learning features"):
+        with lock_data_folder(folder(), f"dataset={data.name}: learning features"):
             if (accuracy := restored(network, file)) is None:  # else made while this process waited
                 accuracy = train(network.to(device), data, targets)
                 told = {"network": network.cpu().state_dict(), "accuracy": accuracy}

@@ -25,9 +25,7 @@ class AdversarialModel(LatentModel):
     terms are means over images. Batch normalisation and batch statistics then see the parts.
     """
 
-    batches_a_step = 1
     leader: str | None = None  # the player whose loss is that of the model, where there is one
-    gated: tuple[str, ...] = ()  # the players who may sit a step out
 
     def __init__(
         self,
@@ -83,8 +81,8 @@ class AdversarialModel(LatentModel):
         self.batches += 1
         return self.merged(terms)
 
-    def validation_step(self, batch: Any, batch_index: int = 0) -> Terms:
-        return self.objective(batch.images, batch.labels)
+    def validate(self, x: Tensor, labels: Tensor | None = None) -> Terms:
+        return self.objective(x, labels)
 
     def parts(self, x: Tensor, labels: Tensor | None) -> list[tuple[Tensor, Terms]]:
         """The micro-batches of a step, each with its share of what is drawn."""
