@@ -38,8 +38,9 @@ def list_groups() -> frozenset[str]:
 
 
 def is_group(override: Override) -> bool:
-    """Return whether the override selects an option of a group."""
-    return override.key_or_group in list_groups() or override.key_or_group.startswith("hydra/")
+    """Return whether the override selects an option of a group, or a folder that may hold other options."""
+    key = override.key_or_group
+    return key in list_groups() or key.startswith("hydra/") or key == "hydra.searchpath"
 
 
 def is_plain(override: Override) -> bool:
@@ -49,10 +50,14 @@ def is_plain(override: Override) -> bool:
 
 
 class Composer:
-    """A function from overrides to configurations, as Hydra composes them, that composes each set of groups once."""
+    """A function from overrides to configurations, as Hydra composes them, that composes each set of groups once.
 
-    def __init__(self, config_name: str) -> None:
+    `search_path` are folders of a user's own files, for lines that do not name them with hydra.searchpath.
+    """
+
+    def __init__(self, config_name: str, search_path: Sequence[str] = ()) -> None:
         self.config_name = config_name
+        self.common = [f"hydra.searchpath={[str(folder) for folder in search_path]}"] if search_path else []
         self.bases: dict[tuple[str, ...], DictConfig] = {}
 
     def __call__(self, lines: Sequence[str]) -> DictConfig:
@@ -61,7 +66,7 @@ class Composer:
         others: list[Override] = []
         for override in parse_overrides(lines):
             (values if is_plain(override) else others).append(override)
-        shared = tuple(override.input_line or "" for override in others)
+        shared = (*self.common, *(override.input_line or "" for override in others))
         if shared not in self.bases:
             self.bases[shared] = compose_or_refuse(self.config_name, list(shared))
         config = copy.deepcopy(self.bases[shared])
