@@ -315,8 +315,8 @@ def test_rates_are_the_published_ones():
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_a_whole_run(name, in_tmp, monkeypatch):
-    told = run_briefly(in_tmp, monkeypatch, name)
+def test_a_whole_run(name, tmp_path):
+    told = run_briefly(tmp_path, name)
     assert {"eval/cluster_acc_hungarian", "eval/recon_mse"} <= set(told["scores"])
     assert "no likelihood of images" in told["skipped"]["elbo"]
     assert told["about"]["batch_norm"].startswith("re-estimated")
