@@ -1,14 +1,14 @@
-# make train    set up, then train, score and show a DIP-VAE on dSprites (about five minutes on two cores)
-# make test     set up, then run all the tests
-# make help     everything else
+# make train    set up, then train a first model, score it and draw it (about five minutes on two cores)
+# make test     set up, then run the tests
+# make help     list all targets
 
 PYTHON ?= python3
 PYTHON312 ?= 3.12
 VENV   := .venv
 BIN    := $(VENV)/bin
-# uv looks for local wheels where pip is told to.
+# uv does not read pip's setting for local wheels, so it gets the same value.
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
-# Without byte code every start would compile all of its libraries anew.
+# Without byte code, Python would compile every library again at each start.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
@@ -16,10 +16,10 @@ unexport PYTHONDONTWRITEBYTECODE
 .PHONY: bench bench-environments bench-steps bench-overhead bench-floors bench-data bench-evaluation \
         bench-startup bench-rendering
 
-help:            ## this list
+help:            ## print this list
 	@grep -hE '^[a-z%-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 20
 
-setup: $(VENV)/ready  ## make .venv from constraints.txt
+setup: $(VENV)/ready  ## make .venv with the versions of constraints.txt
 
 $(VENV)/ready: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "vaezoo needs Python 3.11 or newer; choose one with make PYTHON=...")'
@@ -28,66 +28,66 @@ $(VENV)/ready: pyproject.toml constraints.txt
 	$(BIN)/uv pip install --quiet --python $(BIN)/python -e '.[dev]' -c constraints.txt
 	touch $@
 
-train: setup     ## train, score and show a DIP-VAE on dSprites; more: make train ARGS="model.lambda_od=50 seed=1"
+train: setup     ## train a DIP-VAE on dSprites, score it and draw it; options: make train ARGS="model.lambda_od=50 seed=1"
 	$(BIN)/python -m vaezoo.train model=dipvae dataset=dsprites experiment=quickstart $(ARGS)
 
 SIZE ?= small
 
-reproduce-%: setup  ## a table or figure of a paper; % is a folder of conf/experiment; SIZE=small (as it is), smoke or paper; more: ARGS=launcher=joblib
+reproduce-%: setup  ## reproduce a table or figure of a paper; % is a folder of conf/experiment; SIZE=small (default), smoke or paper; options: ARGS=launcher=joblib
 	$(BIN)/python -m vaezoo.train -m experiment=$*/$(SIZE) $(ARGS)
 
-results: setup   ## docs/results.md: what the papers claim beside the runs that are in multirun
+results: setup   ## write docs/results.md: the claims of the papers beside our runs in multirun
 	$(BIN)/python -m papers $(ARGS)
 
-test: setup      ## the tests, without network, fifteen to twenty minutes on two cores; more: make test ARGS="-k dipvae"
+test: setup      ## run the tests, without a network; a part of them: make test ARGS="-k dipvae"
 	$(BIN)/python -m pytest -m "not slow" -n auto $(ARGS)
 
-test-all: setup  ## the slow tests too
+test-all: setup  ## run the slow tests, too: trainings of minutes
 	$(BIN)/python -m pytest -n auto $(ARGS)
 
-check: setup     ## lint and types
+check: setup     ## check style and types, change nothing
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-format: setup    ## let ruff write
+format: setup    ## let ruff repair style and format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# Results are lines of docs/benchmarks.jsonl, of which the newest of each device counts.
+# Each result is a line of docs/benchmarks.jsonl; the newest one of each device counts.
 BENCH := $(BIN)/python benchmarks
 KEPT  := results=docs/benchmarks.jsonl
 
-bench: bench-steps bench-overhead bench-floors bench-data bench-evaluation bench-startup bench-rendering  ## all measurements of speed, into docs/benchmarks.md; shorter: make bench ARGS=rounds=2
+bench: bench-steps bench-overhead bench-floors bench-data bench-evaluation bench-startup bench-rendering  ## measure speed and write docs/benchmarks.md; a shorter run: make bench ARGS=rounds=2
 	$(BENCH)/write.py
 
-bench-environments: setup ## the packages that bench-steps compares with; more: make bench-environments PYTHON312=/path/to/python3.12
+bench-environments: setup ## install the packages that bench-steps compares with; if needed: PYTHON312=/path/to/python3.12
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python .bench/pythae
 	$(BIN)/uv pip install --quiet --python .bench/pythae/bin/python pythae -c constraints.txt
 	$(BIN)/uv venv --quiet --clear --python $(PYTHON312) .bench/disent
 	$(BIN)/uv pip install --quiet --python .bench/disent/bin/python disent -c constraints.txt
 
-bench-steps: setup ## training steps a second: engines, a loop by hand, public packages
+bench-steps: setup ## measure training steps a second: engines, a loop by hand, public packages
 	$(BENCH)/steps.py $(KEPT) rounds=4 $(ARGS)
 	$(BENCH)/steps.py $(KEPT) rounds=3 models=dipvae,betatcvae,factorvae,vaegan batch_sizes=64 engines=eager,graphed compile=0 $(ARGS)
 
-bench-overhead: setup ## what a training step costs beside the model's own work
+bench-overhead: setup ## measure what a training step costs besides the work of the model
 	$(BENCH)/step_overhead.py $(KEPT) rounds=6 $(ARGS)
 
-bench-floors: setup ## arithmetic and bytes of a step, and the time they need here
+bench-floors: setup ## count arithmetic and bytes of a step, and the time that they need here
 	$(BENCH)/floors.py $(KEPT) $(ARGS)
 
-bench-data: setup ## images a second from the store against a torch DataLoader with workers
+bench-data: setup ## measure images a second, against a torch DataLoader with workers
 	$(BENCH)/data_delivery.py $(KEPT) rounds=3 seconds=2 $(ARGS)
 
-bench-evaluation: setup ## scores from the latent table against loops that encode what they draw
+bench-evaluation: setup ## measure scores from stored codes, against loops that encode what they draw
 	$(BENCH)/evaluation.py $(KEPT) rounds=2 $(ARGS)
 
-bench-startup: setup ## seconds from the command to the first batch, --help, a typo
+bench-startup: setup ## measure seconds to the first batch, to --help, and to the answer to a typo
 	$(BENCH)/startup.py $(KEPT) rounds=3 $(ARGS)
 
-bench-rendering: setup ## dSprites and figures against plain loops
+bench-rendering: setup ## measure rendering of dSprites and figures, against plain loops
 	$(BENCH)/rendering.py $(KEPT) $(ARGS)
 
-clean:           ## remove what setup made; runs stay
+clean:           ## remove .venv and caches; runs stay
 	rm -rf $(VENV) .bench .mypy_cache .ruff_cache .pytest_cache

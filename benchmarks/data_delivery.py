@@ -12,6 +12,7 @@ The store works in one thread here, as each of the workers does. More of them he
 wait for one another on busy cores would measure who else is at work there.
 """
 
+import itertools
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -23,7 +24,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from vaezoo.data.batches import Batch, TrainingStream
+from vaezoo.data.batches import TrainingOrder
 from vaezoo.data.images import ImageArrays
 from vaezoo.data.sources.dsprites import dsprites
 from vaezoo.data.store import ImageStore
@@ -56,12 +57,8 @@ def from_store(
     arrays: ImageArrays, device: torch.device, batch_size: int, residence: str
 ) -> Callable[[], Iterator[Tensor]]:
     store = ImageStore(arrays, device, residence)
-
-    def get(rows: Tensor) -> Batch:
-        return Batch(store[rows], None, rows)
-
-    rows = np.arange(len(arrays))
-    return lambda: (batch.images for batch in TrainingStream(get, rows, batch_size, 0, lambda: 0, store.index_device))
+    order = TrainingOrder(np.arange(len(arrays)), batch_size, 0, store.index_device)
+    return lambda: (store[order.batches(number, 1)[0]] for number in itertools.count())
 
 
 def from_loader(

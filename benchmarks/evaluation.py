@@ -25,7 +25,7 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 
 from vaezoo.config.directory import DIRECTORY
-from vaezoo.evaluation.fixtures import call
+from vaezoo.evaluation.inputs import Inputs, call
 from vaezoo.evaluation.table import evaluating
 from vaezoo.metrics.groups import Groups
 
@@ -57,14 +57,14 @@ def main() -> None:
 
     def pairs(rng: np.random.Generator, vectors: int) -> None:
         for _ in range(vectors):
-            a, b = groups.pairs(rng, rng.integers(len(groups.sizes), size=1), BATCH)
+            a, b = groups.draw_pairs(rng, rng.integers(len(groups.sizes), size=1), BATCH)
             np.abs(encode(a[0]) - encode(b[0])).mean(axis=0)
 
     def votes(rng: np.random.Generator, number: int, batch: int = BATCH) -> None:
         for _ in range(number):
             k = rng.integers(len(groups.sizes), size=1)
             level = rng.integers(groups.sizes[k])
-            chosen = groups.matching(rng, np.broadcast_to(k, batch), np.broadcast_to(level, batch))
+            chosen = groups.draw_matching(rng, np.broadcast_to(k, batch), np.broadcast_to(level, batch))
             encode(chosen).var(axis=0, ddof=1)
 
     def drawn(rng: np.random.Generator, number: int) -> None:
@@ -99,9 +99,9 @@ def main() -> None:
             narrow = np.full_like(codes, -4)  # log variances with which every latent counts
             for name, (loop, count) in plain.items():
                 arrays = {"codes": codes, "means": codes, "logvars": narrow, "factors": factors}
-                given = {**arrays, "rng": np.random.default_rng(number)}
+                rng = np.random.default_rng(number)
                 began = time.perf_counter()
-                call(scores[name], {key: partial(given.get, key) for key in given})
+                call(scores[name], Inputs(**arrays), rng=rng)
                 ours[name].append(time.perf_counter() - began)
                 some = max(BATCH if loop is drawn else 2, round(asked.share * count))
                 began = time.perf_counter()

@@ -16,7 +16,16 @@ import torch
 from training import Job, workplace
 
 from vaezoo.data.sources.dsprites import dsprites
-from vaezoo.data.sources.dsprites_render import FACTOR_VALUES, HALF, SHAPES, SIDE, SUBPIXELS, outline, placed, rotated
+from vaezoo.data.sources.dsprites_render import (
+    FACTOR_VALUES,
+    HALF,
+    SHAPES,
+    SIDE,
+    SUBPIXELS,
+    outline,
+    place_vertices,
+    rotate_vertices,
+)
 
 FIGURE = (10, 11)  # latents, values
 
@@ -26,8 +35,8 @@ def one_image(factors: np.ndarray) -> np.ndarray:
     shape, scale, orientation, x, y = (
         values[i] for values, i in zip(FACTOR_VALUES.values(), factors % [3, 6, 39, 32, 32], strict=True)
     )
-    vertices = rotated(outline(SHAPES[shape - 1]) * scale, orientation)
-    xs, ys = (placed(vertices[:, i], np.array([at]))[0] for i, at in ((0, x), (1, y)))
+    vertices = rotate_vertices(outline(SHAPES[shape - 1]) * scale, orientation)
+    xs, ys = (place_vertices(vertices[:, i], np.array([at]))[0] for i, at in ((0, x), (1, y)))
     centres = np.arange(SIDE) * SUBPIXELS + HALF
     image = np.zeros((SIDE, SIDE), dtype=bool)
     for x0, y0, x1, y1 in zip(xs, ys, np.roll(xs, -1), np.roll(ys, -1), strict=True):

@@ -20,8 +20,8 @@ import tables
 TRAIN = ("-m", "vaezoo.train")
 STOP_AT_FIRST = """
 import os
-from vaezoo.callbacks.clock import Clock
-Clock.on_train_batch_end = lambda *_: os._exit(0)
+from vaezoo.training.chunks import ChunkedModel
+ChunkedModel.on_train_batch_end = lambda *_: os._exit(0)
 from vaezoo import train
 train.main()
 """

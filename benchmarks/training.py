@@ -23,18 +23,13 @@ from vaezoo.errors import UserError
 from vaezoo.models.adversarial import AdversarialModel
 from vaezoo.models.base import LatentModel
 from vaezoo.training.checkpoints import Checkpoints
-from vaezoo.training.clock import Clock
-from vaezoo.training.engines import make_engine
+from vaezoo.training.fit import fit, make_trainer
 from vaezoo.training.interrupts import Interrupts
-from vaezoo.training.memory import keep_freed_memory
 from vaezoo.training.progress_bar import BudgetBar
-from vaezoo.training.run import make_trainer, quiet_lightning
-from vaezoo.training.terms import TermLogger
 
 
 @contextmanager
 def workplace() -> Iterator[tuple[Path, Interrupts]]:
-    quiet_lightning()
     with initialize_config_dir(DIRECTORY, version_base="1.3"), TemporaryDirectory() as folder, Interrupts() as kept:
         yield Path(folder), kept
 
@@ -58,13 +53,13 @@ class Stopwatch(Callback):
         self.began: tuple[float, int] | None = None
 
     def on_train_batch_end(self, trainer: Any, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
-        if self.began is None and int(module.batches) >= FIRST:
-            self.began = now(module.device, self.clock), int(module.batches)
+        if self.began is None and module.clock.batches >= FIRST:
+            self.began = now(module.device, self.clock), module.clock.batches
 
     def on_train_end(self, trainer: Any, module: Any) -> None:
         assert self.began is not None
         seconds, batches = self.began
-        self.a_step = (now(module.device, self.clock) - seconds) / (int(module.batches) - batches)
+        self.a_step = (now(module.device, self.clock) - seconds) / (module.clock.batches - batches)
 
 
 class Job:
@@ -85,18 +80,22 @@ class Job:
     def train(self, steps: int, clock: str = "wall") -> float:
         """Seconds a step with data, callbacks, logging and progress bar; validation and evaluation are left out."""
         self.model.batches.zero_()
-        watch, budget = Stopwatch(clock), Clock(FIRST + AFTER + steps, self.config.seed, self.interrupts)
-        terms = TermLogger(budget, self.config.log_every)
-        saver = Checkpoints(budget, terms, Path(self.config.folder), **self.config.callbacks.checkpoints)
-        saver.on_train_end = lambda *_: None  # type: ignore[method-assign]  # once a run, not once a step
-        bar = BudgetBar(budget, terms, "train")
+        watch = Stopwatch(clock)
         loggers = [instantiate(logger) for logger in self.config.logger.values()]
-        if self.device.type == "cpu":
-            keep_freed_memory()
-        how = self.config.trainer
-        engine = make_engine(how.engine, budget, terms.train, [self.config.log_every], how.chunk)
-        trainer = make_trainer(self.config, [engine, watch, terms, budget, saver, bar], loggers)
-        trainer.fit(self.model, datamodule=self.data)
+        fit(
+            self.model,
+            self.data,
+            make_trainer(self.config.trainer, loggers),
+            max_batches=FIRST + AFTER + steps,
+            seed=self.config.seed,
+            log_every=self.config.log_every,
+            val_every=self.config.val_every,
+            engine=self.config.trainer.engine,
+            chunk=self.config.trainer.chunk,
+            checkpoints=Checkpoints(Path(self.config.folder), **self.config.callbacks.checkpoints),
+            callbacks=[watch, BudgetBar("train")],
+            interrupts=self.interrupts,
+        )
         return watch.a_step
 
     def batches(self, count: int) -> list[Tensor]:

@@ -1,8 +1,8 @@
-"""The papers beside our runs: what each claims, as data, and what became of it.
+"""The claims of the papers as data, and the page that compares them with our runs.
 
-claims        a quantity, a region, and what runs say to it
-experiments   what an experiment of a paper is: settings, its numbers, its claims
-chivukula, schik, yebors, kumar, pastrana   the papers, all of them in `library`
-records       run folders -> one table a study, kept in docs/results
+claims        claims, each a quantity and a region, and their verdicts
+experiments   the parts of an experiment of a paper: settings, numbers, claims
+chivukula, schik, yebors, kumar, pastrana   the papers; `library` lists them
+records       run folders -> a table for each study, in docs/results
 page          those tables -> docs/results.md
 """

@@ -1,8 +1,8 @@
-"""The papers' claims beside our runs: `python -m papers runs=multirun`.
+"""Compare the papers' claims with our runs: `python -m papers runs=multirun`.
 
-Of each study NAME-SIZE in `runs` that reproduces something of a paper, NAME being a folder of conf/experiment, it
-writes docs/results/NAME-SIZE.csv, one line a run; then docs/results.md from all tables that are there, so that those
-made on other machines stay. What the papers say stands in papers.
+For each study NAME-SIZE in `runs`, NAME being a folder of conf/experiment that reproduces a part of a paper, the
+command writes docs/results/NAME-SIZE.csv, a line for each run. It then writes docs/results.md from all tables in that
+folder, so that tables of other machines stay on the page. The claims are in the modules of this package.
 """
 
 import sys
@@ -25,26 +25,26 @@ if TYPE_CHECKING:
 
 
 def make_results(config: DictConfig) -> list[str]:
-    """Write the tables and the page; what was done, in lines."""
+    """Write the tables and the page, and return lines that state what was written."""
     check_config(config)
     from papers.library import PAPERS
-    from papers.page import page
-    from papers.records import read
+    from papers.page import format_page
+    from papers.records import read_records
 
     out = Path(config.out).expanduser()
-    told = collect(list_roots(config), out) if config.collect else []
+    lines = write_tables(list_roots(config), out) if config.collect else []
     tables = {
-        (experiment.name, size): read(experiment, path)
-        for experiment, size in kept()
-        if (path := table_of(experiment, size, out)).is_file()
+        (experiment.name, size): read_records(experiment, path)
+        for experiment, size in list_experiments()
+        if (path := table_path(experiment, size, out)).is_file()
     }
     target = out.with_suffix(".md")
-    write_text(target, page(PAPERS, tables))
-    return [*told, f"page      {target}"]
+    write_text(target, format_page(PAPERS, tables))
+    return [*lines, f"page      {target}"]
 
 
-def kept() -> Iterator[tuple["Experiment", str]]:
-    """Every experiment in every size of which results are kept."""
+def list_experiments() -> Iterator[tuple["Experiment", str]]:
+    """Yield each experiment in each size that has results on the page."""
     from papers.experiments import SIZES
     from papers.library import EXPERIMENTS
 
@@ -53,42 +53,44 @@ def kept() -> Iterator[tuple["Experiment", str]]:
             yield experiment, size
 
 
-def table_of(experiment: "Experiment", size: str, out: Path) -> Path:
+def table_path(experiment: "Experiment", size: str, out: Path) -> Path:
+    """Return the file of the table of an experiment in one size."""
     return out / f"{experiment.name}-{size}.csv"
 
 
-def collect(roots: list[Path], out: Path) -> list[str]:
-    """Write a table for each study that has a finished run."""
-    from papers.records import as_csv, gather
+def write_tables(roots: list[Path], out: Path) -> list[str]:
+    """Write a table for each study that has a finished run, and return a line for each study.
+
+    Raises UserError if no study of a paper is in `roots`.
+    """
+    from papers.records import collect_records, format_csv
     from vaezoo.reporting.reading import format_roots, read_runs
 
-    told = []
-    for experiment, size in kept():
+    lines = []
+    for experiment, size in list_experiments():
         name = f"{experiment.name}-{size}"
-        places = [folder for root in roots for folder in (root, root / name)]
-        found = [folder for folder in places if folder.name == name and folder.is_dir()]
-        if not found:
+        candidates = [folder for root in roots for folder in (root, root / name)]
+        studies = [folder for folder in candidates if folder.name == name and folder.is_dir()]
+        if not studies:
             continue
-        records, left_out = gather(experiment, read_runs(found))
-        path = table_of(experiment, size, out)
+        records, left_out = collect_records(experiment, read_runs(studies))
+        path = table_path(experiment, size, out)
         if records:
-            write_text(path, as_csv(experiment, records))
-        others = "".join(f"; {count} {why}" for why, count in left_out.items())
-        told.append(f"results   {path if records else found[0]}: {len(records)} runs{others}")
-    if not told:
+            write_text(path, format_csv(experiment, records))
+        others = "".join(f"; {count} {reason}" for reason, count in left_out.items())
+        lines.append(f"results   {path if records else studies[0]}: {len(records)} runs{others}")
+    if not lines:
+        experiment, size = next(list_experiments())
         raise UserError(
-            f"runs={format_roots(roots)}: none of the studies of a paper is there, such as {example()}."
+            f"runs={format_roots(roots)}: none of the studies of a paper is there, such as {experiment.name}-{size}."
             f" make reproduce-NAME makes them; collect=false writes the page alone."
         )
-    return told
-
-
-def example() -> str:
-    return "-".join(next((experiment.name, size) for experiment, size in kept()))
+    return lines
 
 
 @hydra.main(version_base="1.3", config_path=DIRECTORY, config_name="results")
 def job(config: DictConfig) -> None:
+    """Write the tables and the page, and print what was written."""
     try:
         print("\n".join(make_results(config)))
     except UserError as error:
@@ -96,6 +98,7 @@ def job(config: DictConfig) -> None:
 
 
 def main() -> None:
+    """Check the command line, then run it."""
     try:
         check_command_line("results", sys.argv[1:])
     except UserError as error:

@@ -1,6 +1,6 @@
-"""Chivukula: VAEs and their adversarial relatives on MNIST."""
+"""State the claims of Chivukula: VAEs and their adversarial relatives on MNIST."""
 
-from papers.claims import HELD, UNDECIDED, Claim, Picture, Seen, difference, lead, minus, score
+from papers.claims import HELD, UNDECIDED, Claim, Observation, Picture, difference, lead, minus, score
 from papers.experiments import Experiment, Keys, Paper
 
 MODELS: dict[str, Keys] = {
@@ -9,7 +9,7 @@ MODELS: dict[str, Keys] = {
     "VAE/GAN": {"model": "vaegan"},
 }
 JOINT = {name: f"{name}, joint" for name in MODELS}
-# Per cent: train and test, of a classifier of frozen codes and of one trained together with the model.
+# Accuracies in per cent, train and test: of a classifier of frozen codes, then of one trained together with the model.
 TABLES = {
     "VAE": (95.95, 95.88, 96.025, 96.04),
     "beta-VAE": (94.76, 94.72, 95.09, 95.09),
@@ -21,11 +21,13 @@ JOINT_SCORES = ("classifier_train_accuracy", "classifier_accuracy")
 SHARPNESS = {"small": "laplacian_var_reconstructions", "paper": "laplacian_var_mean_no1"}
 
 
-def shares(names: tuple[str, ...], per_cent: tuple[float, ...]) -> dict[str, float]:
+def to_shares(names: tuple[str, ...], per_cent: tuple[float, ...]) -> dict[str, float]:
+    """Return numbers in per cent as shares, by the names of their scores."""
     return {name: value / 100 for name, value in zip(names, per_cent, strict=True)}
 
 
-def gain_of_joint(model: str) -> Claim:
+def claim_gain(model: str) -> Claim:
+    """Return the claim about the gain from training the classifier together with a model."""
     together, frozen = score("classifier_accuracy", JOINT[model]), score("probe_linear", model)
     return Claim(
         f"{model}: a classifier that is trained together with it is no worse, and better by less than 3 points.",
@@ -43,8 +45,8 @@ DIGITS = Experiment(
         **{JOINT[name]: {**keys, "model.classifier": "joint"} for name, keys in MODELS.items()},
     },
     numbers={
-        **{name: shares(FROZEN_SCORES, TABLES[name][:2]) for name in MODELS},
-        **{JOINT[name]: shares(JOINT_SCORES, TABLES[name][2:]) for name in MODELS},
+        **{name: to_shares(FROZEN_SCORES, TABLES[name][:2]) for name in MODELS},
+        **{JOINT[name]: to_shares(JOINT_SCORES, TABLES[name][2:]) for name in MODELS},
     },
     claims=(
         Claim(
@@ -53,7 +55,7 @@ DIGITS = Experiment(
             low=0,
         ),
         Claim("And better from those than from a VAE/GAN's.", lead("probe_linear", "beta-VAE", "VAE/GAN"), low=0),
-        *(gain_of_joint(model) for model in MODELS),
+        *(claim_gain(model) for model in MODELS),
         *(
             claim
             for size, name in SHARPNESS.items()
@@ -84,7 +86,7 @@ DIGITS = Experiment(
             "The same in the plane.",
             "figures/tsne.png",
             {
-                "small": Seen(
+                "small": Observation(
                     UNDECIDED,
                     "trousers, bags and shoes lie apart in both, pullovers, coats and shirts in neither; no difference"
                     " that one would see",
@@ -92,7 +94,7 @@ DIGITS = Experiment(
             },
         ),
     ),
-    shown=("recon_mse",),
+    further_scores=("recon_mse",),
     data={"small": "Fashion-MNIST", "paper": "MNIST"},
     notes=(
         "Left open by the paper and chosen here: the weight of the classifier (1) and the critic of the VAE/GAN.",
@@ -126,13 +128,13 @@ PICTURES = Experiment(
         Picture(
             "InfoGAN draws digits.",
             "figures/samples.png of InfoGAN",
-            {"small": Seen(HELD, "most are clear, a few are none")},
+            {"small": Observation(HELD, "most are clear, a few are none")},
         ),
         Picture(
             "Its categories are classes.",
             "figures/category_traversals.png of InfoGAN",
             {
-                "small": Seen(
+                "small": Observation(
                     UNDECIDED, "0, 3 and 6 keep one; in others a 6 turns into a 7, a 1 into an 8, along a code"
                 )
             },
@@ -140,15 +142,15 @@ PICTURES = Experiment(
         Picture(
             "AS-VAE reconstructs what it sees.",
             "figures/reconstructions.png of AS-VAE",
-            {"small": Seen(HELD, "softer, and of 16 digits all but two remain what they are")},
+            {"small": Observation(HELD, "softer, and of 16 digits all but two remain what they are")},
         ),
         Picture(
             "And draws images like those of the data.",
             "figures/samples.png of AS-VAE",
-            {"small": Seen(HELD, "digits, softer than those of the data; a few lie between two")},
+            {"small": Observation(HELD, "digits, softer than those of the data; a few lie between two")},
         ),
     ),
-    shown=("recon_mse", "laplacian_var_samples"),
+    further_scores=("recon_mse", "laplacian_var_samples"),
     data={"small": "nothing but scikit-learn's digits", "paper": "MNIST and CIFAR-10"},
     notes=(
         "The paper has no numbers here; what its pictures show is put into words by us.",

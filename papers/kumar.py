@@ -1,14 +1,14 @@
-"""Kumar et al. (2018), DIP-VAE."""
+"""State the claims of Kumar et al. (2018), DIP-VAE."""
 
 from papers.claims import Claim, Quantity, ahead, average, difference, lead, ratio, score, wins
-from papers.experiments import SIZES, Chosen, Experiment, Paper, family
+from papers.experiments import SIZES, BestRow, Experiment, Paper, sweep
 
 BETAS = (2, 4, 8, 16, 25, 32, 60, 64, 100, 128, 200, 256)
 LAMBDAS = (1, 2, 5, 10, 20, 50)
 BEST_BETA, BEST_DIP = "best beta-VAE", "best DIP-VAE-I"
 
-BETA_VAES = family("beta-VAE {}", {"model": "betavae"}, "model.beta", BETAS)
-DIP_VAES = family("DIP-VAE-I {}", {"model": "dipvae", "model.kind": "i"}, "model.lambda_od", LAMBDAS)
+BETA_VAES = sweep("beta-VAE {}", {"model": "betavae"}, "model.beta", BETAS)
+DIP_VAES = sweep("DIP-VAE-I {}", {"model": "dipvae", "model.kind": "i"}, "model.lambda_od", LAMBDAS)
 
 TRADEOFF = Experiment(
     name="kumar_tradeoff",
@@ -17,11 +17,11 @@ TRADEOFF = Experiment(
         "VAE": {"model": "vae"},
         **BETA_VAES,
         **DIP_VAES,
-        **family("DIP-VAE-II {}", {"model": "dipvae", "model.kind": "ii"}, "model.lambda_od", LAMBDAS),
+        **sweep("DIP-VAE-II {}", {"model": "dipvae", "model.kind": "ii"}, "model.lambda_od", LAMBDAS),
     },
-    chosen=(
-        Chosen(BEST_BETA, tuple(BETA_VAES), by="higgins_svm"),
-        Chosen(BEST_DIP, tuple(DIP_VAES), by="higgins_svm"),
+    best_rows=(
+        BestRow(BEST_BETA, tuple(BETA_VAES), by="higgins_svm"),
+        BestRow(BEST_DIP, tuple(DIP_VAES), by="higgins_svm"),
     ),
     numbers={
         "VAE": {"higgins_svm": 0.813, "recon_mse": 0.0017},
@@ -113,8 +113,8 @@ ATTRIBUTES = (
     *("Arched_Eyebrows", "Attractive", "Bangs", "Black_Hair", "Blond_Hair", "Heavy_Makeup"),
     *("Male", "Mouth_Slightly_Open", "No_Beard", "Wavy_Hair", "Wearing_Hat", "Wearing_Lipstick"),
 )
-TOLD = {name: f"attribute_vectors/{name}/accuracy" for name in ATTRIBUTES}
-TABLE_2 = {  # per cent, in that order
+ACCURACIES = {name: f"attribute_vectors/{name}/accuracy" for name in ATTRIBUTES}
+TABLE_2 = {  # accuracies in per cent, in the order of ATTRIBUTES
     "VAE": (71.8, 73.0, 89.8, 78.0, 88.9, 79.6, 83.9, 76.3, 87.3, 70.2, 95.8, 83.0),
     "beta-VAE 2": (71.6, 72.6, 90.6, 79.3, 89.1, 79.3, 83.5, 76.1, 86.9, 67.8, 95.9, 82.4),
     "beta-VAE 4": (71.6, 72.6, 90.0, 76.6, 88.9, 77.8, 82.3, 75.7, 85.3, 66.8, 95.8, 80.6),
@@ -129,8 +129,9 @@ TABLE_1 = {
 }
 
 
-def over_attributes(a: str, b: str) -> Quantity:
-    gains = [difference(name, a, b) for name in TOLD.values()]
+def mean_over_attributes(a: str, b: str) -> Quantity:
+    """Return the difference of accuracies between the settings a and b, averaged over the attributes."""
+    gains = [difference(name, a, b) for name in ACCURACIES.values()]
     return average(f"accuracy, mean of 12 attributes: {a} − {b}", gains)
 
 
@@ -139,12 +140,12 @@ FACES = Experiment(
     title="Table 1, right, and Table 2: the Higgins metric, reconstruction, and attributes told from codes of CelebA",
     settings={
         "VAE": {"model": "vae"},
-        **family("beta-VAE {}", {"model": "betavae"}, "model.beta", (2, 4, 8)),
+        **sweep("beta-VAE {}", {"model": "betavae"}, "model.beta", (2, 4, 8)),
         **DIP_VAES,
     },
-    chosen=(Chosen(BEST_DIP, tuple(DIP_VAES), by="higgins_svm"),),
+    best_rows=(BestRow(BEST_DIP, tuple(DIP_VAES), by="higgins_svm"),),
     numbers={
-        row: {**TABLE_1.get(row, {}), **dict(zip(TOLD.values(), [value / 100 for value in values], strict=True))}
+        row: {**TABLE_1.get(row, {}), **dict(zip(ACCURACIES.values(), [value / 100 for value in values], strict=True))}
         for row, values in TABLE_2.items()
     },
     claims=(
@@ -176,13 +177,13 @@ FACES = Experiment(
                 "attributes with the best accuracy, of 12",
                 [
                     ahead(*(score(name, row) for row in (BEST_DIP, "VAE", "beta-VAE 4", "beta-VAE 8")))
-                    for name in TOLD.values()
+                    for name in ACCURACIES.values()
                 ],
             ),
             low=6.5,
         ),
-        Claim("On average better than from the VAE's.", over_attributes(BEST_DIP, "VAE"), low=0),
-        Claim("From codes of a large beta worse.", over_attributes("beta-VAE 8", "VAE"), high=0),
+        Claim("On average better than from the VAE's.", mean_over_attributes(BEST_DIP, "VAE"), low=0),
+        Claim("From codes of a large beta worse.", mean_over_attributes("beta-VAE 8", "VAE"), high=0),
         Claim(
             "The codes of DIP-VAE are less correlated than the VAE's.",
             lead("correlation", BEST_DIP, "VAE"),
@@ -213,15 +214,15 @@ CHAIRS = Experiment(
     title="3D Chairs: the Higgins metric, which is 100 % for almost all models",
     settings={
         "VAE": {"model": "vae"},
-        **family("beta-VAE {}", {"model": "betavae"}, "model.beta", (2, 4, 8, 16)),
+        **sweep("beta-VAE {}", {"model": "betavae"}, "model.beta", (2, 4, 8, 16)),
         **DIP_VAES,
     },
-    chosen=(Chosen(BEST_DIP, tuple(DIP_VAES), by="higgins_svm"),),
+    best_rows=(BestRow(BEST_DIP, tuple(DIP_VAES), by="higgins_svm"),),
     claims=tuple(
         Claim(f"{setting}: above 0.95.", score("higgins_svm", setting), low=0.95, theirs="almost 1")
         for setting in ("VAE", "beta-VAE 4", BEST_DIP)
     ),
-    shown=("recon_mse",),
+    further_scores=("recon_mse",),
     data={"small": "3D Chairs", "paper": "3D Chairs"},
     notes=(
         "A metric that all models saturate does not tell them apart.",

@@ -1,4 +1,4 @@
-"""All papers, in the order of the page."""
+"""List all papers in the order of the page."""
 
 from papers.chivukula import CHIVUKULA
 from papers.kumar import KUMAR

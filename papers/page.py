@@ -1,17 +1,17 @@
-"""docs/results.md: what the papers say, what our runs say, and which claims held."""
+"""Format docs/results.md: the numbers of the papers, those of our runs, and which claims held."""
 
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from papers.claims import FAILED, HELD, NOT_RUN, UNDECIDED, Claim, Picture, Table, judge, leans
+from papers.claims import FAILED, HELD, NOT_RUN, UNDECIDED, Claim, Picture, Table, is_in_region, judge
 from papers.experiments import SIZES, Experiment, Paper
-from papers.records import Record, table
+from papers.records import Record, group_by_seed
 from vaezoo.reporting.summary import Mean, mean
 
-Results = Mapping[tuple[str, str], Sequence[Record]]  # by experiment and size, those that were run
-COLUMNS = 9  # of numbers in one table
-FOLDED = 12  # rows of numbers from which on they are shown on request
+Results = Mapping[tuple[str, str], Sequence[Record]]  # by experiment and size
+COLUMNS = 9  # the most columns of numbers in one table
+FOLDED = 12  # tables of numbers with more rows than this are folded
 
 HEAD = """\
 # The papers, reproduced
@@ -32,18 +32,19 @@ which goes on where it was interrupted. `SIZE=smoke` only tries that all of it r
 """
 
 
-def page(papers: Sequence[Paper], results: Results) -> str:
-    parts = [HEAD, summary(papers, results)]
+def format_page(papers: Sequence[Paper], results: Results) -> str:
+    """Return the page."""
+    parts = [HEAD, format_summary(papers, results)]
     for paper in papers:
         parts.append(f"## {paper.name}\n\n{paper.about}\n")
         for experiment in paper.experiments:
             own = {size: results.get((experiment.name, size), ()) for size in SIZES}
-            parts.append(section(experiment, own))
+            parts.append(format_experiment(experiment, own))
     return "\n".join(parts)
 
 
-def grid(heads: Sequence[str], rows: Sequence[Sequence[str]], numbers: int = 0) -> list[str]:
-    """A table of Markdown, whose last columns are `numbers`."""
+def format_table(heads: Sequence[str], rows: Sequence[Sequence[str]], numbers: int = 0) -> list[str]:
+    """Return the lines of a Markdown table; its last `numbers` columns are aligned to the right."""
     marks = ["---"] * (len(heads) - numbers) + ["--:"] * numbers
     return [f"| {' | '.join(cells)} |" for cells in (heads, marks, *rows)]
 
@@ -51,162 +52,173 @@ def grid(heads: Sequence[str], rows: Sequence[Sequence[str]], numbers: int = 0) 
 # ---- which claims held -------------------------------------------------------------------------------------------
 
 
-def summary(papers: Sequence[Paper], results: Results) -> str:
+def format_summary(papers: Sequence[Paper], results: Results) -> str:
+    """Return the table of all experiments and the numbers of their claims that held."""
     rows = []
     for paper in papers:
         for i, experiment in enumerate(paper.experiments):
-            counts = [tally(experiment, size, results.get((experiment.name, size), ())) for size in SIZES]
-            told = experiment.title.partition(":")[0]
-            rows.append([paper.name if not i else "", f"[{experiment.name}](#{experiment.name})", told, *counts])
-    return "\n".join([*grid(["paper", "experiment", "reproduces", *SIZES], rows), ""])
+            counts = [count_verdicts(experiment, size, results.get((experiment.name, size), ())) for size in SIZES]
+            reproduces = experiment.title.partition(":")[0]
+            rows.append([paper.name if not i else "", f"[{experiment.name}](#{experiment.name})", reproduces, *counts])
+    return "\n".join([*format_table(["paper", "experiment", "reproduces", *SIZES], rows), ""])
 
 
-def tally(experiment: Experiment, size: str, records: Sequence[Record]) -> str:
+def count_verdicts(experiment: Experiment, size: str, records: Sequence[Record]) -> str:
+    """Return how many claims have each verdict, such as "2 held, 1 undecided"."""
     if not records:
         return NOT_RUN
-    found = experiment.with_chosen(table(records))
-    counts = Counter(verdict_of(claim, size, found) for claim in experiment.claims_of(size))
-    told = [f"{counts[name]} {name}" for name in (HELD, UNDECIDED, FAILED, NOT_RUN) if counts[name]]
-    return ", ".join(told)
+    table = experiment.add_best_rows(group_by_seed(records))
+    counts = Counter(find_verdict(claim, size, table) for claim in experiment.select_claims(size))
+    return ", ".join(f"{counts[name]} {name}" for name in (HELD, UNDECIDED, FAILED, NOT_RUN) if counts[name])
 
 
-def verdict_of(claim: Claim | Picture, size: str, found: Table) -> str:
+def find_verdict(claim: Claim | Picture, size: str, table: Table) -> str:
+    """Return the verdict on a claim in one size."""
     if isinstance(claim, Claim):
-        return judge(claim, found).verdict
-    return claim.seen[size].verdict if size in claim.seen else NOT_RUN
+        return judge(claim, table).verdict
+    return claim.observations[size].verdict if size in claim.observations else NOT_RUN
 
 
 # ---- one experiment ----------------------------------------------------------------------------------------------
 
 
-def section(experiment: Experiment, own: Mapping[str, Sequence[Record]]) -> str:
-    tables = {size: experiment.with_chosen(table(records)) for size, records in own.items() if records}
+def format_experiment(experiment: Experiment, own: Mapping[str, Sequence[Record]]) -> str:
+    """Return the section of an experiment; `own` has its records by size."""
+    tables = {size: experiment.add_best_rows(group_by_seed(records)) for size, records in own.items() if records}
     parts = [
         [f"### {experiment.name}"],
         [f"{experiment.title}."],
-        sizes(experiment, own),
-        claims(experiment, tables),
-        *numbers(experiment, tables),
-        notes(experiment, own),
+        format_sizes(experiment, own),
+        format_claims(experiment, tables),
+        *format_numbers(experiment, tables),
+        format_notes(experiment, own),
     ]
     return "\n\n".join("\n".join(part) for part in parts) + "\n"
 
 
-def notes(experiment: Experiment, own: Mapping[str, Sequence[Record]]) -> list[str]:
-    choices = {size: experiment.choices(table(records)) for size, records in own.items()}
-    chosen = [f"{size}: {row} is {setting}." for size, found in choices.items() for row, setting in found.items()]
+def format_notes(experiment: Experiment, own: Mapping[str, Sequence[Record]]) -> list[str]:
+    """Return the notes of an experiment, the settings of its best rows, and what else was tried."""
+    best = {size: experiment.find_best_settings(group_by_seed(records)) for size, records in own.items()}
+    best_rows = [f"{size}: {row} is {setting}." for size, rows in best.items() for row, setting in rows.items()]
     tried = [f"{size}, tried: {text}" for size, texts in experiment.tried.items() for text in texts]
-    return [f"- {note}" for note in (*experiment.notes, *chosen, *tried)]
+    return [f"- {note}" for note in (*experiment.notes, *best_rows, *tried)]
 
 
-def sizes(experiment: Experiment, own: Mapping[str, Sequence[Record]]) -> list[str]:
-    """What makes each size, and what was made."""
+def format_sizes(experiment: Experiment, own: Mapping[str, Sequence[Record]]) -> list[str]:
+    """Return the table of the sizes: the command of each, and the runs that it has."""
     rows = []
     for size, records in own.items():
         command = f"`make reproduce-{experiment.name} SIZE={size}`"
         if records:
-            rows.append([size, command, *(made(records))])
+            rows.append([size, command, *describe_runs(records)])
         else:
             data = experiment.data.get(size)
             rows.append([size, command, NOT_RUN, f"needs {data}" if data else "", "", "", ""])
-    return grid(["size", "command", "runs", "data", "batches", "device", "commit"], rows)
+    return format_table(["size", "command", "runs", "data", "batches", "device", "commit"], rows)
 
 
-def made(records: Sequence[Record]) -> list[str]:
-    seeds = Counter(one.setting for one in records)
-    counts = spread([str(count) for count in seeds.values()])
+def describe_runs(records: Sequence[Record]) -> list[str]:
+    """Return the cells of a row about runs: their number, data, batches, device and commits."""
+    seeds = Counter(record.setting for record in records)
+    counts = format_range([str(count) for count in seeds.values()])
     runs = f"{len(records)}: {len(seeds)} settings, {counts} seed{'s' * (counts != '1')}"
-    hours = sum(float(one.about["seconds"] or 0) for one in records) / 3600
-    device = ", ".join(different(records, "device"))
+    hours = sum(float(record.about["seconds"] or 0) for record in records) / 3600
+    device = ", ".join(list_values(records, "device"))
     return [
         runs,
-        " · ".join(different(records, "data")),
-        spread(different(records, "batches")),
+        " · ".join(list_values(records, "data")),
+        format_range(list_values(records, "batches")),
         f"{device}; {hours:.2g} h of training" if hours else device,
-        " · ".join(f"`{commit}`" for commit in different(records, "commit")),
+        " · ".join(f"`{commit}`" for commit in list_values(records, "commit")),
     ]
 
 
-def different(records: Sequence[Record], what: str) -> list[str]:
-    return sorted({one.about[what] for one in records if one.about[what]})
+def list_values(records: Sequence[Record], name: str) -> list[str]:
+    """Return the different values that records have of an entry of `about`, sorted."""
+    return sorted({record.about[name] for record in records if record.about[name]})
 
 
-def spread(counts: Sequence[str]) -> str:
-    found = sorted({int(count) for count in counts})
-    return " to ".join(f"{count:,}" for count in dict.fromkeys([found[0], found[-1]])) if found else ""
+def format_range(counts: Sequence[str]) -> str:
+    """Return the range of counts, such as "3 to 5"; "3" if all are equal."""
+    numbers = sorted({int(count) for count in counts})
+    return " to ".join(f"{number:,}" for number in dict.fromkeys([numbers[0], numbers[-1]])) if numbers else ""
 
 
-def claims(experiment: Experiment, tables: Mapping[str, Table]) -> list[str]:
+def format_claims(experiment: Experiment, tables: Mapping[str, Table]) -> list[str]:
+    """Return the table of claims with their verdicts; `tables` has the scores of each size."""
     rows = []
     for claim in experiment.claims:
-        said = [answer(claim, size, found) for size, found in tables.items()]
+        verdicts = [format_verdict(claim, size, table) for size, table in tables.items()]
         if isinstance(claim, Claim):
             measured = f"{claim.quantity.text}, {claim.region}".replace("*", r"\*")
-            theirs = claim.theirs or shown(float(f"{experiment.theirs(claim):.3g}"))
-            rows.append([claim.text, measured, theirs, *said])
+            theirs = claim.theirs or format_number(float(f"{experiment.theirs(claim):.3g}"))
+            rows.append([claim.text, measured, theirs, *verdicts])
         else:
-            rows.append([claim.text, f"seen in {claim.figure}", "pictures", *said])
-    return grid(["claim", "measured", "theirs", *tables], rows)
+            rows.append([claim.text, f"seen in {claim.figure}", "pictures", *verdicts])
+    return format_table(["claim", "measured", "theirs", *tables], rows)
 
 
-def answer(claim: Claim | Picture, size: str, found: Table) -> str:
+def format_verdict(claim: Claim | Picture, size: str, table: Table) -> str:
+    """Return the verdict on a claim in one size, with the number or the observation that it rests on."""
     if claim.only not in ("", size):
         return ""
     if isinstance(claim, Picture):
-        seen = claim.seen.get(size)
-        return f"**{seen.verdict}**: {seen.text}" if seen else "not looked at"
-    judgement = judge(claim, found)
+        observation = claim.observations.get(size)
+        return f"**{observation.verdict}**: {observation.text}" if observation else "not looked at"
+    judgement = judge(claim, table)
     if judgement.verdict == NOT_RUN:
         lacking = " and ".join(f"{name} of {setting}" for setting, name in judgement.lacking[:2])
         return f"{NOT_RUN}: no {lacking}" if lacking else NOT_RUN
     leaning = ""
     if judgement.verdict == UNDECIDED:
-        leaning = f", mean {'for' if leans(judgement.mean, claim) else 'against'} it"
-    seeds = "" if judgement.mean.n == len(found) else f" ({judgement.mean.n} of {len(found)} seeds)"
-    return f"**{judgement.verdict}**{leaning}: {shown_mean(judgement.mean)}{seeds}"
+        leaning = f", mean {'for' if is_in_region(judgement.mean, claim) else 'against'} it"
+    seeds = "" if judgement.mean.n == len(table) else f" ({judgement.mean.n} of {len(table)} seeds)"
+    return f"**{judgement.verdict}**{leaning}: {format_mean(judgement.mean)}{seeds}"
 
 
-def numbers(experiment: Experiment, tables: Mapping[str, Table]) -> list[list[str]]:
-    """Setting by setting, the paper's numbers beside ours; a wide table is broken between scores."""
+def format_numbers(experiment: Experiment, tables: Mapping[str, Table]) -> list[list[str]]:
+    """Return tables of the paper's numbers beside ours, a row for each setting; wide ones are split between scores."""
     blocks: list[list[list[str]]] = [[]]
     for name in experiment.scores:
-        columns = columns_of(experiment, name, tables)
+        columns = list_columns(experiment, name, tables)
         if blocks[-1] and len(blocks[-1]) + len(columns) > COLUMNS:
             blocks.append([])
         blocks[-1] += columns
     parts = []
     for block in filter(None, blocks):
         heads, *rows = zip(["setting", *experiment.rows], *block, strict=True)
-        kept = [row for row in rows if any(row[1:])]
-        made = grid([head.replace("*", r"\*") for head in heads], kept, len(block))
-        if len(kept) > FOLDED:
-            made = [f"<details><summary>Numbers of {len(kept)} settings</summary>", "", *made, "", "</details>"]
-        parts.append(made)
+        filled = [row for row in rows if any(row[1:])]
+        lines = format_table([head.replace("*", r"\*") for head in heads], filled, len(block))
+        if len(filled) > FOLDED:
+            lines = [f"<details><summary>Numbers of {len(filled)} settings</summary>", "", *lines, "", "</details>"]
+        parts.append(lines)
     return parts
 
 
-def columns_of(experiment: Experiment, name: str, tables: Mapping[str, Table]) -> list[list[str]]:
-    """Of one score, theirs and ours of each size, each with its head; none without any number."""
-    theirs = [shown(experiment.numbers.get(row, {}).get(name, math.nan)) for row in experiment.rows]
-    ours = [[shown_mean(mean(values(found, row, name))) for row in experiment.rows] for found in tables.values()]
-    called = name.split("/")[1] if name.count("/") == 2 else name  # of an entry of a table
-    columns = [[f"{called}, {who}", *cells] for who, cells in zip(["theirs", *tables], [theirs, *ours], strict=True)]
+def list_columns(experiment: Experiment, name: str, tables: Mapping[str, Table]) -> list[list[str]]:
+    """Return the columns of a score that have numbers, each with its head: the paper's, then ours in each size."""
+    theirs = [format_number(experiment.numbers.get(row, {}).get(name, math.nan)) for row in experiment.rows]
+    ours = [[format_mean(mean(list_scores(table, row, name))) for row in experiment.rows] for table in tables.values()]
+    label = name.split("/")[1] if name.count("/") == 2 else name  # an entry of a table is named by its row
+    columns = [[f"{label}, {who}", *cells] for who, cells in zip(["theirs", *tables], [theirs, *ours], strict=True)]
     return [column for column in columns if any(column[1:])]
 
 
-def values(found: Table, row: str, name: str) -> list[float]:
-    return [scores.get(row, {}).get(name, math.nan) for scores in found.values()]
+def list_scores(table: Table, row: str, name: str) -> list[float]:
+    """Return a score of a row in each seed; NaN for seeds without it."""
+    return [scores.get(row, {}).get(name, math.nan) for scores in table.values()]
 
 
-def shown(value: float) -> str:
+def format_number(value: float) -> str:
+    """Return a number with six digits; "" if it is not finite."""
     return f"{value:.6g}" if math.isfinite(value) else ""
 
 
-def shown_mean(found: Mean) -> str:
-    """With the digits that the interval leaves; three where there is none, or only that of rounding."""
-    if not found.n:
+def format_mean(measured: Mean) -> str:
+    """Return a mean with its interval, to two digits of the interval; to three digits if it has none."""
+    if not measured.n:
         return ""
-    if not found.half > 1e-9 * abs(found.value):
-        return f"{found.value:.3g}"
-    decimals = max(0, 1 - math.floor(math.log10(found.half)))
-    return f"{found.value:.{decimals}f} ± {found.half:.{decimals}f}"
+    if not measured.half > 1e-9 * abs(measured.value):  # no interval, or one of rounding errors alone
+        return f"{measured.value:.3g}"
+    decimals = max(0, 1 - math.floor(math.log10(measured.half)))
+    return f"{measured.value:.{decimals}f} ± {measured.half:.{decimals}f}"

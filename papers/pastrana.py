@@ -1,7 +1,7 @@
-"""Pastrana: VAEs on MNIST over numbers of latents and betas, with and without the class."""
+"""State the claims of Pastrana: VAEs on MNIST over numbers of latents and betas, with and without the class."""
 
-from papers.claims import HELD, UNDECIDED, Claim, Picture, Seen, average, difference, minus, over, ratio, score
-from papers.experiments import Experiment, Paper, family
+from papers.claims import HELD, UNDECIDED, Claim, Observation, Picture, average, difference, minus, over, ratio, score
+from papers.experiments import Experiment, Paper, sweep
 
 FROM_3, FROM_10 = difference("elbo", "10 latents", "3 latents"), difference("elbo", "200 latents", "10 latents")
 ENOUGH = score("elbo", "200 latents")
@@ -9,7 +9,7 @@ ENOUGH = score("elbo", "200 latents")
 LATENTS = Experiment(
     name="pastrana_latents",
     title="Figures of the VAE: the bound and the share of the KL over the number of latents",
-    settings=family("{} latents", {"model": "vae"}, "latent.dim", (3, 5, 10, 20, 200)),
+    settings=sweep("{} latents", {"model": "vae"}, "latent.dim", (3, 5, 10, 20, 200)),
     numbers={"3 latents": {"kl_ratio": 0.06}, "200 latents": {"kl_ratio": 0.25}},
     claims=(
         Claim("Ten latents reach a higher bound than three.", FROM_3, low=0, theirs="figure"),
@@ -33,7 +33,7 @@ LATENTS = Experiment(
         Claim("It is about 6 % with 3.", score("kl_ratio", "3 latents"), low=0.04, high=0.09, only="paper"),
         Claim("And about 25 % with 200.", score("kl_ratio", "200 latents"), low=0.18, high=0.33, only="paper"),
     ),
-    shown=("rec", "kl", "active_units"),
+    further_scores=("rec", "kl", "active_units"),
     data={"small": "Fashion-MNIST", "paper": "MNIST"},
     notes=(
         "The paper's numbers are read from its text. Nats of grey images under a Bernoulli likelihood are a"
@@ -46,7 +46,8 @@ BETAS = (1, 3, 5, 10, 20)
 SHARE = "kl_ratio_weighted"
 
 
-def lower_with_class(beta: int) -> Claim:
+def claim_lower_with_class(beta: int) -> Claim:
+    """Return the claim that the class lowers the objective at a beta."""
     return Claim(
         f"At beta {beta} the objective of the conditional model is lower.",
         difference("neg_elbo_beta", f"conditional {beta}", f"beta-VAE {beta}"),
@@ -59,8 +60,8 @@ BETA = Experiment(
     name="pastrana_betas",
     title="Figures of the beta-VAE: objective, share of the KL and idle latents over beta, with and without the class",
     settings={
-        **family("beta-VAE {}", {"model": "betavae"}, "model.beta", BETAS),
-        **family("conditional {}", {"model": "cvae"}, "model.beta", BETAS),
+        **sweep("beta-VAE {}", {"model": "betavae"}, "model.beta", BETAS),
+        **sweep("conditional {}", {"model": "cvae"}, "model.beta", BETAS),
     },
     claims=(
         Claim(
@@ -71,7 +72,7 @@ BETA = Experiment(
             theirs="1.7",
             only="paper",
         ),
-        *(lower_with_class(beta) for beta in BETAS[:4]),
+        *(claim_lower_with_class(beta) for beta in BETAS[:4]),
         Claim(
             "By about 15 %, between 10 and 20.",
             average(
@@ -118,15 +119,19 @@ BETA = Experiment(
         Picture(
             "The other three are weight, tilt and width.",
             "figures/class_traversals.png of conditional 10",
-            {"small": Seen(UNDECIDED, "clothes: one is brightness in all classes, one length, one hardly anything")},
+            {
+                "small": Observation(
+                    UNDECIDED, "clothes: one is brightness in all classes, one length, one hardly anything"
+                )
+            },
         ),
         Picture(
             "At beta 20 digits cannot be recognised.",
             "figures/reconstructions.png of beta-VAE 20",
-            {"small": Seen(HELD, "clothes are blurs: a coat comes back as trousers, a bag as a shoe")},
+            {"small": Observation(HELD, "clothes are blurs: a coat comes back as trousers, a bag as a shoe")},
         ),
     ),
-    shown=("elbo", "active_units"),
+    further_scores=("elbo", "active_units"),
     data={"small": "Fashion-MNIST", "paper": "MNIST"},
     notes=(
         "The number after a name is beta. The objective is beta KL − rec, which the paper calls the negative ELBO; the"

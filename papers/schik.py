@@ -1,4 +1,4 @@
-"""Schik: autoencoders of faces."""
+"""State the claims of Schik: autoencoders of faces."""
 
 from papers.claims import Claim, Picture, difference, lead
 from papers.experiments import Experiment, Paper

@@ -1,12 +1,12 @@
-"""Ye & Bors (2021), InfoVAEGAN and the supervised mutual-information VAE."""
+"""State the claims of Ye & Bors (2021): InfoVAEGAN and the supervised mutual-information VAE."""
 
-from papers.claims import FAILED, HELD, UNDECIDED, Claim, Picture, Seen, ahead, lead, minus, score
+from papers.claims import FAILED, HELD, UNDECIDED, Claim, Observation, Picture, ahead, lead, minus, score
 from papers.experiments import SIZES, Experiment, Keys, Paper
 
 OURS: Keys = {"model": "infovaegan", "model.mutual_information": True}
 ABLATION: Keys = {"model": "infovaegan", "model.mutual_information": False}
 WITHOUT = "InfoVAEGAN without MI"
-# How the clusters of each row are named: one-to-one where there are as many as classes, else by majority.
+# Clusters are matched with classes one-to-one where there are as many of them, otherwise by majority.
 ONE_TO_ONE, MAJORITY = "cluster_acc_hungarian", "cluster_acc_majority"
 OF_CNN = minus(score("cluster_cnn_acc", "InfoVAEGAN"), score(ONE_TO_ONE, "InfoVAEGAN"), "accuracy: CNN − its teacher")
 
@@ -63,7 +63,7 @@ CLUSTERS = Experiment(
             only="paper",
         ),
     ),
-    shown=("cluster_acc_exemplar",),
+    further_scores=("cluster_acc_exemplar",),
     data={"small": "nothing but scikit-learn's digits", "paper": "MNIST"},
     notes=(
         "The number after a name is that of clusters. Ten clusters are named one-to-one by the classes, more of them by"
@@ -120,7 +120,7 @@ FASHION = Experiment(
             theirs="text",
         ),
     ),
-    shown=("recon_mse",),
+    further_scores=("recon_mse",),
     data={"small": "Fashion-MNIST", "paper": "Fashion-MNIST"},
     notes=(
         "train/mi_s is the bound on the information between a category and the image made from it, at the end of"
@@ -180,7 +180,7 @@ SCORES = Experiment(
         ),
         Claim("Guided-TCVAE is better than Guided-VAE.", lead(FACTOR, "Guided-TCVAE", "Guided-VAE"), low=0),
     ),
-    shown=("mig_hist", "recon_mse"),
+    further_scores=("mig_hist", "recon_mse"),
     data=dict.fromkeys(SIZES, "nothing: dSprites is rendered"),
     notes=(
         "The paper quotes single numbers from other papers, which differ in protocol; here all have one, that of"
@@ -223,21 +223,23 @@ BY_DATA: dict[str, Keys] = {
 }
 
 
-def on(data: str, *models: str) -> tuple[str, ...]:
+def name_settings(data: str, *models: str) -> tuple[str, ...]:
+    """Return the names of the settings of models on a data set."""
     return tuple(f"{data}: {model}" for model in models)
 
 
-def orders(data: str, name: str, size: str) -> tuple[Claim, ...]:
-    """What the bars of the figure show."""
-    gans, vaes = on(data, "InfoVAEGAN", WITHOUT, "InfoGAN", "ALI"), on(data, "beta-VAE", "JointVAE")
-    ours, without, infovae = on(data, "InfoVAEGAN", WITHOUT, "InfoVAE")
-    found = {
+def claim_orders(data: str, name: str, size: str) -> tuple[Claim, ...]:
+    """Return claims about the order of models by a score, which the bars of the figure show."""
+    gans = name_settings(data, "InfoVAEGAN", WITHOUT, "InfoGAN", "ALI")
+    vaes = name_settings(data, "beta-VAE", "JointVAE")
+    ours, without, infovae = name_settings(data, "InfoVAEGAN", WITHOUT, "InfoVAE")
+    quantities = {
         "every GAN is better than beta-VAE and JointVAE": lead(name, gans, *vaes),
         "InfoVAEGAN is better than InfoVAE": lead(name, ours, infovae),
         "mutual information costs quality, it is better without": lead(name, without, ours),
     }
     return tuple(
-        Claim(f"{data}: {text}.", quantity, low=0, theirs="figure", only=size) for text, quantity in found.items()
+        Claim(f"{data}: {text}.", quantity, low=0, theirs="figure", only=size) for text, quantity in quantities.items()
     )
 
 
@@ -250,11 +252,11 @@ FID = Experiment(
         for model, keys in BY_DATA.items()
     },
     claims=(
-        *orders(FACES, "fid_10k", "paper"),
-        *orders(CHAIRS, "fid_10k", "paper"),
-        *orders(CLOTHES, "ffd64_*", "small"),
+        *claim_orders(FACES, "fid_10k", "paper"),
+        *claim_orders(CHAIRS, "fid_10k", "paper"),
+        *claim_orders(CLOTHES, "ffd64_*", "small"),
     ),
-    shown=("laplacian_var_samples",),
+    further_scores=("laplacian_var_samples",),
     data={"small": CLOTHES, "paper": "CelebA, 3D Chairs and the weights of Inception"},
     notes=(
         "The figure has bars without numbers: orders alone can be compared.",
@@ -278,7 +280,8 @@ VAE_ANGLE, OF_Z = "probe_logistic", "probe_logistic_continuous"
 TURNED = {"rotatedmnist": "MNIST: ", "rotatedfashionmnist": "Fashion: ", "rotateddigits": ""}
 
 
-def transfer(prefix: str, size: str) -> tuple[Claim | Picture, ...]:
+def claim_transfer(prefix: str, size: str) -> tuple[Claim | Picture, ...]:
+    """Return claims about the angle and the style of turned images of one data set."""
     claims: list[Claim] = []
     for encoders in ("single", "dual"):
         model = f"{prefix}MI-VAE, {encoders}"
@@ -299,8 +302,10 @@ def transfer(prefix: str, size: str) -> tuple[Claim | Picture, ...]:
             ),
         ]
     figure = f"figures/swap.png of {prefix}MI-VAE"
-    what = "the angle is that of s in every image; the drawing is kept but blurred, some 2 beyond recognition"
-    picture = Picture("Swapped s turns a drawing and keeps its style.", figure, {"small": Seen(HELD, what)}, only=size)
+    text = "the angle is that of s in every image; the drawing is kept but blurred, some 2 beyond recognition"
+    picture = Picture(
+        "Swapped s turns a drawing and keeps its style.", figure, {"small": Observation(HELD, text)}, only=size
+    )
     return (*claims, picture)
 
 
@@ -316,14 +321,18 @@ TRANSFER = Experiment(
             "VAE": {"model": "vae"},
         }.items()
     },
-    claims=(*transfer("", "small"), *transfer("MNIST: ", "paper"), *transfer("Fashion: ", "paper")),
-    shown=("recon_mse",),
+    claims=(
+        *claim_transfer("", "small"),
+        *claim_transfer("MNIST: ", "paper"),
+        *claim_transfer("Fashion: ", "paper"),
+    ),
+    further_scores=("recon_mse",),
     data={"small": "nothing but scikit-learn's digits", "paper": "MNIST and Fashion-MNIST"},
     notes=(
         "The paper has pictures alone; the scores are our reading of them. A linear classifier looks for the angle in"
         " z; the VAE shows what z knows when nobody keeps it out.",
         "Left open by the paper and chosen here: the weights of its two terms (1), its classifier, its temperature. As"
-        " printed, equations 12 to 14 do not say what is meant (vaezoo/models/mivae.py).",
+        " printed, equations 12 to 14 do not say what is meant (docs/lessons.md).",
         "small: turned digits of ten classes in place of one class, drawings that were not seen at any angle, weights"
         " of 10: those were chosen by looking at these scores.",
     ),
@@ -361,7 +370,7 @@ RECONSTRUCTIONS = Experiment(
             "The same, by eye.",
             "figures/reconstructions.png of all",
             {
-                "small": Seen(
+                "small": Observation(
                     FAILED,
                     "InfoVAEGAN2's are soft and nearest; InfoVAEGAN's fall into single pixels, most of all a 7;"
                     " InfoGAN's and ALI's are whole, some of them another digit",
@@ -369,7 +378,7 @@ RECONSTRUCTIONS = Experiment(
             },
         ),
     ),
-    shown=("laplacian_var_reconstructions",),
+    further_scores=("laplacian_var_reconstructions",),
     data={"small": "nothing but scikit-learn's digits", "paper": "MNIST"},
     notes=(
         "The paper has pictures alone; the squared error is our reading of them. InfoVAEGAN and InfoGAN reconstruct"
@@ -398,17 +407,25 @@ CODES_SEEN = Experiment(
         Picture(
             "The category is the digit.",
             "figures/category_traversals.png of digits, MNIST",
-            {"small": Seen(UNDECIDED, "some categories keep a 0 or a 4, others change the digit along a code")},
+            {"small": Observation(UNDECIDED, "some categories keep a 0 or a 4, others change the digit along a code")},
         ),
         Picture(
             "Continuous codes are its rotation and stroke.",
             "figures/category_traversals.png of digits, MNIST",
-            {"small": Seen(UNDECIDED, "the second code slants strokes from right to left, digits change on the way")},
+            {
+                "small": Observation(
+                    UNDECIDED, "the second code slants strokes from right to left, digits change on the way"
+                )
+            },
         ),
         Picture(
             "The category is the kind of clothes.",
             "figures/category_traversals.png of Fashion-MNIST",
-            {"small": Seen(FAILED, "clothes in grain, and the codes change their kind as much as the category does")},
+            {
+                "small": Observation(
+                    FAILED, "clothes in grain, and the codes change their kind as much as the category does"
+                )
+            },
             only="small",
         ),
         Picture(
@@ -427,7 +444,7 @@ CODES_SEEN = Experiment(
             only="paper",
         ),
     ),
-    shown=(ONE_TO_ONE, "recon_mse"),
+    further_scores=(ONE_TO_ONE, "recon_mse"),
     data={"small": CLOTHES, "paper": "MNIST, CelebA and 3D Chairs"},
     notes=("small: digits of 8x8 pixels and Fashion-MNIST, fully connected networks (docs/adversarial.md).",),
 )

@@ -62,13 +62,13 @@ def describe_study(
     root: Path, config: dict[str, Any], table: "list[Run]", group: str, scores: list[str] | None
 ) -> "Study":
     """Return what the run folders of `table` say about a study. `config` is the configuration of one of its runs."""
-    from vaezoo.reporting.score_selection import check_scores, list_scores, select_headline
+    from vaezoo.reporting.score_selection import check_scores, collect_directions, list_scores, select_headline
     from vaezoo.reporting.settings import is_number, list_swept_keys
     from vaezoo.reporting.wandb_panels import Study
 
     available = list_scores(table)
     check_scores("scores", scores or [], available)
-    names = scores or select_headline(available)
+    names = scores or select_headline(available, collect_directions(table))
     terms = dict.fromkeys(term for run in table for term in read_columns(run.folder / "metrics.csv"))
     return Study(
         name=group,

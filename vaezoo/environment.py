@@ -8,32 +8,34 @@ from typing import Any
 from vaezoo.errors import UserError, report
 
 
-def requirements(told: dict[str, Any]) -> str:
-    """The packages of an environment as a requirements file; vaezoo itself is a comment, as are files of one machine.
+def format_requirements(environment: dict[str, Any]) -> str:
+    """Return the packages of an environment.json as a requirements file.
 
-    A version such as 2.13.0+cpu is in the index of PyTorch alone: --extra-index-url https://download.pytorch.org/whl/cpu.
+    vaezoo itself is a comment, and so is the origin of a package that was installed from a file of that machine. Only
+    the index of PyTorch has a version such as 2.13.0+cpu: --extra-index-url https://download.pytorch.org/whl/cpu.
     """
-    lines = [f"# Python {told['python']} on {told['platform']}"]
-    if git := told["git"]:
+    lines = [f"# Python {environment['python']} on {environment['platform']}"]
+    if git := environment["git"]:
         changed = ", and git.diff of environment.json applied" if git["changed"] else ""
         lines.append(f"# vaezoo at commit {git['commit']}{changed}")
-    for name, version in told["packages"].items():
-        place = told["origins"].get(name, "")
+    for name, version in environment["packages"].items():
+        origin = environment["origins"].get(name, "")
         if name == "vaezoo":
             lines.append(f"# vaezoo=={version}")
-        elif place and not place.startswith("file:"):
-            lines.append(f"{name} @ {place}")
+        elif origin and not origin.startswith("file:"):
+            lines.append(f"{name} @ {origin}")
         else:
-            lines.append(f"{name}=={version}{f'  # from {place}' if place else ''}")
+            lines.append(f"{name}=={version}{f'  # from {origin}' if origin else ''}")
     return "\n".join(lines) + "\n"
 
 
 def main(arguments: list[str]) -> None:
-    kept = Path(*arguments) / "environment.json"
+    """Print the requirements of the run whose folder is the only argument."""
+    path = Path(*arguments) / "environment.json"
     try:
-        print(requirements(json.loads(kept.read_text())), end="")
+        print(format_requirements(json.loads(path.read_text())), end="")
     except (OSError, ValueError, LookupError, TypeError):
-        report(UserError(f"{kept}: it is not there, or not that of a run. Usage: python -m vaezoo.environment RUN"))
+        report(UserError(f"{path}: it is not there, or not that of a run. Usage: python -m vaezoo.environment RUN"))
 
 
 if __name__ == "__main__":

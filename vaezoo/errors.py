@@ -1,7 +1,7 @@
-"""What a user can get wrong is said in one or two lines, without a traceback.
+"""Errors for mistakes of the user, which are reported in one or two lines without a traceback.
 
-Raise `UserError` where the mistake is found, with the offending key or file, its value, what is allowed and what
-to do about it. The entry points print the message alone and exit with status 2.
+Raise `UserError` where the mistake is found. The message names the key or file and its value, and says what is allowed
+and what to do. The commands print the message alone and exit with status 2.
 """
 
 import sys
@@ -11,20 +11,20 @@ from typing import NoReturn
 
 
 class UserError(ValueError):
-    """A mistake in the configuration, on the command line or in a data file; the message is all the user needs."""
+    """A mistake in the configuration, on the command line or in a data file, whose message is all the user needs."""
 
 
 class NotFinite(UserError):
-    """A term of the objective became NaN or infinite; `batch` is the first one at which it did."""
+    """A term of the objective that became NaN or infinite; `batch` is the first batch in which it did."""
 
     def __init__(self, message: str, batch: int) -> None:
         super().__init__(message)
         self.batch = batch
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
-    """A hint such as " Did you mean 'dipvae'?", or nothing when no known name is close."""
-    matches = get_close_matches(name, list(known), n=1, cutoff=0.5)
+def nearest(name: str, names: Iterable[str]) -> str:
+    """Return a hint such as " Did you mean 'dipvae'?", or "" where none of the names is similar."""
+    matches = get_close_matches(name, list(names), n=1, cutoff=0.5)
     return f" Did you mean '{matches[0]}'?" if matches else ""
 
 

@@ -1,8 +1,8 @@
 """Scores and figures of a trained run: `python -m vaezoo.evaluate run=DIR metric=full`.
 
 Training ends with the same function. It writes metrics.json, latents.npz and figures/ into the run folder. Scores of
-the same weights that are there already stay: `metric=score/irs` adds one. `figure=tsne` alone scores nothing and draws
-from the folder: the data are not looked at. `codes=FILE.npz` scores arrays from anywhere, without a model
+the same weights that are there already stay, so that `metric=score/irs` adds one. `figure=tsne` alone scores nothing
+and draws from the folder, without the data set. `codes=FILE.npz` scores arrays from anywhere, without a model
 (`vaezoo.evaluation.codes_file`).
 """
 
@@ -14,13 +14,13 @@ from omegaconf import DictConfig
 
 from vaezoo.config.command_line import check_command_line
 from vaezoo.config.directory import DIRECTORY
-from vaezoo.config.titles import title_of
+from vaezoo.config.titles import describe_run
 from vaezoo.config.values import check_config
 from vaezoo.errors import UserError, report
 
 
 def evaluate_run(config: DictConfig) -> None:
-    """Score and draw the run in `config.run` with the weights of one of its checkpoints."""
+    """Score and draw the run in `config.run` with the weights of one of its checkpoints; print scores and files."""
     import torch
     from hydra.utils import instantiate
 
@@ -38,11 +38,11 @@ def evaluate_run(config: DictConfig) -> None:
     device = torch.device("cuda" if config.accelerator != "cpu" and torch.cuda.is_available() else "cpu")
     if config.accelerator == "gpu" and device.type == "cpu":
         raise UserError("accelerator=gpu: PyTorch finds no GPU here. Use accelerator=auto or accelerator=cpu.")
-    scores, drawn = evaluate_model(
+    scores, pictures = evaluate_model(
         model.to(device),
         instantiate(trained.dataset),
         folder,
-        title=title_of(trained),
+        title=describe_run(trained),
         metric=config.metric,
         figure=config.figure,
         seed=config.seed,
@@ -50,14 +50,14 @@ def evaluate_run(config: DictConfig) -> None:
         checkpoint=config.checkpoint,
     )
     if scores.values or scores.skipped:
-        print_scores(scores, title_of(trained))
+        print_scores(scores, describe_run(trained))
         print(f"scores   {folder / 'metrics.json'}")
-    for path in drawn.values():
+    for path in pictures.values():
         print(f"figure   {path}")
 
 
 def evaluate_codes(config: DictConfig) -> None:
-    """Score the arrays in `config.codes`, and leave metrics.json beside them or in `config.out`."""
+    """Score the arrays in `config.codes`, and write metrics.json beside them or in `config.out`."""
     from hydra.utils import instantiate
 
     from vaezoo.evaluation import codes_file, records
@@ -75,22 +75,24 @@ def evaluate_codes(config: DictConfig) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"out={folder}: cannot be made a folder ({error.strerror}).") from None
-    scored = codes_file.some_rows(arrays, config.metric.rows, config.seed)
-    scores = evaluate_metrics(
-        instantiate(config.metric.scores),
-        codes_file.fixtures(scored, config.seed),
-        seed=config.seed,
-        repeats=config.metric.seeds,
-        reasons=codes_file.REASONS,
-    )
+    scored = codes_file.draw_rows(arrays, config.metric.rows, config.seed)
+    inputs = codes_file.FileInputs(scored, config.seed)
+    metrics = instantiate(config.metric.scores)
+    scores = evaluate_metrics(metrics, inputs, seed=config.seed, repeats=config.metric.seeds)
     print_scores(scores, path.name)
-    rows = {"rows": len(arrays["codes"]), "scored_rows": len(scored["codes"])}
-    records.write(scores, {"codes": path.name, "arrays": {name: a.shape for name, a in arrays.items()}, **rows}, folder)
+    about = {
+        "codes": path.name,
+        "arrays": {name: array.shape for name, array in arrays.items()},
+        "rows": len(arrays["codes"]),
+        "scored_rows": len(scored["codes"]),
+    }
+    records.write(scores, about, folder)
     print(f"scores   {folder / 'metrics.json'}")
 
 
 @hydra.main(version_base="1.3", config_path=DIRECTORY, config_name="evaluate")
 def job(config: DictConfig) -> None:
+    """Score a run or a file of codes."""
     try:
         evaluate_run(config) if config.codes is None else evaluate_codes(config)
     except UserError as error:
@@ -98,9 +100,10 @@ def job(config: DictConfig) -> None:
 
 
 def main() -> None:
-    scored = any(argument.lstrip("+~").startswith("metric") for argument in sys.argv)
-    if not scored and any(argument.startswith("figure=") for argument in sys.argv):
-        sys.argv.append("metric=none")  # who asks for a picture has the scores
+    """Check the command line before Hydra reads it, then evaluate."""
+    names_metric = any(argument.lstrip("+~").startswith("metric") for argument in sys.argv)
+    if not names_metric and any(argument.startswith("figure=") for argument in sys.argv):
+        sys.argv.append("metric=none")  # because `figure=` alone asks for pictures of what is scored already
     try:
         check_command_line("evaluate", sys.argv[1:])
     except UserError as error:

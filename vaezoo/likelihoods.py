@@ -1,9 +1,15 @@
-"""Likelihoods: a decoder's output (B, C, H, W) becomes a distribution over images in [0, 1].
+"""Likelihoods: distributions over images x in [0, 1], computed from a decoder's output; both are (B, C, H, W).
 
-`rec(x)` is the reconstruction term that models minimise, in nats per image, summed over pixels and channels.
-`log_prob(x)` is the full log density: -rec(x), minus the constant that a fixed variance adds and that no gradient
-sees. `cross_entropy(x)` treats the mean image as probabilities whatever the likelihood is, to compare models by. All
-are computed in float32 whatever the precision of the network.
+All likelihoods have
+
+    mean                the mean image, (B, C, H, W)
+    rec(x)              the reconstruction term that models minimise: -log p(x), but without the constant of a fixed
+                        variance, which has no gradient
+    log_prob(x)         the complete log density
+    cross_entropy(x)    the cross-entropy with the mean image as probabilities, by which all likelihoods compare
+
+The last three are (B,), in nats per image, summed over pixels and channels. They are computed in float32 at least,
+whatever the precision of the network.
 """
 
 import math
@@ -19,19 +25,20 @@ from vaezoo.ranges import Positive
 
 
 def sum_pixels(values: Tensor) -> Tensor:
+    """Sum values (B, C, H, W) over pixels and channels, (B,)."""
     return values.flatten(1).sum(1)
 
 
 def mean_cross_entropy(mean: Tensor, x: Tensor) -> Tensor:
-    """-x ln mean - (1 - x) ln(1 - mean), summed over pixels; the logarithms are cut at -100."""
+    """Return -x ln mean - (1 - x) ln(1 - mean), summed over pixels, (B,), with logarithms of at least -100."""
     return sum_pixels(F.binary_cross_entropy(mean.clamp(0, 1), x, reduction="none"))
 
 
 class Bernoulli:
-    """Independent binary pixels with the decoder's output as logits.
+    """Independent binary pixels, with the decoder's output as logits.
 
-    On grey images the cross-entropy is no density: it compares only with itself and its minimum is not 0 but
-    `rec_floor`, the entropy of the grey values.
+    For grey images this is a cross-entropy and not the density of a distribution, so its values compare with each other
+    only. Its minimum is not 0 but `rec_floor`, the entropy of the grey values.
     """
 
     def __init__(self, output: Tensor) -> None:
@@ -48,20 +55,19 @@ class Bernoulli:
         return -self.rec(x)
 
     def cross_entropy(self, x: Tensor) -> Tensor:
-        return self.rec(x)  # from the logits, which a rounded mean cannot give back
+        return self.rec(x)  # The logits are more exact than the mean, which rounds near 0 and 1.
 
     @staticmethod
     def rec_floor(x: Tensor) -> Tensor:
-        """The smallest value that rec(x) can take, nats per image: the summed entropy of the pixel values."""
+        """Return the smallest possible rec(x), (B,): the entropy of the pixel values, summed over pixels."""
         return sum_pixels(-torch.xlogy(x, x) - torch.xlogy(1 - x, 1 - x))
 
 
 class Gaussian:
-    """Independent Gaussian pixels of one fixed variance s^2.
+    """Independent Gaussian pixels with a fixed `variance` s^2.
 
     With the default s^2 = 1/2, rec is exactly the summed squared error. The mean is the sigmoid of the decoder's
-    output, or the output itself with `link="identity"`. The "fixed 0.01" of Schik's code passes a softplus before it is
-    a standard deviation: s^2 is 0.487 there and the weight of the squared error 1.026, not 5000.
+    output, or the output itself with `link="identity"`.
     """
 
     def __init__(self, output: Tensor, *, variance: Positive = 0.5, link: Literal["sigmoid", "identity"] = "sigmoid"):
@@ -70,7 +76,7 @@ class Gaussian:
         self.variance = variance
 
     def sample(self) -> Tensor:
-        """An image with the noise of its pixels, reparameterised: (B, C, H, W), beyond [0, 1] too."""
+        """Draw images with the noise of their pixels and a gradient, (B, C, H, W); values can be outside of [0, 1]."""
         return self.mean + self.variance**0.5 * normal_like(self.mean)
 
     def rec(self, x: Tensor) -> Tensor:
@@ -84,10 +90,10 @@ class Gaussian:
 
 
 class ContinuousBernoulli:
-    """The density exp(l x) l / (exp(l) - 1) on [0, 1], l the decoder's output (Loaiza-Ganem & Cunningham, 2019).
+    """Independent pixels with the density exp(l x) l / (exp(l) - 1) on [0, 1], with l the decoder's output.
 
-    The Bernoulli cross-entropy with the normalising constant that makes it a density on grey pixels. Written in the
-    logit l the constant of the paper's equation 8 is l / tanh(l / 2), and
+    Loaiza-Ganem & Cunningham (2019): the Bernoulli cross-entropy with the normalising constant that makes it a density
+    for grey pixels. In terms of the logit l the constant of the paper's equation 8 is l / tanh(l / 2), and
 
         -log p(x) = log sinhc(l / 2) + l (1/2 - x),     sinhc(h) = sinh(h) / h.
     """
@@ -97,7 +103,7 @@ class ContinuousBernoulli:
 
     @property
     def mean(self) -> Tensor:
-        """E[x] = 1/2 + coth(l/2)/2 - 1/l, by its series where the two poles cancel."""
+        """Return E[x] = 1/2 + coth(l/2)/2 - 1/l; near l = 0, where the two poles cancel, by its series."""
         h = self.logits / 2
         near = h.abs() < 0.1
         safe = torch.where(near, torch.ones_like(h), h)
@@ -106,7 +112,7 @@ class ContinuousBernoulli:
     def rec(self, x: Tensor) -> Tensor:
         h = (self.logits / 2).abs()
         near = h < 0.1
-        safe = torch.where(near, torch.ones_like(h), h)  # keeps the unused branch's gradient finite
+        safe = torch.where(near, torch.ones_like(h), h)  # The gradient of the unused branch must be finite.
         log_sinhc = torch.where(
             near,
             h.square() / 6 - h**4 / 180 + h**6 / 2835,

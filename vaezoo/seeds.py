@@ -1,4 +1,4 @@
-"""Random streams that depend on what they are for, not on what was drawn before them."""
+"""Random streams that depend on their purpose, and not on what was drawn before."""
 
 import zlib
 from collections.abc import Iterator
@@ -8,10 +8,10 @@ import numpy as np
 
 
 def derive(seed: int, purpose: str, *indices: int) -> int:
-    """A 63-bit seed for one purpose, such as derive(seed, "noise", batch).
+    """Return a 63-bit seed for one purpose, such as derive(seed, "noise", batch).
 
-    Whoever draws from one stream cannot disturb another: evaluating, drawing a figure or being interrupted in between
-    leaves every later batch as it would have been.
+    Draws from one stream do not change another, so evaluations, figures and interruptions during a training do not
+    change its later batches.
     """
     entropy = [seed, zlib.crc32(purpose.encode()), *indices]
     return int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0] >> np.uint64(1))
@@ -19,8 +19,8 @@ def derive(seed: int, purpose: str, *indices: int) -> int:
 
 @contextmanager
 def own_noise(seed: int) -> Iterator[None]:
-    """PyTorch's draws inside come from this seed; the caller's generators are afterwards what they were."""
-    import torch  # what only derives seeds starts without it
+    """Seed PyTorch's generators for the body, and restore their states after it."""
+    import torch  # This import is late because commands that only derive seeds must not load torch.
 
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         torch.manual_seed(seed)

@@ -1,7 +1,8 @@
 """Train one model on one data set: `python -m vaezoo.train model=dipvae dataset=dsprites`.
 
-Composes the configuration, builds what it names, fits, evaluates. `run=DIR` goes on with an interrupted run, in its
-own folder and with its own configuration; further overrides change it, such as a larger `max_batches`.
+The command composes the configuration, builds what it names, fits the model and evaluates it. `run=DIR` continues an
+interrupted run in its own folder and with its own configuration; further overrides change values of it, such as
+`max_batches`.
 """
 
 import math
@@ -18,7 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from vaezoo.config.command_line import check_command_line, check_grid
 from vaezoo.config.directory import DIRECTORY
-from vaezoo.config.names import own_name
+from vaezoo.config.names import name_current_job
 from vaezoo.config.values import check_config
 from vaezoo.errors import UserError, nearest, report
 from vaezoo.runs.folder import ERROR, load_config
@@ -29,24 +30,32 @@ from vaezoo.training.run import train
 
 @hydra.main(version_base="1.3", config_path=DIRECTORY, config_name="train")
 def job(config: DictConfig) -> dict[str, float] | float:
+    """Train one job; return its scores, or the one score that a search optimises.
+
+    A job of a study that fails prints its reason at once and raises CompactHydraException, so that the other jobs go
+    on, and the study ends with a list of the failed ones.
+    """
     try:
         threads.take_share(config.launcher)
         scores = train(config)
-        return scores if config.sweep.objective is None else objective(config.sweep.objective, scores)
+        return scores if config.sweep.objective is None else read_objective(config.sweep.objective, scores)
     except Exception as error:
         if HydraConfig.get().mode != RunMode.MULTIRUN:
             if isinstance(error, UserError):
                 report(error)
             raise
-        # Said at once; the other jobs go on, and the study ends with the list of those that failed.
         message = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
-        print(f"vaezoo: {own_name(config)}: {message}", file=sys.stderr)
-    # Not within `except`: it would hold the error, whose frames hold the model and its data, to the end of the study.
+        print(f"vaezoo: {name_current_job(config)}: {message}", file=sys.stderr)
+    # Raised after `except`, because the new error would otherwise hold the old one, and with it the model and its data,
+    # until the study ends.
     raise CompactHydraException(message)
 
 
-def objective(name: str, scores: dict[str, float]) -> float:
-    """The score that a search goes by. One that is not there ends the search: the other jobs would not have it."""
+def read_objective(name: str, scores: dict[str, float]) -> float:
+    """Return the score that a search optimises. Raises UserError if it is not finite.
+
+    A missing score ends the whole search, because no other job would have it either.
+    """
     if name not in scores:
         has = f"It has {', '.join(sorted(scores))}." if scores else "It has none: metric=none."
         report(UserError(f"sweep.objective={name}: the run has no such score.{nearest(name, scores)} {has}"))
@@ -56,8 +65,14 @@ def objective(name: str, scores: dict[str, float]) -> float:
 
 
 def resume(arguments: list[str]) -> None:
-    """`run=DIR` and overrides of values: the run's own configuration, changed where it is said."""
-    folder = Path(next(a for a in arguments if a.startswith("run=")).removeprefix("run=")).expanduser().resolve()
+    """Continue the run of `run=DIR` with its own configuration, changed by the other arguments.
+
+    Raises UserError for a change that a run cannot take while it goes on. A worker exits with status 1 if the run has
+    written a reason into error.txt.
+    """
+    folder = (
+        Path(next(line for line in arguments if line.startswith("run=")).removeprefix("run=")).expanduser().resolve()
+    )
     config = load_config(folder)
     changes = [argument for argument in arguments if not argument.startswith("run=")]
     for change in changes:
@@ -71,38 +86,38 @@ def resume(arguments: list[str]) -> None:
     try:
         train(config)
     except Exception:
-        # Of a worker, mostly the lost connection to another one, whose death is what the supervisor reports.
+        # A worker mostly fails because another one has died, and the supervisor reports that one.
         if workers.worker_rank() == 0 and (folder / ERROR).is_file():
             sys.exit(1)
         raise
 
 
 def main() -> None:
+    """Run the command line: continue a run, or train the jobs that it requests."""
     arguments = sys.argv[1:]
     if workers.worker_rank() is not None:
-        signal.signal(
-            signal.SIGINT, signal.SIG_DFL
-        )  # the supervisor says it; here it would be a traceback from an import
+        # The supervisor reports the interruption; a worker that still imports would print a traceback.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
         if any(argument.startswith("run=") for argument in arguments):
             resume(arguments)
         else:
-            sys.argv[1:] = prepare(arguments)
+            sys.argv[1:] = complete_arguments(arguments)
             threads.remember_shell()
             os.environ[workers.COMMAND] = str(os.getpid())
             job()
     except UserError as error:
         report(error)
-    except KeyboardInterrupt:  # while it waited for the jobs of a launcher
+    except KeyboardInterrupt:  # raised while the command waits for the jobs of a launcher
         print("\ninterrupted by SIGINT; the same command goes on", file=sys.stderr)
         sys.exit(128 + signal.SIGINT)
 
 
-def prepare(arguments: list[str]) -> list[str]:
-    """The command line as Hydra is given it, once it is checked.
+def complete_arguments(arguments: list[str]) -> list[str]:
+    """Check the command line and return the one for Hydra. Raises UserError for one that no job can follow.
 
-    That of a study has more, so that each of its jobs knows where it belongs, and its flag in front: wherever else it
-    stands, Hydra does not see what comes after it.
+    That of a study also has its folder and its swept keys, so that each job can name itself. Its flag comes first,
+    because Hydra ignores what follows the flag elsewhere.
     """
     config = check_command_line("train", arguments)
     if config is None:
@@ -111,7 +126,7 @@ def prepare(arguments: list[str]) -> list[str]:
         if config.sweep.grids:
             raise UserError("This asks for the many jobs of a sweep: add -m, or sweep=null for a single one.")
         return arguments
-    request = study.request(arguments, config.sweep)
+    request = study.read_request(arguments, config.sweep)
     if config.sweep.grids:
         for line in request.lines:
             check_grid("train", line)

@@ -26,7 +26,7 @@ import tables  # noqa: E402
 import write  # noqa: E402
 from training import by_hand, configuration, engines, weights, workplace  # noqa: E402
 
-from vaezoo.data.sources.dsprites_render import render  # noqa: E402
+from vaezoo.data.sources.dsprites_render import render_block  # noqa: E402
 
 
 def model_of(tmp_path, *line):
@@ -119,7 +119,7 @@ def test_a_step_by_hand_moves_every_player(tmp_path):
 def test_the_plain_loop_draws_the_images_of_dsprites():
     for factors in ([0, 5, 39, 3, 31], [1, 0, 7, 31, 0], [2, 3, 20, 16, 9]):
         shape, scale, orientation, x, y = factors
-        drawn = np.unpackbits(render(shape, scale, orientation)[32 * x + y]).reshape(64, 64)
+        drawn = np.unpackbits(render_block(shape, scale, orientation)[32 * x + y]).reshape(64, 64)
         np.testing.assert_array_equal(rendering.one_image(np.array(factors)), drawn)
 
 

@@ -13,7 +13,7 @@ from tests.support.configuration import MODELS, compose_train
 from vaezoo.config.command_keys import type_of_command_key
 from vaezoo.config.command_line import check_command_line
 from vaezoo.config.directory import DIRECTORY
-from vaezoo.config.names import folder_name
+from vaezoo.config.names import make_folder_name
 from vaezoo.config.overrides import flatten, leaves
 from vaezoo.config.values import check_config, signature_of_node
 from vaezoo.errors import UserError
@@ -116,6 +116,11 @@ def test_every_file_begins_with_what_it_is(path):
         ("network=conv001 dataset.batch_size=1", "at least 2 images in a batch for its batch normalisation"),
         ("trainer.precision=bf16-true", r"must be one of 32-true, 64-true, bf16-mixed, 16-mixed"),
         ("trainer.devices=2", "trainer.devices=2: this trainer uses one device; several: trainer=ddp"),
+        (
+            "model=bigan optimizer=adagrad",
+            "critic.betas: the common optimizer, torch.optim.Adagrad, has no betas",
+        ),
+        ("model=bigan model.optimizers.critic=null", r"must be what differs from the common optimizer, such as \{lr"),
         ("network.encoder.hidden=[0]", "must be a list of whole numbers of at least 1"),
         ("network=bigan network.critic.normed=[0]", r"of at least 1, such as \[2, 3\], or \[\] for none"),
     ],
@@ -132,6 +137,8 @@ def test_mistakes_are_refused_with_a_message_that_helps(line, message):
         "--cfg job",
         "model=dipvae dataset=dsprites model.kind=ii model.lambda_d=null",
         "model=ali network=bigan network.critic.normed=[]",
+        "model=mivae dataset=digits optimizer=adagrad",
+        "model=vaegan dataset=digits network=vaeganmlp optimizer=adagrad",
         "-m model=betavae model.beta=1,4,16 dataset=digits seed=range(3)",
         "trainer.precision=bf16-mixed +trainer.limit_val_batches=3",
         "dataset=digits dataset.size=64 network=convh",
@@ -142,6 +149,21 @@ def test_mistakes_are_refused_with_a_message_that_helps(line, message):
 )
 def test_good_command_lines_pass(line):
     check_command_line("train", line.split())
+
+
+def test_files_of_a_users_own_folder_are_checked_too(tmp_path):
+    (tmp_path / "model").mkdir()
+    text = "defaults: [base/latent@_here_, _self_]\n_target_: vaezoo.models.betavae.BetaVAE\nbeta: 2.0\n"
+    (tmp_path / "model" / "mine.yaml").write_text(text)
+    own = f"hydra.searchpath=['{tmp_path}']"
+    config = check_command_line("train", [own, "model=mine", "model.beta=3"])
+    assert config is not None
+    assert config.model.beta == 3
+    check_command_line("train", ["-m", own, "model=mine,vae"])
+    with pytest.raises(UserError, match=r"model.beta=-1: must be a number of at least 0, or a schedule"):
+        check_command_line("train", [own, "model=mine", "model.beta=-1"])
+    with pytest.raises(UserError, match=r"'model.bta' is not a key of this configuration. Did you mean"):
+        check_command_line("train", [own, "model=mine", "model.bta=1"])
 
 
 def test_the_data_set_chooses_what_fits_it_and_the_command_line_wins():
@@ -155,12 +177,12 @@ def test_the_data_set_chooses_what_fits_it_and_the_command_line_wins():
 
 
 def test_folder_names_can_be_given_back_on_the_command_line():
-    name = folder_name("model=betavae,model.beta=1.5,network.encoder.hidden=[3,4]")
+    name = make_folder_name("model=betavae,model.beta=1.5,network.encoder.hidden=[3,4]")
     assert name == "model-betavae_model.beta-1.5_network.encoder.hidden-_3_4"
     assert not set("=,[]") & set(name)
-    assert len(folder_name("a=1," * 200)) < 200
-    assert folder_name("a=1," * 200 + "b=2") != folder_name("a=1," * 200 + "b=3")
-    assert folder_name("") == "defaults"
+    assert len(make_folder_name("a=1," * 200)) < 200
+    assert make_folder_name("a=1," * 200 + "b=2") != make_folder_name("a=1," * 200 + "b=3")
+    assert make_folder_name("") == "defaults"
 
 
 def test_flattened_keys_are_those_of_the_command_line():

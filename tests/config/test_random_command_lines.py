@@ -90,7 +90,7 @@ COMMANDS: dict[str, tuple[Callable[[random.Random], list[str]], Callable[[list[s
     "train": (training, lambda line: check_command_line("train", line)),
     "evaluate": (evaluation, lambda line: check_command_line("evaluate", line)),
     "report": (report, lambda line: check_command_line("report", line)),
-    "data": (data, lambda words: list(__main__.chosen(words))),
+    "data": (data, lambda words: list(__main__.parse_words(words))),
 }
 
 

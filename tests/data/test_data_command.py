@@ -17,13 +17,13 @@ from tests.support.datasets import squares
 from tests.support.idx_files import payloads
 from vaezoo.config.directory import DIRECTORY
 from vaezoo.data import __main__
-from vaezoo.data.__main__ import about, dataset, main, names
+from vaezoo.data.__main__ import compose_dataset, list_names, main, read_description
 from vaezoo.data.files.find import DataFile
 from vaezoo.data.images import ImageArrays
 from vaezoo.data.sources import mnist as source
 from vaezoo.data.sources.dsprites import ARCHIVE
 from vaezoo.figures.contact_sheet import contact_sheet
-from vaezoo.figures.data_sheet import sheet_of
+from vaezoo.figures.data_sheet import make_sheet
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def test_list_names_every_data_set(folder, capsys):
     assert run("list") == 0
     said = capsys.readouterr().out
     for file in Path(DIRECTORY, "dataset").glob("*.yaml"):
-        assert f"\n{file.stem}\n    {about(file.stem)}\n" in said
+        assert f"\n{file.stem}\n    {read_description(file.stem)}\n" in said
     assert f"data folder: {folder}" in said
     assert "1x28x28 · 10 classes · files missing · licence: usually given as CC BY-SA 3.0" in said
     assert "1x64x64 · no classes · no files needed; official files missing · licence: Apache-2.0" in said
@@ -74,13 +74,13 @@ def test_list_says_where_files_are(filled, capsys):
     assert f"10 classes · 1 of 4 files missing: {filled / 'mnist'} ·" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", list_names())
 def test_sets_that_can_be_downloaded_say_what(name):
-    one = dataset(name)
-    assert len(one.about) > 20
-    if "download" in inspect.signature(one.source).parameters:
-        assert one.files is not None, "mark the source with @reads(...)"
-        assert one.files.licence
+    dataset = compose_dataset(name)
+    assert len(dataset.description) > 20
+    if "download" in inspect.signature(dataset.source).parameters:
+        assert dataset.files is not None, "mark the source with @reads(...)"
+        assert dataset.files.licence
 
 
 def own(path: str | None = None) -> ImageArrays:
@@ -88,9 +88,9 @@ def own(path: str | None = None) -> ImageArrays:
 
 
 def test_a_source_of_the_users_own_files():
-    one = __main__.Dataset("arrays", "", (), None, own, {"path": None})
-    assert __main__.state(one) == "your own files: path=..."
-    assert __main__.state(one._replace(options={"path": "x.npz"})) == "your own files: path=x.npz"
+    dataset = __main__.Dataset("arrays", "", (), None, own, {"path": None})
+    assert __main__.describe_place(dataset) == "your own files: path=..."
+    assert __main__.describe_place(dataset._replace(options={"path": "x.npz"})) == "your own files: path=x.npz"
 
 
 def test_verify(filled, capsys):
@@ -104,7 +104,7 @@ def test_verify(filled, capsys):
 def test_verify_reads_afresh(filled, capsys, monkeypatch):
     """Bytes changed behind the back of size and time are noticed."""
     assert run("fetch", "mnist") == 0
-    monkeypatch.setattr("vaezoo.data.files.find.recalled", lambda *_: {"payload_md5": "remembered"})
+    monkeypatch.setattr("vaezoo.data.files.find.recall_checksums", lambda *_: {"payload_md5": "remembered"})
     assert run("fetch", "mnist") == 1
     assert run("verify", "mnist") == 0
 
@@ -201,7 +201,7 @@ def written(figure) -> list[str]:
 
 
 def test_one_factor_varies_along_each_row():
-    sheet = sheet_of(arrays := squares())
+    sheet = make_sheet(arrays := squares())
     assert [strip.name for strip in sheet.strips] == ["size", "y", "x"]
     assert [list(strip.captions) for strip in sheet.strips] == [["0", "1", "2"], [*"01234567"], [*"01234567"]]
     sizes = np.ravel_multi_index((np.arange(3), 4, 4), (3, 8, 8))
@@ -216,14 +216,14 @@ def test_one_factor_varies_along_each_row():
 
 def test_large_factors_show_ten_values():
     arrays = replace(squares(), factors=np.arange(192)[:, None], factor_names=("image",), factor_sizes=(192,))
-    (strip,) = sheet_of(arrays).strips
+    (strip,) = make_sheet(arrays).strips
     assert list(strip.captions) == ["0", "21", "42", "64", "85", "106", "127", "149", "170", "191"]
 
 
 def test_incomplete_grids_show_the_nearest_images():
     whole = squares()
     kept = np.flatnonzero(whole.factors.sum(axis=1) % 2 == 1)
-    sheet = sheet_of(replace(whole, images=whole.images[kept], factors=whole.factors[kept]))
+    sheet = make_sheet(replace(whole, images=whole.images[kept], factors=whole.factors[kept]))
     assert [len(strip.images) for strip in sheet.strips] == [3, 8, 8]
     assert "or as near to it as there are images" in sheet.caption
 
@@ -231,7 +231,7 @@ def test_incomplete_grids_show_the_nearest_images():
 def test_factors_that_are_the_labels_are_named():
     whole = squares()
     names = ("small", "middle", "large")
-    sheet = sheet_of(replace(whole, labels=whole.factors[:, 0].astype(np.int64), label_names=names))
+    sheet = make_sheet(replace(whole, labels=whole.factors[:, 0].astype(np.int64), label_names=names))
     assert tuple(sheet.strips[0].captions) == names
     assert "stay at size middle, y 4" in sheet.caption
 
@@ -240,7 +240,7 @@ def test_factors_that_are_the_labels_are_named():
 def test_labels_stand_below_their_images(classes, columns):
     labels = np.arange(192) % classes
     arrays = replace(squares(), factors=None, labels=labels, label_names=tuple(f"class {i}" for i in range(classes)))
-    sheet = sheet_of(arrays)
+    sheet = make_sheet(arrays)
     captions = [caption for strip in sheet.strips for caption in strip.captions]
     assert len(sheet.strips[0].captions) == columns
     assert len(captions) == 4 * columns
@@ -253,12 +253,12 @@ def test_labels_stand_below_their_images(classes, columns):
 def test_rare_classes_end_early():
     labels = np.zeros(192, np.int64)
     labels[5] = 1
-    captions = [c for s in sheet_of(replace(squares(), factors=None, labels=labels)).strips for c in s.captions]
+    captions = [c for s in make_sheet(replace(squares(), factors=None, labels=labels)).strips for c in s.captions]
     assert captions.count("1") == 1
 
 
 def test_images_without_anything_are_numbered():
-    sheet = sheet_of(replace(squares(), factors=None))
+    sheet = make_sheet(replace(squares(), factors=None))
     assert sheet.strips[0].captions[0] == "0"
     assert sheet.strips[-1].captions[-1] == "191"
 
@@ -274,7 +274,7 @@ def test_captions_do_not_overlap(shape):
         labels=np.arange(50) % 5,
         label_names=("a", "a rather long name", "Ankle boot", "T-shirt/top", "e"),
     )
-    figure = contact_sheet(*sheet_of(arrays))
+    figure = contact_sheet(*make_sheet(arrays))
     boxes = [t.get_window_extent() for t in figure.findobj(Text) if t.get_text() in arrays.label_names]
     for i, box in enumerate(boxes):
         assert not any(box.overlaps(other) for other in boxes[i + 1 :])

@@ -8,20 +8,23 @@ import pytest
 import torch
 
 from tests.support.datasets import data_module, squares
-from vaezoo.data.batches import TrainingStream, even_sizes
+from vaezoo.data.batches import Batch, TrainingOrder
 from vaezoo.data.images import ImageArrays
 from vaezoo.data.module import ImageDataModule
 from vaezoo.data.splits import split_rows
 from vaezoo.data.store import ImageStore
 from vaezoo.errors import UserError
+from vaezoo.training.chunks import even_sizes
 
 
-def stream(data: ImageDataModule, start: int = 0) -> TrainingStream:
-    return TrainingStream(data.batch, data.rows.train, data.batch_size, data.seed, lambda: start)
+def training_order(data: ImageDataModule) -> TrainingOrder:
+    return TrainingOrder(data.rows.train, data.batch_size, data.seed)
 
 
-def take(batches, count: int):
-    return [batch for batch, _ in zip(batches, range(count), strict=False)]
+def take(data: ImageDataModule, count: int) -> list[Batch]:
+    """Return the first training batches."""
+    order = training_order(data)
+    return [data.batch(order.batches(number, 1)[0]) for number in range(count)]
 
 
 def test_split_sizes_of_dsprites():
@@ -55,7 +58,7 @@ def test_validation_batches_are_not_neighbours(split):
 def test_batches_hold_the_images_of_their_rows():
     data = data_module()
     expected = np.unpackbits(data.source.images, axis=1).reshape(-1, 1, 16, 16).astype(np.float32)
-    for batch in take(stream(data), 40):
+    for batch in take(data, 40):
         assert batch.images.dtype == torch.float32
         assert np.array_equal(batch.images.numpy(), expected[batch.rows.numpy()])
 
@@ -79,7 +82,7 @@ def test_mapped_images_give_the_batches_of_those_in_memory(tmp_path, packed):
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             stores = [data_module(lambda arrays=arrays: arrays) for arrays in (source, mapped)]
-            for one, other in zip(*(take(stream(data), 30) for data in stores), strict=True):
+            for one, other in zip(*(take(data, 30) for data in stores), strict=True):
                 assert torch.equal(one.rows, other.rows)
                 assert torch.equal(one.images, other.images)
     finally:
@@ -121,7 +124,7 @@ def test_even_sizes_hold_every_image_once(size, unit):
 def test_every_epoch_is_another_permutation_without_its_short_batch():
     data = data_module()
     per_epoch = len(data.rows.train) // 8
-    batches = take(stream(data), 2 * per_epoch)
+    batches = take(data, 2 * per_epoch)
     first, second = (torch.cat([b.rows for b in part]) for part in (batches[:per_epoch], batches[per_epoch:]))
     for epoch in (first, second):
         assert len(set(epoch.tolist())) == per_epoch * 8
@@ -130,15 +133,36 @@ def test_every_epoch_is_another_permutation_without_its_short_batch():
 
 
 @pytest.mark.parametrize("start", [1, 18, 19, 40, 123])
-def test_a_stream_that_starts_later_gives_the_same_batches(start):
+@pytest.mark.parametrize("count", [1, 3, 50])
+def test_several_batches_at_once_are_those_one_by_one_up_to_the_end_of_an_epoch(start, count):
     data = data_module()
-    whole = [batch.rows for batch in take(stream(data), start + 5)][start:]
-    late = [batch.rows for batch in take(stream(data, start), 5)]
-    assert all(torch.equal(a, b) for a, b in zip(whole, late, strict=True))
+    several = training_order(data).batches(start, count)
+    assert len(several) == min(count, 19 - start % 19)
+    single = take(data, start + len(several))[start:]
+    assert torch.equal(several, torch.stack([batch.rows for batch in single]))
+
+
+def test_a_plain_loader_gives_the_same_epochs():
+    data = data_module()
+    loader = data.train_dataloader()
+    assert (len(loader), len(loader.dataset)) == (19, 153)
+    expected = take(data, 38)
+    for epoch in range(2):
+        loader.sampler.set_epoch(epoch)
+        for batch, known in zip(loader, expected[19 * epoch : 19 * (epoch + 1)], strict=True):
+            assert torch.equal(batch.rows, known.rows)
+            assert torch.equal(batch.images, known.images)
+    assert loader.dataset[3].images.shape == (1, 16, 16)
+
+
+def test_plain_loaders_of_validation_and_test_read_every_row_once():
+    data = data_module()
+    for loader, rows in ((data.val_dataloader(), data.rows.val), (data.test_dataloader(), data.rows.test)):
+        assert np.array_equal(torch.cat([batch.rows for batch in loader]).numpy(), rows)
 
 
 def test_order_follows_the_seed():
-    first, again, other = (take(stream(data_module(seed=seed)), 3)[-1].rows for seed in (0, 0, 1))
+    first, again, other = (take(data_module(seed=seed), 3)[-1].rows for seed in (0, 0, 1))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
 
@@ -154,7 +178,7 @@ def test_labels_travel_with_their_images():
     from vaezoo.data.sources.digits import digits
 
     data = data_module(digits, name="digits", shape=(1, 8, 8))
-    batch = take(stream(data), 1)[0]
+    batch = take(data, 1)[0]
     assert np.array_equal(batch.labels.numpy(), data.source.labels[batch.rows.numpy()])
     assert batch.labels.dtype == torch.int64
     assert data_module().batch(torch.tensor([0])).labels is None
@@ -172,7 +196,7 @@ def test_a_split_without_training_images_is_refused():
 
 def test_a_batch_larger_than_the_training_part_is_refused():
     with pytest.raises(UserError, match="batch_size=500 is larger than the 153 training images"):
-        stream(data_module(batch_size=500))
+        training_order(data_module(batch_size=500))
 
 
 def test_options_reach_the_source():

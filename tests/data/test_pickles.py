@@ -55,7 +55,7 @@ def test_nothing_in_a_file_is_executed(in_tmp):
     with pytest.raises(UserError, match="pickled objects"):
         codes_file.read(numpy_file("codes.npz"))
     assert LatentTable.load(numpy_file("latents.npz")) is None
-    assert prepare.load(numpy_file("prepared.npy"), (1,)) is None
+    assert prepare.load_prepared(numpy_file("prepared.npy"), (1,)) is None
     torch_file("checkpoints/last.ckpt")
     with pytest.raises(UserError, match="damaged or not a checkpoint"):
         load_checkpoint(Path("."))

@@ -9,7 +9,7 @@ import pytest
 from tests.support.configuration import compose_train
 from tests.support.datasets import data_module, squares
 from vaezoo.config.command_line import check_command_line
-from vaezoo.data.shifts import shifted
+from vaezoo.data.shifts import select_rows
 from vaezoo.data.splits import split_rows
 from vaezoo.errors import UserError
 
@@ -31,7 +31,7 @@ GRID = np.stack(np.unravel_index(np.arange(144), SIZES), axis=1).astype(np.uint8
     ],
 )
 def test_conditions_mean_what_python_means(where, expected):
-    rows = shifted(GRID, NAMES, where, None, 0)
+    rows = select_rows(GRID, NAMES, where, None, 0)
     assert rows.tolist() == [bool(expected(*map(int, row))) for row in GRID]
 
 
@@ -54,11 +54,11 @@ def test_conditions_mean_what_python_means(where, expected):
 )
 def test_other_conditions_are_refused(where, complaint):
     with pytest.raises(UserError, match=complaint):
-        shifted(GRID, NAMES, where, None, 0)
+        select_rows(GRID, NAMES, where, None, 0)
 
 
 def test_a_condition_that_holds_out_nothing_is_told(caplog):
-    assert shifted(GRID, NAMES, "shape < 3", None, 0).all()
+    assert select_rows(GRID, NAMES, "shape < 3", None, 0).all()
     assert "every image satisfies it" in caplog.text
 
 
@@ -66,7 +66,7 @@ def test_a_condition_that_holds_out_nothing_is_told(caplog):
 def test_correlated_factors_have_the_frequencies_of_the_formula(sigma):
     copies = 2000
     factors = np.repeat(GRID, copies, axis=0)
-    rows = shifted(factors, NAMES, None, {"factors": ["pos_x", "scale"], "sigma": sigma}, 0)
+    rows = select_rows(factors, NAMES, None, {"factors": ["pos_x", "scale"], "sigma": sigma}, 0)
     found, expected = np.zeros((8, 6)), np.zeros((8, 6))
     for x, scale in factors[rows][:, [2, 1]].tolist():
         found[x, scale] += 1
@@ -84,21 +84,21 @@ def test_correlated_factors_have_the_frequencies_of_the_formula(sigma):
 def test_correlation_on_rows_without_the_diagonal():
     """The most probable combination that is there is kept as a whole."""
     away = GRID[np.abs(GRID[:, 1] / 5 - GRID[:, 2] / 7) > 0.5]
-    rows = shifted(away, NAMES, None, {"factors": ["scale", "pos_x"], "sigma": 0.05}, 0)
+    rows = select_rows(away, NAMES, None, {"factors": ["scale", "pos_x"], "sigma": 0.05}, 0)
     gap = np.abs(away[:, 1] / 5 - away[:, 2] / 7)
     assert rows[gap < gap.min() + 1e-9].all()
 
 
 def test_the_draw_follows_the_seed_of_the_split():
     asked = {"factors": ["shape", "scale"], "sigma": 0.3}
-    first, again, other = (shifted(GRID, NAMES, None, asked, seed) for seed in (0, 0, 1))
+    first, again, other = (select_rows(GRID, NAMES, None, asked, seed) for seed in (0, 0, 1))
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
 
 
 def test_sets_without_factors_are_refused():
     with pytest.raises(UserError, match="need ground-truth factors; this data set has none"):
-        shifted(None, (), "shape == 1", None, 0)
+        select_rows(None, (), "shape == 1", None, 0)
 
 
 @pytest.mark.parametrize("split", ["random90", "official", "all"])

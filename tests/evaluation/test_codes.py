@@ -15,7 +15,7 @@ import vaezoo.evaluate
 import vaezoo.report
 from tests.support.codes import FACTORS, LINEAR, SMOOTH, noise, rotation
 from vaezoo.errors import UserError
-from vaezoo.evaluation.codes_file import fixtures, read, some_rows
+from vaezoo.evaluation.codes_file import FileInputs, draw_rows, read
 from vaezoo.evaluation.scores import evaluate_metrics
 from vaezoo.evaluation.table import LatentTable
 from vaezoo.evaluation.udr import udr_scores
@@ -182,19 +182,19 @@ def test_attributes_are_judged_by_rows_that_taught_nothing(tmp_path):
         factor_names=None,
     )
     metrics = {"attribute_vectors": attribute_vectors}
-    scores = evaluate_metrics(metrics, fixtures(read(path), seed=0), seed=0, repeats=1)
+    scores = evaluate_metrics(metrics, FileInputs(read(path), seed=0), seed=0, repeats=1)
     # By heart nearly all of them are right, but noise says nothing about another row.
     assert scores.values["eval/attributes_accuracy"] == pytest.approx(0.5, abs=0.1)
 
 
 def test_rows_are_drawn_together(tmp_path):
-    arrays = some_rows(read(write(tmp_path / "a.npz")), 50, seed=1)
+    arrays = draw_rows(read(write(tmp_path / "a.npz")), 50, seed=1)
     levels = np.round(arrays["codes"] * FACTORS.std(axis=0) + FACTORS.mean(axis=0))
     np.testing.assert_array_equal(levels, arrays["factors"])
     assert len(np.unique(arrays["factors"], axis=0)) == 50
-    given = fixtures(arrays, seed=1)
-    assert given["held_out"]().sum() == 5
-    assert given["factor_names"]() == tuple(NAMES)
+    inputs = FileInputs(arrays, seed=1)
+    assert inputs.fixed["held_out"].sum() == 5
+    assert inputs.fixed["factor_names"] == tuple(NAMES)
 
 
 def test_metrics_are_imported_one_by_one_and_without_torch():

@@ -1,6 +1,8 @@
 """Evaluation: one encoding pass, metrics by the names of their parameters, figures from what is already there."""
 
 import json
+from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -14,9 +16,11 @@ from tests.support.models import count_images
 from vaezoo.data.sources.digits import digits
 from vaezoo.evaluation.closing_table import print_scores
 from vaezoo.evaluation.evaluate_model import evaluate_model
-from vaezoo.evaluation.fixtures import Missing, call, constants
+from vaezoo.evaluation.figure_inputs import FigureInputs
+from vaezoo.evaluation.inputs import Inputs, Missing, call, constants, provided
+from vaezoo.evaluation.metric_inputs import MetricInputs
 from vaezoo.evaluation.outputs import Outputs
-from vaezoo.evaluation.scores import evaluate_metrics, without_categories
+from vaezoo.evaluation.scores import Scores, evaluate_metrics, select_continuous
 from vaezoo.evaluation.table import LatentTable, choose_examples, choose_rows, encode, fingerprint
 from vaezoo.metrics.protocol import Skip
 
@@ -131,10 +135,10 @@ def test_traversal_changes_one_latent_at_a_time(told):
 
 def test_a_drawn_start_is_one_sample_of_the_posterior(told):
     everything = np.arange(len(told.table.index))
-    noise = (told.start(everything, drawn=True) - told.table.codes) / np.exp(told.table.logvars / 2)
+    noise = (told.start_latents(everything, drawn=True) - told.table.codes) / np.exp(told.table.logvars / 2)
     assert abs(noise.mean()) < 0.2
     assert noise.std() == pytest.approx(1, abs=0.1)
-    dims, same = np.array([1]), told.start(np.array([7]), drawn=True)[0]
+    dims, same = np.array([1]), told.start_latents(np.array([7]), drawn=True)[0]
     image = told.traversal(np.array([7]), dims, same[1:2], drawn=True)[0, 0, 0]
     np.testing.assert_allclose(image, told.decode(same[None])[0], atol=1e-6)
 
@@ -156,13 +160,13 @@ def test_examples_are_held_out_images_of_every_class():
 
 
 def test_examples_are_kept_as_they_are(told):
-    positions = told.shown(5)
+    positions = told.spread_examples(5)
     assert len(positions) == 5
     assert set(positions) <= set(told.table.examples)
     assert np.array_equal(told.originals(positions), told.images(positions))
     assert np.array_equal(told.originals(told.table.examples), told.images(told.table.examples))
     assert told.table.factor_names.tolist() == ["size", "y", "x"]
-    assert len(told.classes_shown()) == 0, "squares have no labels"
+    assert len(told.class_examples()) == 0, "squares have no labels"
 
 
 def test_a_conditional_model_is_told_the_label_of_each_image():
@@ -182,7 +186,7 @@ def test_a_conditional_model_is_told_the_label_of_each_image():
     swapped = told.swap(np.array([0, 3]), np.array([5, 6, 7]))
     expected = told.decode(np.repeat(table.codes[3:4], 3, axis=0), labels[5:8].numpy())
     np.testing.assert_allclose(swapped[1], expected, atol=1e-6)
-    shown = told.classes_shown()
+    shown = told.class_examples()
     assert np.array_equal(table.labels[shown], np.unique(table.labels[table.held_out]))
     assert table.held_out[shown].all()
     same = np.zeros((10, 4), np.float32)
@@ -226,7 +230,7 @@ def test_kl_per_dim_is_that_of_the_held_out_images(told):
 def test_the_weight_of_the_kl_is_that_of_the_last_batch(told, line, expected):
     model = build_model(*line, *PARTS)
     model.batches.fill_(4)
-    found = Outputs(model, told.data, told.table, "t").metric_fixtures()["kl_weight"]()
+    found = MetricInputs(Outputs(model, told.data, told.table, "t"), None, None).kl_weight
     assert found == (None if expected is None else pytest.approx(expected, rel=1e-6))
 
 
@@ -237,12 +241,55 @@ def test_functions_are_given_what_their_parameters_name():
     def metric(codes, rng, labels=None, *, bins=20):
         return codes, rng, labels, bins
 
-    fixtures = {"codes": lambda: 1, "rng": lambda: 2, "labels": lambda: None}
-    assert call(metric, fixtures) == (1, 2, None, 20)
-    assert call(partial(metric, bins=5), {**fixtures, "labels": lambda: 3}) == (1, 2, 3, 5)
-    assert constants(partial(metric, bins=5), fixtures) == {"bins": 5}
-    with pytest.raises(Missing, match="codes"):
-        call(metric, {"rng": lambda: 2, "codes": lambda: None})
+    inputs = Inputs(codes=1, labels=None)
+    assert call(metric, inputs, rng=2) == (1, 2, None, 20)
+    assert call(partial(metric, bins=5), inputs.replace(labels=3), rng=2) == (1, 2, 3, 5)
+    assert constants(partial(metric, bins=5), inputs) == {"bins": 5}
+    with pytest.raises(Missing, match="there is no codes"):
+        call(metric, inputs.replace(codes=None), rng=2)
+
+
+def test_an_input_is_computed_once_and_only_when_a_function_names_it():
+    computed = []
+
+    class Answers(Inputs):
+        @provided()
+        def answer(self):
+            computed.append("answer")
+            return 42
+
+        @provided(unless="nobody has asked")
+        def question(self):
+            computed.append("question")
+
+        def helper(self):
+            raise AssertionError
+
+    inputs = Answers()
+    assert call(lambda answer, factor=2: factor * answer, inputs) == 84
+    assert call(lambda answer: answer, inputs) == 42
+    assert computed == ["answer"]
+    with pytest.raises(Missing, match="nobody has asked"):
+        call(lambda question: question, inputs)
+    with pytest.raises(Missing, match="there is no helper"):
+        call(lambda helper: helper, inputs)
+
+
+def test_every_input_that_may_be_absent_has_a_reason():
+    """The model has no posterior and reconstructs nothing; the data have no labels, and no image is held out."""
+    data = data_module(digits, name="digits", shape=(1, 8, 8))
+    model = build_model("model=catgan", "dataset=digits", "metric=none", "figure=none", "logger=csv")
+    table = replace(encode(model, data, rows=20, test_rows=0, seed=0), labels=np.empty(0, np.int64))
+    outputs = Outputs(model, data, table, "t")
+    figures = FigureInputs(outputs, Scores(), {}, images=4, samples=4, traversal="auto", latents=None, classes=None)
+    for inputs in (MetricInputs(outputs, 4, None), figures):
+        names = [name for name in dir(inputs) if name in inputs]
+        assert len(names) > 30
+        for name in names:
+            method = getattr(type(inputs), name)
+            assert method.__doc__.startswith("Return ")
+            with suppress(Skip):
+                assert method.unless or getattr(inputs, name) is not None, name
 
 
 def drawing(codes, rng, *, times=2):
@@ -256,7 +303,7 @@ def plain(codes):
 def test_scores_carry_their_protocol():
     codes = np.ones((7, 2))
     metrics = {"drawing": partial(drawing, times=5), "plain": plain}
-    scores = evaluate_metrics(metrics, {"codes": lambda: codes}, seed=4, repeats=3)
+    scores = evaluate_metrics(metrics, Inputs(codes=codes), seed=4, repeats=3)
     assert set(scores.values) == {"eval/drawing", "eval/drawing/sd", "eval/mean", "eval/count"}
     assert scores.metrics == {"eval/drawing": "drawing", "eval/mean": "plain", "eval/count": "plain"}
     protocol = scores.protocols["drawing"]
@@ -274,10 +321,10 @@ def test_scores_carry_their_protocol():
 
 def test_what_is_computed_again_without_categories_has_other_keys():
     codes = np.arange(6.0).reshape(3, 2)
-    known = {"codes": lambda: codes, "continuous_codes": lambda: codes[:, :1], "test_continuous_codes": lambda: None}
+    inputs = Inputs(codes=codes)
     metrics = {"drawing": drawing, "plain": plain, "other": lambda test_logvars: {}}
-    scores = evaluate_metrics(metrics, known, seed=4, repeats=1)
-    scores.add(evaluate_metrics(*without_categories(metrics, known), seed=4, repeats=1))
+    scores = evaluate_metrics(metrics, inputs, seed=4, repeats=1)
+    scores.add(evaluate_metrics(select_continuous(metrics), inputs.replace(codes=codes[:, :1]), seed=4, repeats=1))
     assert scores.values["eval/mean"] == 2.5
     assert scores.values["eval/mean_continuous"] == 2.0
     assert {"eval/drawing", "eval/drawing_continuous"} <= scores.values.keys()
@@ -289,9 +336,7 @@ def test_arrays_with_names_are_a_table():
         shares = np.array([0.5, 0.75])
         return {"names": np.array(["Bald", "Hat"]), "accuracy": shares, "vectors": np.ones((2, 3)), "mean": 0.6}
 
-    scores = evaluate_metrics(
-        {"named": named, "drawing": drawing}, {"codes": lambda: np.ones((7, 2))}, seed=4, repeats=1
-    )
+    scores = evaluate_metrics({"named": named, "drawing": drawing}, Inputs(codes=np.ones((7, 2))), seed=4, repeats=1)
     assert scores.tables == {"named": {"Bald": {"accuracy": 0.5}, "Hat": {"accuracy": 0.75}}}
 
 
@@ -299,7 +344,7 @@ def test_arrays_with_names_are_a_table():
 @pytest.mark.parametrize("value", [np.inf, np.nan])
 def test_a_score_without_a_finite_value_has_no_deviation(value):
     metrics = {"limit": lambda codes, rng: {"score": value}}
-    scores = evaluate_metrics(metrics, {"codes": lambda: np.ones((7, 2))}, seed=4, repeats=3)
+    scores = evaluate_metrics(metrics, Inputs(codes=np.ones((7, 2))), seed=4, repeats=3)
     np.testing.assert_equal(scores.values, {"eval/limit": value})
 
 
@@ -308,7 +353,7 @@ def test_the_closing_table_shows_each_protocol_once(capsys):
         raise Skip("needs vaezoo[fid]")
 
     metrics = {"drawing": partial(drawing, times=5), "plain": plain, "declines": declines}
-    print_scores(evaluate_metrics(metrics, {"codes": lambda: np.ones((7, 2))}, seed=4, repeats=3), "a run")
+    print_scores(evaluate_metrics(metrics, Inputs(codes=np.ones((7, 2))), seed=4, repeats=3), "a run")
     out = capsys.readouterr().out
     assert out.count("rows 7") == 2
     assert "times 5" in out
@@ -318,9 +363,9 @@ def test_the_closing_table_shows_each_protocol_once(capsys):
 
 
 def test_repeats_are_independent_and_other_metrics_do_not_disturb_them():
-    fixtures = {"codes": lambda: np.ones((7, 2))}
-    alone = evaluate_metrics({"a": drawing}, fixtures, seed=0, repeats=2)
-    beside = evaluate_metrics({"b": drawing, "a": drawing}, fixtures, seed=0, repeats=2)
+    inputs = Inputs(codes=np.ones((7, 2)))
+    alone = evaluate_metrics({"a": drawing}, inputs, seed=0, repeats=2)
+    beside = evaluate_metrics({"b": drawing, "a": drawing}, inputs, seed=0, repeats=2)
     assert alone.values["eval/a"] == beside.values["eval/a"] != beside.values["eval/b"]
     assert alone.values["eval/a/sd"] > 0
 
@@ -336,10 +381,10 @@ def test_what_does_not_apply_or_fails_is_skipped_with_a_reason(caplog):
         raise ZeroDivisionError("oops")
 
     metrics = {"declines": declines, "needs": needs, "fails": fails, "plain": plain}
-    scores = evaluate_metrics(metrics, {"codes": lambda: np.ones((3, 2))}, seed=0, repeats=1)
+    scores = evaluate_metrics(metrics, Inputs(codes=np.ones((3, 2))), seed=0, repeats=1)
     assert scores.skipped == {
         "declines": "only one code",
-        "needs": "the data set has no ground-truth factors",
+        "needs": "there is no factors",
         "fails": "failed: ZeroDivisionError: oops",
     }
     assert scores.values["eval/mean"] == 1

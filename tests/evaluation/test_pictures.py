@@ -2,9 +2,11 @@
 
 import json
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from omegaconf import OmegaConf
 from PIL import Image
 
@@ -16,8 +18,13 @@ from vaezoo.errors import UserError
 from vaezoo.evaluate import evaluate_codes
 from vaezoo.evaluate import main as evaluate_main
 from vaezoo.evaluation import records
+from vaezoo.evaluation.drawing import draw_figures
 from vaezoo.evaluation.evaluate_model import evaluate_model
+from vaezoo.evaluation.figure_inputs import FigureInputs
+from vaezoo.evaluation.outputs import Outputs
 from vaezoo.evaluation.scores import Scores
+from vaezoo.evaluation.table import encode
+from vaezoo.figures import Computed
 
 SMALL = ("metric.rows=200", "metric.test_rows=60", "metric.images=50")
 
@@ -160,6 +167,37 @@ def test_scores_are_read_as_they_were_written(tmp_path):
     assert records.read(tmp_path, "abd") == Scores()
     (tmp_path / "metrics.json").write_text("{")
     assert records.read(tmp_path, "abc") == Scores()
+
+
+def test_a_figure_takes_what_a_metric_has_computed(tmp_path, caplog):
+    """By the annotation of its parameter; where the metric did not compute it, the log has the reason."""
+
+    def bars(
+        gains: Annotated[np.ndarray, Computed("mine", "gains")],
+        title: str,
+        mine: Annotated[float | None, Computed("mine")] = None,
+    ) -> Figure:
+        drawn.append((gains, title, mine))
+        return Figure()
+
+    def lines(absent: Annotated[np.ndarray, Computed("mine", "losses")]) -> Figure:
+        raise AssertionError
+
+    def points(absent: Annotated[np.ndarray, Computed("yours", "points")]) -> Figure:
+        raise AssertionError
+
+    drawn: list = []
+    model, data = parts("vae")
+    outputs = Outputs(model, data, encode(model, data, rows=20, test_rows=10, seed=0), "a title")
+    scores = Scores({"eval/mine": 0.5}, protocols={"mine": {}}, arrays={"mine": {"gains": np.arange(3)}})
+    options = {"images": 4, "samples": 4, "traversal": "auto", "latents": None, "classes": None}
+    inputs = FigureInputs(outputs, scores, {}, **options)
+    with caplog.at_level("INFO"):
+        pictures = draw_figures({"bars": bars, "lines": lines, "points": points}, inputs, tmp_path)
+    assert list(pictures) == ["bars"]
+    assert (drawn[0][0].tolist(), *drawn[0][1:]) == ([0, 1, 2], "a title", 0.5)
+    assert set(np.load(tmp_path / "bars.npz")) == {"gains", "title", "mine"}
+    assert "lines (the score mine has no losses here), points (the score yours was not computed)" in caplog.text
 
 
 @pytest.mark.parametrize(

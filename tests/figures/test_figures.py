@@ -23,14 +23,14 @@ from vaezoo.figures.attributes import attributes
 from vaezoo.figures.category_traversals import category_traversals
 from vaezoo.figures.class_traversals import class_traversals
 from vaezoo.figures.code_correlation import code_correlation
-from vaezoo.figures.curves import curves, squashed
+from vaezoo.figures.curves import curves, needs_log_scale
 from vaezoo.figures.factor_correlation import factor_correlation
 from vaezoo.figures.kl_per_dim import kl_per_dim
 from vaezoo.figures.mutual_information import mutual_information
-from vaezoo.figures.ranges import PRESETS, traversal_values
 from vaezoo.figures.reconstructions import reconstructions
 from vaezoo.figures.samples import samples
 from vaezoo.figures.swap import swap
+from vaezoo.figures.traversal_values import PRESETS, traversal_values
 from vaezoo.figures.traversals import traversals
 from vaezoo.figures.tsne import tsne
 
@@ -156,9 +156,9 @@ def test_text_keeps_apart_and_on_the_page(name: str) -> None:
 
 
 def test_the_overlap_test_can_fail() -> None:
-    sheet = style.page(300, 100, "Heading", TITLE)
-    sheet.text(0, 50, "one")
-    sheet.text(10, 52, "another")
+    sheet = style.new_page(300, 100, "Heading", TITLE)
+    sheet.add_text(0, 50, "one")
+    sheet.add_text(10, 52, "another")
     FIGURES["deliberately bad"] = lambda: sheet.figure
     try:
         with pytest.raises(AssertionError, match="another"):
@@ -267,10 +267,10 @@ def test_curves_join_splits_and_leave_out_what_is_no_number() -> None:
 
 
 def test_curves_use_a_log_scale_only_where_it_helps() -> None:
-    assert squashed(history()["train/loss"][1])
-    assert not squashed(history()["train/kl"][1])
-    assert not squashed(-history()["train/loss"][1])
-    assert not squashed(np.array([3.0]))
+    assert needs_log_scale(history()["train/loss"][1])
+    assert not needs_log_scale(history()["train/kl"][1])
+    assert not needs_log_scale(-history()["train/loss"][1])
+    assert not needs_log_scale(np.array([3.0]))
     scales = [axes.get_yscale() for axes in curves(history(), TITLE).axes if axes.axison]
     assert scales == ["log", "linear", "linear", "linear"]
 

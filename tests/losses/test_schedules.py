@@ -127,11 +127,9 @@ def test_the_diagonal_weight_of_dipvae_follows_a_scheduled_off_diagonal_one(kind
 
 def weights() -> list[tuple[str, str]]:
     """Every weight of every model in conf/model."""
-    found = []
-    for name in MODELS:
-        node = OmegaConf.to_container(OmegaConf.load(Path(DIRECTORY) / "model" / f"{name}.yaml"))
-        found += [(name, key) for key in node if takes_schedule({"model": node}, f"model.{key}")]
-    return found
+    nodes = {name: OmegaConf.to_container(compose_train(f"model={name}"), resolve=False) for name in MODELS}
+    pairs = [(name, key) for name, node in nodes.items() for key in node["model"]]
+    return [(name, key) for name, key in pairs if takes_schedule(nodes[name], f"model.{key}")]
 
 
 def test_all_weights_are_known():

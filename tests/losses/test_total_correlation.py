@@ -14,10 +14,11 @@ from scipy.special import logsumexp, xlogy
 from tests.support.configuration import build_model
 from tests.support.small_tables import EPSILON, HALF, A, B
 from tests.support.tensors import double, random_double
+from vaezoo.evaluation.inputs import Inputs
 from vaezoo.evaluation.scores import evaluate_metrics
 from vaezoo.losses.schedules import Linear
 from vaezoo.losses.total_correlation import kl_decomposition, log_normal, log_weights
-from vaezoo.metrics.aggregate import quadrature
+from vaezoo.metrics.aggregate import entropies_by_quadrature
 from vaezoo.metrics.decomposition import kl_decomposition as score
 from vaezoo.metrics.decomposition import log_ratios, marginal_entropy
 from vaezoo.metrics.evidence import gaussian_kl
@@ -444,7 +445,7 @@ def test_entropies_of_fine_and_coarse_posteriors_against_quadrature(scale):
     rng = np.random.default_rng(0)
     mu = np.repeat(np.linspace(-1, 1, 20), 2) + scale * rng.normal(size=40)
     sigma = scale * np.exp(0.3 * rng.normal(size=40))
-    expected = quadrature(mu, sigma, np.zeros((40, 1), int), np.array([1]))[0]
+    expected = entropies_by_quadrature(mu, sigma, np.zeros((40, 1), int), np.array([1]))[0]
     assert marginal_entropy(mu, sigma, rng, 40_000) == pytest.approx(expected, abs=0.01 if scale == 1e-5 else 1e-5)
 
 
@@ -490,8 +491,8 @@ def test_memory_stays_bounded():
 def test_the_report_names_each_part_and_skips_codes_without_density():
     codes, logvars = posteriors(300, 4)
     metrics = {"kl_decomposition": partial(score, samples=100)}
-    reported = evaluate_metrics(metrics, {"codes": lambda: codes, "logvars": lambda: logvars}, seed=0, repeats=2)
+    reported = evaluate_metrics(metrics, Inputs(codes=codes, logvars=logvars), seed=0, repeats=2)
     assert {"eval/kl_mi", "eval/kl_tc", "eval/kl_dw", "eval/kl_components", "eval/kl_mi/sd"} <= set(reported.values)
     assert reported.protocols["kl_decomposition"]["samples"] == 100
-    nothing = evaluate_metrics(metrics, {"codes": lambda: codes, "logvars": lambda: None}, seed=0, repeats=1)
-    assert nothing.skipped == {"kl_decomposition": "the model has no Gaussian posterior with a standard normal prior"}
+    nothing = evaluate_metrics(metrics, Inputs(codes=codes, logvars=None), seed=0, repeats=1)
+    assert nothing.skipped == {"kl_decomposition": "there is no logvars"}

@@ -13,8 +13,8 @@ from vaezoo.data.images import ImageArrays
 from vaezoo.evaluation.evaluate_model import evaluate_model
 from vaezoo.metrics.attributes import (
     attribute_vectors,
-    balanced,
-    binary,
+    balanced_accuracies,
+    binary_columns,
     hinge_biases,
     mean_differences,
     top_attributes,
@@ -97,7 +97,7 @@ def test_the_answer_does_not_depend_on_held_out_rows_or_on_a_shift():
 def test_balanced_accuracy_by_hand():
     true = np.array([[1, 1], [1, 1], [0, 1], [0, 1]], bool)
     right = np.array([[1, 1], [0, 1], [1, 1], [1, 0]], bool)
-    np.testing.assert_allclose(balanced(right, true), [0.75, 0.75])
+    np.testing.assert_allclose(balanced_accuracies(right, true), [0.75, 0.75])
 
 
 def test_without_attributes_both_are_skipped():
@@ -105,7 +105,7 @@ def test_without_attributes_both_are_skipped():
     with pytest.raises(Skip, match="no binary attributes"):
         scored(codes, factors[:, [2, 2]], held_out)
     with pytest.raises(Skip, match="no binary attributes"):
-        binary(np.ones((5, 2), int))
+        binary_columns(np.ones((5, 2), int))
     with pytest.raises(Skip, match="no attribute Smiling"):
         top_attributes(codes, factors, NAMES, attributes=["Smiling"])
 

@@ -7,6 +7,7 @@ from hydra.utils import instantiate
 
 from tests.support.codes import product, rotation
 from tests.support.configuration import compose_train
+from vaezoo.evaluation.inputs import Inputs
 from vaezoo.evaluation.scores import evaluate_metrics
 
 
@@ -25,10 +26,9 @@ def test_fast_scores_take_two_seconds_with_three_seeds():
     known |= {"held_out": np.arange(metric.rows) % 10 == 0, "kl_per_dim": np.ones(10), "pixels": 4096}
     sums = ("log_likelihood", "squared_error", "absolute_error", "cross_entropy")
     known |= dict.fromkeys(sums, np.ones(metric.test_rows))
-    fixtures = {name: lambda value=value: value for name, value in known.items()}
     metrics = instantiate(metric.scores)
     began = time.process_time()
-    scores = evaluate_metrics(metrics, fixtures, seed=0, repeats=metric.seeds)
+    scores = evaluate_metrics(metrics, Inputs(**known), seed=0, repeats=metric.seeds)
     spent = time.process_time() - began
     # dSprites has neither attributes nor classes.
     assert set(scores.skipped) == {"attribute_vectors", "top_attributes", "clustering", "classifier"}

@@ -6,6 +6,7 @@ from functools import partial
 import numpy as np
 import pytest
 
+from vaezoo.evaluation.inputs import Inputs
 from vaezoo.evaluation.scores import evaluate_metrics
 from vaezoo.metrics.clusters import cluster_cnn, clustering, kmeans
 from vaezoo.metrics.protocol import Skip
@@ -128,17 +129,17 @@ def test_order_and_numeric_type_do_not_matter():
 
 def test_keys_of_the_dashboard():
     clusters, labels = images_of([[5, 1], [4, 0]])
-    fixtures = {"test_clusters": lambda: clusters, "test_labels": lambda: labels}
-    plain = evaluate_metrics({"clustering": clustering}, fixtures, seed=0, repeats=3)
+    inputs = Inputs(test_clusters=clusters, test_labels=labels)
+    plain = evaluate_metrics({"clustering": clustering}, inputs, seed=0, repeats=3)
     names = ("acc_hungarian", "acc_majority", "acc_exemplar", "nmi", "ari", "count", "used")
     assert list(plain.values) == [f"eval/cluster_{name}" for name in names]
     assert plain.arrays["clustering"]["contingency"].tolist() == [[5, 1], [4, 0]]
     assert plain.protocols["clustering"]["rows"] == 10
-    trained = fixtures | {"train_clusters": lambda: clusters, "train_labels": lambda: labels}
+    trained = inputs.replace(train_clusters=clusters, train_labels=labels)
     both = evaluate_metrics({"clustering": clustering}, trained, seed=0, repeats=3)
     for name in ("hungarian", "majority"):
         assert both.values[f"eval/cluster_acc_{name}_train_map"] == both.values[f"eval/cluster_acc_{name}"]
-    without = evaluate_metrics({"clustering": clustering}, {"test_labels": lambda: labels}, seed=0, repeats=1)
+    without = evaluate_metrics({"clustering": clustering}, Inputs(test_labels=labels), seed=0, repeats=1)
     assert list(without.skipped) == ["clustering"]
 
 
@@ -229,6 +230,6 @@ def test_the_network_learns_sure_clusters_and_keeps_their_names():
 
 
 def test_what_the_network_needs():
-    fixtures = {"small_classifier": lambda: print, "test_labels": lambda: np.arange(3)}
-    skipped = evaluate_metrics({"cluster_cnn": cluster_cnn}, fixtures, seed=0, repeats=1).skipped
-    assert skipped == {"cluster_cnn": "the model sorts images into no clusters"}
+    inputs = Inputs(small_classifier=print, test_labels=np.arange(3))
+    skipped = evaluate_metrics({"cluster_cnn": cluster_cnn}, inputs, seed=0, repeats=1).skipped
+    assert skipped == {"cluster_cnn": "there is no test_clusters"}

@@ -16,12 +16,12 @@ from tests.support.configuration import build_model, compose_train
 from tests.support.datasets import data_module, squares
 from vaezoo.config.directory import DIRECTORY
 from vaezoo.evaluation import features
-from vaezoo.evaluation.decoded import Decoded
 from vaezoo.evaluation.evaluate_model import evaluate_model
+from vaezoo.evaluation.metric_inputs import MetricInputs
 from vaezoo.evaluation.outputs import Outputs
 from vaezoo.evaluation.scores import evaluate_metrics
 from vaezoo.evaluation.table import encode
-from vaezoo.metrics.distances import ffd, fid, frechet, intercept, kernel_distance, kfd, kid, of_infinitely_many
+from vaezoo.metrics.distances import extrapolated_frechet, ffd, fid, frechet, intercept, kernel_distance, kfd, kid
 from vaezoo.metrics.protocol import Skip
 
 PARTS = ("dataset.shape=[1,16,16]", "network=mlpk", "metric=none", "figure=none", "logger=csv", "latent.dim=4")
@@ -89,7 +89,7 @@ def test_infinitely_many_images_have_no_bias():
     found = []
     for seed in range(20):
         x, y = np.random.default_rng(seed).standard_normal((2, 2000, 32))
-        found.append([frechet(x, y), of_infinitely_many(x, y), of_infinitely_many(x, 1.5 * y + 1)])
+        found.append([frechet(x, y), extrapolated_frechet(x, y), extrapolated_frechet(x, 1.5 * y + 1)])
     biased, same, different = np.array(found).T
     assert biased.mean() == pytest.approx(0.296, rel=0.05)
     assert abs(same.mean()) < 0.035
@@ -155,7 +155,7 @@ def told(monkeypatch, tmp_path):
 def score(told, *names, images=None, inception=None):
     config = compose_train("metric=full").metric.scores
     metrics = {name: instantiate(config[name]) for name in names}
-    return evaluate_metrics(metrics, Decoded(told, images, inception).fixtures(), seed=0, repeats=1)
+    return evaluate_metrics(metrics, MetricInputs(told, images, inception), seed=0, repeats=1)
 
 
 def test_every_kind_of_image_is_made_once(tmp_path, monkeypatch):
@@ -179,15 +179,15 @@ def test_every_kind_of_image_is_made_once(tmp_path, monkeypatch):
 
 
 def test_no_constant_of_a_protocol_is_called_like_what_is_handed_over(told):
-    known = {*told.metric_fixtures(), *Decoded(told, 1, None).fixtures()}
+    inputs = MetricInputs(told, 1, None)
     for path in (Path(DIRECTORY) / "metric" / "score").glob("*.yaml"):
         metric = get_method(OmegaConf.load(path)[path.stem]._target_)
         parameters = inspect.signature(metric).parameters.values()
-        assert not known & {p.name for p in parameters if p.kind is p.KEYWORD_ONLY}, path
+        assert not [p.name for p in parameters if p.kind is p.KEYWORD_ONLY and p.name in inputs], path
 
 
 def test_images_belong_together(told):
-    images = Decoded(told, 7, None)
+    images = MetricInputs(told, 7, None)
     error = np.square(images.images - images.reconstructions).sum(axis=(1, 2, 3))
     np.testing.assert_allclose(error, told.table.squared_error[images.positions], rtol=1e-4)
     assert len(images.images) == len(images.prior_samples) == len(images.train_images) == 7
@@ -199,33 +199,35 @@ def test_images_belong_together(told):
 
 
 def test_features_are_learned_once_and_told_apart_by_their_hash(told, monkeypatch):
-    first = features.learned(told.data, torch.device("cpu"))
+    first = features.load_or_learn(told.data, torch.device("cpu"))
     assert first.name.startswith("squarescnn_")
     assert first.accuracy > 0.3, "of 3, 8 and 8 levels, by chance 0.19"
     monkeypatch.setattr(features, "train", lambda *_: pytest.fail("trained again"))
-    again = features.learned(told.data, torch.device("cpu"))
+    again = features.load_or_learn(told.data, torch.device("cpu"))
     assert again.name == first.name
     assert again.accuracy == first.accuracy
     x = np.random.default_rng(0).random((5, 1, 16, 16), np.float32)
-    seen = features.features(again, x, torch.device("cpu"))
+    seen = features.extract(again, x, torch.device("cpu"))
     assert seen.shape == (5, 64)
-    np.testing.assert_array_equal(seen, features.features(first, x, torch.device("cpu")))
+    np.testing.assert_array_equal(seen, features.extract(first, x, torch.device("cpu")))
 
 
 def test_a_damaged_network_is_learned_anew(told, caplog):
-    first = features.learned(told.data, torch.device("cpu"))
-    (file,) = features.folder().glob("squares-*.pt")
+    first = features.load_or_learn(told.data, torch.device("cpu"))
+    (file,) = features.extractor_folder().glob("squares-*.pt")
     for damage in (file.read_bytes()[:1000], b"", b"not a network"):
         file.write_bytes(damage)
         caplog.clear()
-        assert features.learned(told.data, torch.device("cpu")).name == first.name, "the same seeds, the same network"
+        assert features.load_or_learn(told.data, torch.device("cpu")).name == first.name, (
+            "the same seeds, the same network"
+        )
         assert "will be made again" in caplog.text
 
 
 def test_another_split_is_another_network(told):
     rows = told.data.rows
-    before = features.recipe(told.data, rows.train)
-    assert before != features.recipe(told.data, rows.train[:-1])
+    before = features.hash_images(told.data, rows.train)
+    assert before != features.hash_images(told.data, rows.train[:-1])
 
 
 def test_the_caller_keeps_its_randomness(told):
@@ -233,7 +235,7 @@ def test_the_caller_keeps_its_randomness(told):
     expected = torch.rand(3)
     torch.manual_seed(5)
     with torch.no_grad():
-        features.learned(told.data, torch.device("cpu"))
+        features.load_or_learn(told.data, torch.device("cpu"))
     assert torch.equal(torch.rand(3), expected)
 
 
@@ -242,29 +244,31 @@ def test_a_small_network_learns_classes_of_some_training_images(told):
     train = np.flatnonzero(table.scored & ~table.held_out)
     positions = np.random.default_rng(0).permutation(len(train))[:150]
     first, again, other = (
-        Decoded(told, None, None).small_classifier(positions, sizes[train][positions], seed) for seed in (1, 1, 2)
+        MetricInputs(told, None, None).small_classifier(positions, sizes[train][positions], seed) for seed in (1, 1, 2)
     )
     assert first.shape == (table.held_out.sum(), 3)
     np.testing.assert_array_equal(first, again)
     assert np.abs(first - other).max() > 1e-3
     assert (first.argmax(1) == sizes[table.held_out]).mean() > 0.6
-    wrong = Decoded(told, None, None).small_classifier(positions, 2 - sizes[train][positions], 1)
+    wrong = MetricInputs(told, None, None).small_classifier(positions, 2 - sizes[train][positions], 1)
     assert (wrong.argmax(1) == 2 - sizes[table.held_out]).mean() > 0.6, "what it is told, it learns"
 
 
 def test_far_is_farther_than_near(told):
-    images = Decoded(told, None, None)
+    images = MetricInputs(told, None, None)
     near = frechet(images.train_features, images.test_features)
     assert near < 0.2 * frechet(images.train_features, images.noise_features)
 
 
 def test_without_anything_to_learn_it_is_skipped():
     with pytest.raises(Skip, match="neither factors nor labels"):
-        features.targets_of(SimpleNamespace(factors=None, labels=None))
+        features.choose_targets(SimpleNamespace(factors=None, labels=None))
     both = SimpleNamespace(factors=np.array([[0, 1, 0], [0, 2, 1]]), labels=np.array([0, 1]))
-    assert features.targets_of(both).tolist() == [[1, 0], [2, 1]], "factors that vary"
+    assert features.choose_targets(both).tolist() == [[1, 0], [2, 1]], "factors that vary"
     drawings = SimpleNamespace(factors=np.arange(200)[:, None], labels=np.arange(200) % 2)
-    assert features.targets_of(drawings)[:3].tolist() == [[0], [1], [0]], "a factor that names single drawings is none"
+    assert features.choose_targets(drawings)[:3].tolist() == [[0], [1], [0]], (
+        "a factor that names single drawings is none"
+    )
 
 
 # Inception
@@ -277,7 +281,7 @@ def test_what_is_missing_is_said(told, monkeypatch, tmp_path):
     assert set(skipped) == {"fid", "kid"}
     for reason in skipped.values():
         assert "torch-fidelity (pip install 'vaezoo[fid]'" in reason
-        assert str(features.folder() / features.WEIGHTS) in reason
+        assert str(features.extractor_folder() / features.WEIGHTS) in reason
         assert str(tmp_path / "torch" / "hub" / "checkpoints" / features.WEIGHTS) in reason
         assert "metric.inception" in reason
 
@@ -312,7 +316,7 @@ def weights(monkeypatch, tmp_path):
 def test_a_stub_of_inception_gives_the_closed_form(told, weights):
     scores = score(told, "fid", "kid", images=100, inception=weights)
     assert set(scores.values) == {"eval/fid_100", "eval/kid"}
-    images = Decoded(told, 100, None)
+    images = MetricInputs(told, 100, None)
 
     def seen(x):
         pixels = np.rint(255 * x).repeat(3, axis=1)
@@ -327,18 +331,18 @@ def test_a_stub_of_inception_gives_the_closed_form(told, weights):
 
 
 def test_real_features_are_kept_and_a_damaged_file_is_made_anew(told, weights):
-    first = Decoded(told, 50, weights).train_inception
-    again = Decoded(told, 50, weights)
+    first = MetricInputs(told, 50, weights).train_inception
+    again = MetricInputs(told, 50, weights)
     np.testing.assert_array_equal(again.train_inception, first)
     assert not again.inception.network.network.seen
-    (file,) = features.folder().glob("inception-*.npy")
+    (file,) = features.extractor_folder().glob("inception-*.npy")
     file.write_bytes(file.read_bytes()[:200])
-    np.testing.assert_array_equal(Decoded(told, 50, weights).train_inception, first)
-    assert len(Decoded(told, 60, weights).train_inception) == 60
+    np.testing.assert_array_equal(MetricInputs(told, 50, weights).train_inception, first)
+    assert len(MetricInputs(told, 60, weights).train_inception) == 60
 
 
 def test_bytes_reach_inception_as_they_were(weights):
-    network = features.inception(weights).network
+    network = features.load_inception(weights).network
     images = torch.arange(256).view(1, 1, 16, 16) / 255
     network(images)
     assert torch.equal(network.network.seen[0][0, 2].flatten().long(), torch.arange(256))

@@ -29,12 +29,12 @@ from tests.support.codes import (
 )
 from tests.support.configuration import compose_train
 from tests.support.paths import ROOT
-from vaezoo.metrics import aggregate
+from vaezoo.metrics.aggregate import entropies_by_binning, entropies_by_quadrature, entropies_by_sampling
 from vaezoo.metrics.correlations import correlation, covariance, pearson
 from vaezoo.metrics.entropies import discretise, factor_entropies, gap, mutual_information
 from vaezoo.metrics.evidence import elbo, gaussian_kl
 from vaezoo.metrics.gaussian_tc import gtc, gwc
-from vaezoo.metrics.groups import Groups, stratified, varying
+from vaezoo.metrics.groups import Groups, draw_stratified, renumber_levels
 from vaezoo.metrics.higgins import higgins_logistic, higgins_svm, mean_differences
 from vaezoo.metrics.mig import mig_exact, mig_hist, mig_sampled
 from vaezoo.metrics.mutual_info import mis
@@ -394,8 +394,8 @@ def test_one_factor_is_fixed_and_the_others_are_uniform(table: str) -> None:
     assert groups.full_product == (table != "lists")
     rng = np.random.default_rng(0)
     k = np.repeat(np.arange(K), 100)
-    a, b = groups.pairs(rng, k, 100)
-    batches = groups.batches(rng, k, 64)
+    a, b = groups.draw_pairs(rng, k, 100)
+    batches = groups.draw_batches(rng, k, 64)
     for fixed in range(K):
         in_a, in_b, in_batch = (factors[rows[k == fixed]] for rows in (a, b, batches))
         np.testing.assert_array_equal(in_a[:, :, fixed], in_b[:, :, fixed])
@@ -420,14 +420,14 @@ def test_groups_of_an_irregular_table() -> None:
     assert groups.sizes.tolist() == [3, 4, 4, 8]
     rng = np.random.default_rng(0)
     level = rng.integers(3, size=2000)
-    rows = groups.matching(rng, np.zeros(2000, dtype=np.int64), level)
+    rows = groups.draw_matching(rng, np.zeros(2000, dtype=np.int64), level)
     np.testing.assert_array_equal(factors[rows, 0], level)
-    batches = factors[groups.batches(rng, np.full(3000, 2), 5)][:, :, 2]
+    batches = factors[groups.draw_batches(rng, np.full(3000, 2), 5)][:, :, 2]
     assert (batches == batches[:, :1]).all()
     assert p_uniform(np.searchsorted([0, 2, 3, 4], batches[:, 0]), 4) > 1e-4  # levels that occur, none of them more
-    first = factors[groups.batches(rng, np.zeros(3000, dtype=np.int64), 1)][:, 0, 0]
+    first = factors[groups.draw_batches(rng, np.zeros(3000, dtype=np.int64), 1)][:, 0, 0]
     assert p_uniform(first, 3) > 1e-4  # one of the levels, not the level of one of the rows
-    a, _ = groups.pairs(rng, np.zeros(3000, dtype=np.int64), 5)
+    a, _ = groups.draw_pairs(rng, np.zeros(3000, dtype=np.int64), 5)
     assert p_uniform(a, len(factors)) > 1e-4
 
 
@@ -463,7 +463,7 @@ def test_huge_products_of_few_rows() -> None:
 
 def test_varying_renumbers_levels() -> None:
     factors = np.array([[3, 1, 0], [3, 5, 2], [3, 1, 2]])
-    levels, sizes, kept = varying(factors)
+    levels, sizes, kept = renumber_levels(factors)
     assert levels.tolist() == [[0, 0], [1, 1], [0, 1]]
     assert (sizes.tolist(), kept.tolist()) == ([2, 2], [1, 2])
 
@@ -473,27 +473,27 @@ def test_varying_renumbers_levels() -> None:
 
 def test_a_stratified_choice_gives_each_class_its_share() -> None:
     labels = np.random.default_rng(0).permutation(np.repeat([7, 2, 5, 0], [50, 30, 19, 1]))
-    chosen = stratified(labels, 10, np.random.default_rng(1))
+    chosen = draw_stratified(labels, 10, np.random.default_rng(1))
     assert (np.diff(chosen) > 0).all()
     # The shares are 5, 3, 1.9 and 0.1 rows: the row that rounding down leaves goes to 1.9.
     assert sorted(labels[chosen].tolist()) == [2, 2, 2, 5, 5, 7, 7, 7, 7, 7]
     for count in range(101):  # always exact, and never more than one row away from the share
-        counts = np.bincount(labels[stratified(labels, count, np.random.default_rng(count))], minlength=8)
+        counts = np.bincount(labels[draw_stratified(labels, count, np.random.default_rng(count))], minlength=8)
         assert counts.sum() == count
         assert (np.abs(counts - np.bincount(labels) * count / 100) < 1).all()
-    assert stratified(labels, 1_000, np.random.default_rng(0)).tolist() == list(range(100))
+    assert draw_stratified(labels, 1_000, np.random.default_rng(0)).tolist() == list(range(100))
 
 
 def test_of_equal_remainders_the_first_class_has_the_row() -> None:
     labels = np.array([3, 1, 2, 1, 2, 3])
-    assert labels[stratified(labels, 1, np.random.default_rng(0))].tolist() == [1]
-    assert sorted(labels[stratified(labels, 5, np.random.default_rng(0))].tolist()) == [1, 1, 2, 2, 3]
+    assert labels[draw_stratified(labels, 1, np.random.default_rng(0))].tolist() == [1]
+    assert sorted(labels[draw_stratified(labels, 5, np.random.default_rng(0))].tolist()) == [1, 1, 2, 2, 3]
 
 
 def test_a_stratified_choice_is_uniform_within_a_class_and_its_seed_decides() -> None:
     labels = np.repeat([0, 1], [8, 4])
-    drawn = [stratified(labels, 6, np.random.default_rng(seed)) for seed in range(2_000)]
-    assert (drawn[3] == stratified(labels, 6, np.random.default_rng(3))).all()
+    drawn = [draw_stratified(labels, 6, np.random.default_rng(seed)) for seed in range(2_000)]
+    assert (drawn[3] == draw_stratified(labels, 6, np.random.default_rng(3))).all()
     shares = np.bincount(np.concatenate(drawn), minlength=12) / 2_000
     assert np.abs(shares - 0.5).max() < 0.05  # 4.5 standard deviations
 
@@ -616,8 +616,8 @@ def mixture_entropy(mu: np.ndarray, sigma: np.ndarray) -> float:
 def test_quadrature_against_numerical_integration() -> None:
     mu, sigma = np.array([-1.0, 0.3, 0.5, 2.0, 0.1]), np.array([0.2, 0.5, 0.05, 0.3, 1.0])
     levels = np.array([[0, 0], [0, 1], [1, 2], [1, 1], [1, 0]])  # levels that occur unequally often
-    whole, given = aggregate.quadrature(mu, sigma, levels, np.array([2, 3]))
-    many = aggregate.quadrature(np.tile(mu, 500), np.tile(sigma, 500), np.tile(levels, (500, 1)), np.array([2, 3]))
+    whole, given = entropies_by_quadrature(mu, sigma, levels, np.array([2, 3]))
+    many = entropies_by_quadrature(np.tile(mu, 500), np.tile(sigma, 500), np.tile(levels, (500, 1)), np.array([2, 3]))
     np.testing.assert_allclose(np.append(many[1], many[0]), np.append(given, whole), atol=1e-10)
     assert whole == about(mixture_entropy(mu, sigma), 1e-7)
     for k, size in enumerate((2, 3)):
@@ -630,8 +630,12 @@ def test_every_estimator_knows_one_gaussian(sigma: float) -> None:
     mu, sigmas = np.full(600, 0.7), np.full(600, sigma)
     levels, sizes = np.arange(600)[:, None] % 2, np.array([2])
     exact = 0.5 * np.log(2 * np.pi * np.e * sigma**2)
-    sample = partial(aggregate.sampled, rng=np.random.default_rng(0), samples=600)
-    for estimate, within in ((aggregate.quadrature, 1e-6), (aggregate.binned, 1e-6), (sample, 0.15)):
+    sample = partial(entropies_by_sampling, rng=np.random.default_rng(0), samples=600)
+    for estimate, within in (
+        (entropies_by_quadrature, 1e-6),
+        (entropies_by_binning, 1e-6),
+        (sample, 0.15),
+    ):
         whole, given = estimate(mu, sigmas, levels, sizes)
         assert whole == about(exact, within)
         assert given[0] == about(exact, within)
@@ -651,16 +655,18 @@ POSTERIORS: dict[str, Callable[[np.random.Generator], tuple[np.ndarray, np.ndarr
 @pytest.mark.parametrize("case", POSTERIORS)
 def test_binned_agrees_with_quadrature(case: str) -> None:
     mu, sigma = POSTERIORS[case](np.random.default_rng(2))
-    q, q_given = aggregate.quadrature(mu, sigma, FACTORS, np.array(SIZES))
-    b, b_given = aggregate.binned(mu, sigma, FACTORS, np.array(SIZES))
+    q, q_given = entropies_by_quadrature(mu, sigma, FACTORS, np.array(SIZES))
+    b, b_given = entropies_by_binning(mu, sigma, FACTORS, np.array(SIZES))
     np.testing.assert_allclose(b - b_given, q - q_given, atol=3e-4)
 
 
 @pytest.mark.parametrize("case", ["soft", "varied", "collapsed"])
 def test_sampling_agrees_with_quadrature_within_its_noise(case: str) -> None:
     mu, sigma = POSTERIORS[case](np.random.default_rng(2))
-    q, q_given = aggregate.quadrature(mu, sigma, FACTORS, np.array(SIZES))
-    draws = [aggregate.sampled(mu, sigma, FACTORS, np.array(SIZES), np.random.default_rng(s), 480) for s in range(8)]
+    q, q_given = entropies_by_quadrature(mu, sigma, FACTORS, np.array(SIZES))
+    draws = [
+        entropies_by_sampling(mu, sigma, FACTORS, np.array(SIZES), np.random.default_rng(s), 480) for s in range(8)
+    ]
     values = np.array([np.append(given, whole) for whole, given in draws])
     error = values.std(axis=0, ddof=1) / np.sqrt(len(draws))
     assert (np.abs(values.mean(axis=0) - np.append(q_given, q)) < 5 * error + 1e-4).all()
@@ -681,7 +687,7 @@ def test_posteriors_narrower_than_any_grid_leave_the_information_of_the_means() 
     result = run(mig_exact, np.hstack([LINEAR, np.full((len(LINEAR), 1), 3.0)]), sigma=1e-30)
     assert result["score"] == close(1)
     np.testing.assert_allclose(result["information"][-1], 0, atol=1e-9)
-    whole, given = aggregate.binned(LINEAR[:, 3], np.full(len(LINEAR), 1e-20), FACTORS, np.array(SIZES))
+    whole, given = entropies_by_binning(LINEAR[:, 3], np.full(len(LINEAR), 1e-20), FACTORS, np.array(SIZES))
     np.testing.assert_allclose(whole - given, [0, 0, 0, np.log(SIZES[3])], atol=1e-9)
 
 

@@ -18,7 +18,7 @@ def purity(codes, labels, seed=0, **options):
 
 @pytest.mark.parametrize("k", [1, 10])
 def test_it_is_what_a_plain_loop_finds(k, monkeypatch):
-    monkeypatch.setattr(neighbours, "AT_ONCE", 7)
+    monkeypatch.setattr(neighbours, "BLOCK", 7)
     rng = np.random.default_rng(0)
     labels = rng.integers(4, size=60)
     codes = (rng.standard_normal((4, 3))[labels] + rng.standard_normal((60, 3))).astype(np.float32)

@@ -12,11 +12,11 @@ from sklearn.metrics import roc_auc_score
 from tests.support.codes import FACTORS, LINEAR, SMOOTH, Between, about, close, noise, product, rotation, run, thinned
 from vaezoo import metrics
 from vaezoo.metrics import dci_gbt, dci_gbt_2k, dci_hgb, dci_lasso, explicitness, irs, modularity, udr
-from vaezoo.metrics.agreement import one_to_one
-from vaezoo.metrics.dci import of_matrix, specialisation
-from vaezoo.metrics.predictors import drawn, lasso, standardise
+from vaezoo.metrics.agreement import pair_score
+from vaezoo.metrics.dci import score_importances, specialisation
+from vaezoo.metrics.predictors import draw_split, lasso, standardise
 from vaezoo.metrics.protocol import Skip
-from vaezoo.metrics.ridgeway_mozer import area
+from vaezoo.metrics.ridgeway_mozer import areas_under_curve
 
 K = LINEAR.shape[1]
 
@@ -274,7 +274,7 @@ def test_what_else_does_not_apply() -> None:
 
 def test_rows_to_learn_from_and_to_be_judged_by_are_different_ones() -> None:
     codes = np.arange(60.0)[:, None]
-    x, y, x_test, y_test = drawn(codes, np.arange(60)[:, None] % 3, np.random.default_rng(0), 4000, 2000)
+    x, y, x_test, y_test = draw_split(codes, np.arange(60)[:, None] % 3, np.random.default_rng(0), 4000, 2000)
     assert (len(x), len(x_test)) == (4000, 2000)
     assert not set(x.ravel()) & set(x_test.ravel())
     assert len(set(x.ravel())) == 40
@@ -294,7 +294,7 @@ def test_dci_of_a_matrix_by_a_plain_loop() -> None:
             each.append(1 + sum(float(q * np.log(q) / np.log(len(row))) for q in p))
         return sum(e * row.sum() for e, row in zip(each, rows, strict=True)) / rows.sum(), each
 
-    result = of_matrix(table)
+    result = score_importances(table)
     assert result["disentanglement"] == about(loop(table)[0], 1e-12)
     assert result["completeness"] == about(loop(table.T)[0], 1e-12)
     assert result["completeness_unweighted"] == about(np.mean(loop(table.T)[1]), 1e-12)
@@ -325,7 +325,7 @@ def test_area_under_the_curve() -> None:
     p = np.round(np.abs(noise(3, 200)), 1)  # with ties
     level = np.arange(200) % 3
     expected = [roc_auc_score(level == u, p[:, u]) for u in range(3)]
-    np.testing.assert_allclose(area(p, level), expected)
+    np.testing.assert_allclose(areas_under_curve(p, level), expected)
 
 
 def test_modularity_by_a_plain_loop() -> None:
@@ -414,7 +414,7 @@ def test_udr_of_runs_that_found_different_or_no_codes() -> None:
     assert dead["kept"].tolist() == [4, 4, 0]
     single = udr([LINEAR, LINEAR], [np.array([1, 0, 0, 0])] * 2, similarity="spearman")
     np.testing.assert_allclose(single["scores"], 1)  # one informative code: read it beside `kept`
-    assert one_to_one(np.zeros((2, 3))) == 0
+    assert pair_score(np.zeros((2, 3))) == 0
     with pytest.raises(Skip, match="two runs"):
         udr([LINEAR], [LIVE])
     with pytest.raises(ValueError, match="'spearmn'"):
@@ -478,7 +478,7 @@ def test_golden_values(name: str) -> None:
 
 def test_golden_values_of_the_lasso() -> None:
     codes, factors = golden()
-    result = of_matrix(np.abs(lasso(standardise(codes)[0], standardise(factors)[0], 0.02)))
+    result = score_importances(np.abs(lasso(standardise(codes)[0], standardise(factors)[0], 0.02)))
     assert result["disentanglement"] == about(0.69652562, 1e-5)
     assert result["completeness"] == about(0.82148863, 1e-5)
     assert result["completeness_unweighted"] == about(0.88343210, 1e-5)

@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from scipy.special import softmax
 
 from tests.support.codes import FACTORS, about, noise
+from vaezoo.evaluation.inputs import Inputs
 from vaezoo.evaluation.scores import evaluate_metrics
-from vaezoo.metrics.probe import probe_attributes, probe_linear, probe_logistic, softmax, trained
+from vaezoo.metrics.probe import probe_attributes, probe_linear, probe_logistic, train_layer
 from vaezoo.metrics.protocol import Skip
 
 LABELS = FACTORS[:, 3]  # 480 rows, eight classes
@@ -32,11 +34,11 @@ def test_the_layer_is_that_of_pytorch(loss):
     codes, classes, epochs = rng.standard_normal((100, 3)), 4, 5
     targets = np.eye(classes, dtype=bool)[rng.integers(classes, size=100)]
     if loss is F.cross_entropy:
-        predict, scale = softmax, 1.0
+        predict, scale = partial(softmax, axis=1), 1.0
     else:  # its mean is over the attributes, too
         predict, scale = (lambda z: 1 / (1 + np.exp(-z))), classes
         targets |= rng.random(targets.shape) < 0.3
-    found = trained(codes, targets, predict, np.random.default_rng(0), epochs, 32, 0.01)
+    found = train_layer(codes, targets, predict, np.random.default_rng(0), epochs, 32, 0.01)
 
     again = np.random.default_rng(0)
     start = torch.tensor(again.uniform(-1 / np.sqrt(3), 1 / np.sqrt(3), (4, classes)))
@@ -108,9 +110,9 @@ def test_what_there_is_nothing_to_learn_from():
 
 
 def test_the_seed_decides_and_is_kept_with_the_score():
-    fixtures = {"codes": lambda: noise(3), "labels": lambda: LABELS, "held_out": lambda: HELD_OUT}
+    inputs = Inputs(codes=noise(3), labels=LABELS, held_out=HELD_OUT)
     first, again, other = (
-        evaluate_metrics({"probe_linear": partial(probe_linear, epochs=5)}, fixtures, seed=seed, repeats=2)
+        evaluate_metrics({"probe_linear": partial(probe_linear, epochs=5)}, inputs, seed=seed, repeats=2)
         for seed in (1, 1, 2)
     )
     assert first.values == again.values != other.values

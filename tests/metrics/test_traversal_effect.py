@@ -6,11 +6,11 @@ import torch
 
 from tests.support.configuration import build_model
 from tests.support.datasets import data_module, squares
-from vaezoo.evaluation.decoded import Decoded
+from vaezoo.evaluation.metric_inputs import MetricInputs
 from vaezoo.evaluation.outputs import Outputs
 from vaezoo.evaluation.scores import evaluate_metrics
 from vaezoo.evaluation.table import encode
-from vaezoo.figures.ranges import PRESETS
+from vaezoo.figures.traversal_values import PRESETS
 from vaezoo.metrics.traversal import traversal_effect
 
 PARTS = ("dataset.shape=[1,16,16]", "network=mlpk", "metric=none", "figure=none", "logger=csv", "latent.dim=4")
@@ -56,7 +56,7 @@ def outputs_of(*line, brightness=(0.05, 0, 0, 0.0001)):
 )
 def test_latents_are_moved_over_their_range(line, values):
     told = outputs_of(*line)
-    images = Decoded(told, None, None)
+    images = MetricInputs(told, None, None)
     unmoved, moved = images.traversals(5)
     z = told.modes(images.positions[:5])[:, :4].astype(float)
     if values is None:
@@ -71,13 +71,13 @@ def test_latents_are_moved_over_their_range(line, values):
     np.testing.assert_allclose(moved[:, 0, :, 0, 7, 7], sigmoid(shifted), atol=1e-6)
     np.testing.assert_allclose(moved[:, 1], np.broadcast_to(unmoved[:, None], moved[:, 1].shape), atol=1e-7)
     assert moved.shape == (5, 4, 10, 1, 16, 16)
-    scores = evaluate_metrics({"traversal_effect": traversal_effect}, images.fixtures(), seed=0, repeats=1)
+    scores = evaluate_metrics({"traversal_effect": traversal_effect}, images, seed=0, repeats=1)
     effect = scores.arrays["traversal_effect"]["effect"]
     assert (effect[0] > 20 * effect[3]) & (effect[3] > effect[1:3].max())
     assert scores.values["eval/neutral_latents"] == (effect < 1e-4).sum()
 
 
 def test_a_model_that_reconstructs_nothing_is_skipped():
-    images = Decoded(outputs_of("model=catgan", "latent.dim=0", "latent.categories=[3]"), None, None)
-    scores = evaluate_metrics({"traversal_effect": traversal_effect}, images.fixtures(), seed=0, repeats=1)
+    images = MetricInputs(outputs_of("model=catgan", "latent.dim=0", "latent.categories=[3]"), None, None)
+    scores = evaluate_metrics({"traversal_effect": traversal_effect}, images, seed=0, repeats=1)
     assert scores.skipped == {"traversal_effect": "the model has no continuous latents that make an image"}

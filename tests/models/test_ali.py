@@ -243,9 +243,8 @@ def test_a_whole_run(name, figures, tmp_path):
 
 
 def with_pixel_biases(*overrides: str):
-    """A model with the generator of the paper, its trainer about to begin, and the data."""
+    """A model with the generator of the paper, and the data."""
     from hydra.utils import instantiate
-    from pytorch_lightning import Trainer
 
     from tests.support.configuration import compose_train
 
@@ -253,10 +252,7 @@ def with_pixel_biases(*overrides: str):
     torch.manual_seed(0)
     config = compose_train(*line)
     model, data = instantiate(config.model), instantiate(config.dataset)
-    model.trainer = Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False)
-    model.trainer.datamodule = data
-    data.trainer = model.trainer
-    data.setup()
+    data.place(torch.device("cpu"))
     return model, data
 
 
@@ -264,7 +260,7 @@ def with_pixel_biases(*overrides: str):
 def test_a_fresh_run_begins_at_the_mean_training_image(model_name):
     model, data = with_pixel_biases(f"model={model_name}")
     assert not model.decoder[-1].bias.any()
-    model.on_fit_start()
+    model.begin_at(data.mean_image)
     mean = torch.from_numpy(data.source.images[data.rows.train]).double().mean(0) / data.source.scale
     torch.testing.assert_close(data.mean_image().double(), mean, rtol=0, atol=1e-6)
     torch.testing.assert_close(model.decoder[-1].bias, mean.clamp(0.5 / 255, 1 - 0.5 / 255).logit().float())
@@ -272,11 +268,8 @@ def test_a_fresh_run_begins_at_the_mean_training_image(model_name):
     torch.testing.assert_close(images.mean(0), mean.float(), rtol=0, atol=0.05)
 
 
-def test_a_run_that_goes_on_keeps_its_biases():
-    model, _ = with_pixel_biases()
-    model.batches += 1
-    model.on_fit_start()
-    assert not model.decoder[-1].bias.any()
+def test_the_mean_image_is_computed_only_where_it_is_used():
+    build_model("model=vae", *SMALL).begin_at(lambda: pytest.fail("a pass over all images for nothing"))
 
 
 @pytest.mark.slow

@@ -1,7 +1,6 @@
 """DEC: golden numbers of Q, P and their divergence, the two phases, and runs that are interrupted in either of them."""
 
 import json
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -70,7 +69,7 @@ def started(*overrides: str):
     model = dec("model.pretrain_batches=0", *overrides)
     data = instantiate(compose_train("model=dec", *SMALL).dataset)
     data.place(torch.device("cpu"))
-    model._trainer = SimpleNamespace(datamodule=data)
+    model.training_batches = data.batches(data.rows.train, 1024)
     model.on_train_batch_start(None)
     return model, data.batch(torch.arange(16)).images, data
 

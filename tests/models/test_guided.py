@@ -6,14 +6,14 @@ import pytest
 import torch
 
 from tests.support.configuration import build_model
-from vaezoo.networks.light import LightDecoder, turned_and_scaled
+from vaezoo.networks.light import LightDecoder, rotate_and_scale
 
 SMALL = ("dataset=digits", "metric=none", "figure=none", "logger=csv")
 
 
 def test_no_turn_and_no_scale_is_the_identity():
     images = torch.rand(3, 2, 8, 8)
-    same = turned_and_scaled(images, torch.zeros(3), torch.ones(3, 2))
+    same = rotate_and_scale(images, torch.zeros(3), torch.ones(3, 2))
     torch.testing.assert_close(same, images, rtol=0, atol=1e-6)
 
 
@@ -21,16 +21,16 @@ def test_no_turn_and_no_scale_is_the_identity():
 def test_quarter_turns_are_exact(turns):
     images = torch.rand(2, 1, 8, 8, dtype=torch.float64)
     angle = torch.full((2,), turns * math.pi / 2, dtype=torch.float64)
-    turned = turned_and_scaled(images, angle, torch.ones(2, 2, dtype=torch.float64))
+    turned = rotate_and_scale(images, angle, torch.ones(2, 2, dtype=torch.float64))
     torch.testing.assert_close(turned, torch.rot90(images, turns, dims=(2, 3)), rtol=0, atol=1e-9)
 
 
 def test_a_scale_above_one_shows_the_content_smaller_with_zeros_around():
     images = torch.ones(1, 1, 8, 8)
-    half = turned_and_scaled(images, torch.zeros(1), torch.full((1, 2), 2.0))
+    half = rotate_and_scale(images, torch.zeros(1), torch.full((1, 2), 2.0))
     assert half[0, 0, 2:6, 2:6].min() == 1
     assert half[0, 0, 0].abs().max() == half[0, 0, :, 0].abs().max() == 0
-    wide = turned_and_scaled(images, torch.zeros(1), torch.tensor([[1.0, 2.0]]))
+    wide = rotate_and_scale(images, torch.zeros(1), torch.tensor([[1.0, 2.0]]))
     assert wide[0, 0, 4].min() == 1, "x keeps its scale"
     assert wide[0, 0, 0].max() == 0, "y does not"
 
@@ -38,7 +38,7 @@ def test_a_scale_above_one_shows_the_content_smaller_with_zeros_around():
 def test_each_image_has_its_own_angle():
     images = torch.rand(1, 1, 6, 6, dtype=torch.float64).expand(2, -1, -1, -1)
     angle = torch.tensor([0.0, math.pi / 2], dtype=torch.float64)
-    both = turned_and_scaled(images, angle, torch.ones(2, 2, dtype=torch.float64))
+    both = rotate_and_scale(images, angle, torch.ones(2, 2, dtype=torch.float64))
     torch.testing.assert_close(both[0], images[0])
     torch.testing.assert_close(both[1], torch.rot90(images[1], 1, dims=(1, 2)))
 

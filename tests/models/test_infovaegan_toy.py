@@ -6,7 +6,6 @@ claim. Single trainings of any of these models may end with two clusters in one 
 
 import math
 from functools import cache, partial
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -45,7 +44,7 @@ class Points:
         return 6000
 
     def __iter__(self):
-        return (SimpleNamespace(images=points(128)[0], labels=None) for _ in range(len(self)))
+        return (points(128)[0] for _ in range(len(self)))
 
 
 @cache

@@ -21,7 +21,7 @@ from tests.support.mixtures import LOGVAR, LOGVARS, MEAN, MEANS
 from tests.support.mmd import expected_mmd2
 from tests.support.small_tables import EPSILON, HALF, A, B
 from tests.support.tensors import double, random_double
-from vaezoo.data.readers.grids import grid
+from vaezoo.data.readers.grids import make_grid
 from vaezoo.latents.gaussian import GaussianPosterior
 from vaezoo.likelihoods import Bernoulli, Gaussian
 from vaezoo.losses.mixture import mixture_kl
@@ -453,7 +453,7 @@ def test_a_laplacian_in_bytes_loses_what_is_negative():
 
 def test_reshaped_draws_take_the_gap_from_perfect_codes():
     """One narrow code for each of three factors: the gap is 0.99, and 0.01 to 0.06 where draws of latents are mixed."""
-    factors = grid((4, 6, 8))
+    factors = make_grid((4, 6, 8))
     means = (factors - factors.mean(0)) / factors.std(0)
     sigmas = np.full_like(means, 0.1)
     assert mig_exact(means, 2 * np.log(sigmas), factors)["score"] == close(0.98746)
@@ -469,7 +469,7 @@ def test_reshaped_draws_take_the_gap_from_perfect_codes():
 
 def test_without_a_threshold_a_constant_code_wins_every_vote():
     """FactorVAE's metric of perfect codes beside one that is constant: 1.00, and 1/4 where the threshold is 0."""
-    factors = grid((3, 4, 5, 8))
+    factors = make_grid((3, 4, 5, 8))
     codes = np.hstack([factors, np.zeros((len(factors), 1))]).astype(np.float32)
     scores = {}
     for threshold in (0.05, 0.0):

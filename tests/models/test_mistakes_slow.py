@@ -17,7 +17,7 @@ import torch
 from scipy import stats
 
 from tests.support.configuration import compose_train
-from vaezoo.data.sources.dsprites_render import render
+from vaezoo.data.sources.dsprites_render import render_block
 from vaezoo.training.run import train
 
 pytestmark = pytest.mark.slow
@@ -53,7 +53,7 @@ def trained(tmp_path_factory) -> Callable[..., Runs]:
     process, since torch and Lightning take as long to start as such a model takes to train.
     """
     folder = tmp_path_factory.mktemp("mistakes")
-    ellipses = [np.unpackbits(render(1, scale, 0), axis=1).reshape(-1, 64, 64)[:, ::2, ::2] for scale in range(6)]
+    ellipses = [np.unpackbits(render_block(1, scale, 0), axis=1).reshape(-1, 64, 64)[:, ::2, ::2] for scale in range(6)]
     factors = np.stack(np.unravel_index(np.arange(6 * 32 * 32), (6, 32, 32)), axis=1)
     np.savez(folder / "ellipses.npz", images=255 * np.concatenate(ellipses), factors=factors)
 

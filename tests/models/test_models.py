@@ -9,22 +9,70 @@ import pytest
 import torch
 from hydra.utils import get_class, instantiate
 from omegaconf import OmegaConf
+from pytorch_lightning import Trainer
 from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
 
 from tests.support.configuration import MODELS, SMALL, build_model, compose_train
 from tests.support.covariances import MEANS, VARIANCES, gradient, penalty, run_average
 from tests.support.models import fit, fix_noise
 from tests.support.tensors import double
 from vaezoo.config.directory import DIRECTORY
+from vaezoo.data.batches import Batch
 from vaezoo.latents.gaussian import GaussianPosterior
 from vaezoo.latents.point import Point
 from vaezoo.likelihoods import Gaussian as GaussianImages
 from vaezoo.losses.elbo import elbo_terms
 from vaezoo.models.adversarial import AdversarialModel
 from vaezoo.models.ae import AE
+from vaezoo.models.base import images_and_labels, spread
 from vaezoo.models.dipvae import batch_moments, covariance, covariance_gap
 
 # ---- every model -----------------------------------------------------------------------------------------------
+
+
+def trainer_of(steps: int) -> Trainer:
+    quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
+    return Trainer(max_epochs=1, limit_train_batches=steps, accelerator="cpu", enable_model_summary=False, **quiet)
+
+
+NEED_LABELS = ("cvae", "mivae")
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_model_trains_in_a_plain_trainer_with_a_plain_loader(name):
+    """And logs its terms; images alone are enough where the model needs no labels."""
+    images, labels = torch.rand(40, 1, 8, 8), torch.arange(40) % 10
+    for tensors in [(images, labels)] if name in NEED_LABELS else [(images, labels), (images,)]:
+        model, trainer = build_model(f"model={name}", *SMALL), trainer_of(steps=3)
+        loader = DataLoader(TensorDataset(*tensors), batch_size=10, shuffle=True)
+        trainer.fit(model, loader, DataLoader(TensorDataset(*tensors), batch_size=10))
+        assert model.batches == 3
+        assert model.train_images == 40
+        names = {name for name, _ in spread(model.validate(images[:10], labels[:10]))}
+        assert {f"{part}/{name}" for part in ("train", "val") for name in names} <= trainer.callback_metrics.keys()
+        assert all(torch.isfinite(value) for value in trainer.callback_metrics.values())
+
+
+@pytest.mark.parametrize("name", ["vae", "factorvae", "dec"])
+def test_models_train_in_a_plain_trainer_with_our_data(name):
+    line = ("dataset.batch_size=16", "dataset.val_images=40", *SMALL)
+    phases = ["model.pretrain_batches=1", "model.refresh=1"] if name == "dec" else []
+    model, trainer = build_model(f"model={name}", *line, *phases), trainer_of(steps=3)
+    data = instantiate(compose_train(*line).dataset)
+    trainer.fit(model, datamodule=data)
+    assert model.train_images == len(data.rows.train)
+    assert "val/loss" in trainer.callback_metrics or name == "dec"
+    assert name != "dec" or model.clusters.centres.any()
+
+
+def test_batches_of_any_form():
+    x, labels = torch.rand(2, 1, 8, 8), torch.arange(2)
+    for batch in (x, (x,), [x], Batch(x, None, labels)):
+        assert images_and_labels(batch)[0] is x
+        assert images_and_labels(batch)[1] is None
+    for batch in ((x, labels), [x, labels], Batch(x, labels, labels)):
+        assert images_and_labels(batch) == (x, labels)
 
 
 # Parameters that wait for a later phase of training.
@@ -225,9 +273,8 @@ def test_without_its_own_weight_a_model_trains_as_the_vae_bit_for_bit(line, plai
 
 def test_batches_count_training_steps_and_are_saved():
     model = build_model("model=vae", *SMALL)
-    batch = type("Batch", (), {"images": torch.rand(4, 1, 8, 8), "labels": torch.zeros(4, dtype=torch.int64)})
     fit(model, 3)
-    model.validation_step(batch)
+    model.validate(torch.rand(4, 1, 8, 8), torch.zeros(4, dtype=torch.int64))
     assert model.batches == 3
     assert model.state_dict()["batches"] == 3
 

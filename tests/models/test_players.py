@@ -1,6 +1,7 @@
 """What adversarial models share: noise, parts of a batch, idle players, latents of generators, real batch norms."""
 
 import copy
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,12 +13,14 @@ from torch import nn
 
 from tests.support.configuration import SMALL, build_model
 from tests.support.datasets import data_module
+from vaezoo.errors import UserError
 from vaezoo.evaluation.calibration import real_batches, recalibrate
 from vaezoo.latents.codes import Codes
 from vaezoo.latents.gaussian import Gaussian
 from vaezoo.latents.point import Point
 from vaezoo.likelihoods import Gaussian as GaussianImages
 from vaezoo.models.adversarial import AdversarialModel, split
+from vaezoo.training.clock import Clock
 from vaezoo.training.sample_watch import SampleWatch, diversity
 
 
@@ -67,7 +70,7 @@ def step(model: Duel, x: torch.Tensor, optimizers=None, seed: int = 0):
     model.toggled_optimizer = lambda optimizer: toggled(model, optimizer)
     model.manual_backward = lambda loss: loss.backward()
     torch.manual_seed(seed)
-    return model.training_step(SimpleNamespace(images=x, labels=None)), optimizers
+    return model.step(x), optimizers
 
 
 class Loose:
@@ -122,6 +125,25 @@ def test_parts_hold_a_share_of_each_batch():
     values = torch.arange(12)
     assert [part.tolist() for part in split(values, 3, 2)] == [[0, 1, 6, 7], [2, 3, 8, 9], [4, 5, 10, 11]]
     assert [part.tolist() for part in split(values, 1, 2)] == [values.tolist()]
+
+
+def test_an_optimizer_of_a_player_is_a_difference_to_the_common_one_or_another():
+    other = partial(torch.optim.SGD, lr=0.5)
+    model = Duel(optimizers={"critic": {"lr": 0.25, "betas": (0.5, 0.9)}, "generator": other})
+    model.optimizer = partial(torch.optim.Adam, lr=0.01, eps=1e-7)
+    critic, generator = model.configure_optimizers()
+    assert isinstance(critic, torch.optim.Adam)
+    assert (critic.defaults["lr"], critic.defaults["betas"], critic.defaults["eps"]) == (0.25, (0.5, 0.9), 1e-7)
+    assert isinstance(generator, torch.optim.SGD)
+    assert generator.defaults["lr"] == 0.5
+
+
+def test_a_player_that_a_model_does_not_have_is_refused():
+    model = Duel(optimizers={"critc": {"lr": 0.25}})
+    with pytest.raises(
+        UserError, match=r"optimizers.critc: Duel has no such player. Its players are critic, generator"
+    ):
+        model.configure_optimizers()
 
 
 def test_an_idle_player_neither_moves_nor_ages():
@@ -187,13 +209,8 @@ def half_precision(scale: float, batches: int = 5, **options) -> tuple[Duel, tor
     """A duel trained by Lightning under fp16 with scaled losses, here on a CPU, and the terms of every batch."""
     torch.manual_seed(0)
     model, terms = Duel(**options), []
-    model.training_step = lambda batch, batch_index=0: (
-        terms.append(AdversarialModel.training_step(model, batch)) or terms[-1]
-    )
-    images = torch.rand(batches, 8, 1, 2, 2)
-    loader = torch.utils.data.DataLoader(
-        images, batch_size=None, collate_fn=lambda x: SimpleNamespace(images=x, labels=None)
-    )
+    model.on_train_batch_end = lambda outputs, batch, batch_index: terms.append(outputs)
+    loader = torch.utils.data.DataLoader(torch.rand(batches, 8, 1, 2, 2), batch_size=None)
     scaler = torch.amp.GradScaler("cpu", init_scale=scale)
     trainer = Trainer(
         accelerator="cpu",
@@ -307,13 +324,8 @@ def test_diversity_is_half_the_mean_squared_distance():
 
 
 def test_looks_spread_in_equal_ratios():
-    clock = SimpleNamespace(batches=0, seed=0)
-    watch = SampleWatch(clock, None, 500, "t", pictures=False)
-    looks = []
-    for batches in range(500, 300_001, 500):
-        clock.batches = batches
-        if watch.due():
-            looks.append(batches)
+    watch = SampleWatch(None, None, 500, "t", pictures=False)
+    looks = [batches for batches in range(500, 300_001, 500) if watch.is_due(batches)]
     assert looks[0] == 500
     assert len(looks) < 40
     assert max(np.diff(looks[8:]) / looks[8:-1]) < 0.3
@@ -331,11 +343,11 @@ def test_equal_samples_are_reported(collapsed, tmp_path, caplog):
         log_metrics=lambda values, step: sent.update({**values, "step": step}),
         log_figure=lambda name, image, step: pictures.append((name, image, step)),
     )
-    trainer = SimpleNamespace(state=SimpleNamespace(fn="fit"), datamodule=data, loggers=[logger], is_global_zero=True)
-    clock = SimpleNamespace(batches=500, seed=0)
-    watch = SampleWatch(clock, tmp_path, 500, "a title", pictures=True)
+    trainer = SimpleNamespace(loggers=[logger], is_global_zero=True)
+    module = SimpleNamespace(model=model, clock=Clock(1000, seed=0, batches=500))
+    watch = SampleWatch(data, tmp_path, 500, "a title", pictures=True)
     state = torch.get_rng_state()
-    watch.on_validation_end(trainer, model)
+    watch.on_validation_end(trainer, module)
     assert torch.equal(torch.get_rng_state(), state)
     assert sent["step"] == 500
     assert (sent["val/diversity"] < 0.05) == collapsed
@@ -345,5 +357,5 @@ def test_equal_samples_are_reported(collapsed, tmp_path, caplog):
         assert path.parent == tmp_path / "figures" / "over_time"
         assert path.is_file()
     assert model.training
-    watch.on_validation_end(trainer, model)
+    watch.on_validation_end(trainer, module)
     assert caplog.text.count("nearly all the same") == int(collapsed)

@@ -177,7 +177,7 @@ def test_joining_codes_is_a_linear_layer_of_both():
     both.weight.data = torch.cat([layer.linear.weight, layer.codes.weight], dim=1).data
     both.bias.data = layer.linear.bias.data
     h, u = torch.randn(2, 5), torch.randn(2, 3)
-    torch.testing.assert_close(layer.raw(h, u), both(torch.cat([h, u], dim=1)))
+    torch.testing.assert_close(layer.apply_linear(h, u), both(torch.cat([h, u], dim=1)))
 
 
 def test_where_codes_join():

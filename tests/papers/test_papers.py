@@ -19,25 +19,25 @@ from papers.claims import (
     NOT_RUN,
     UNDECIDED,
     Claim,
+    Observation,
     Picture,
-    Seen,
     ahead,
     average,
-    best_of,
+    compare_with_region,
     difference,
+    find_best,
+    is_in_region,
     judge,
     lead,
-    leans,
     minus,
     over,
     ratio,
     score,
-    verdict,
     wins,
 )
-from papers.experiments import SIZES, Chosen, Experiment, Paper, family
+from papers.experiments import SIZES, BestRow, Experiment, Paper, sweep
 from papers.library import EXPERIMENTS, PAPERS
-from papers.page import page, shown_mean
+from papers.page import format_mean, format_page
 from tests.support.papers import CONF, chosen, grids
 from tests.support.paths import ROOT
 from tests.support.reports import write_run
@@ -95,7 +95,7 @@ def results(*line: str) -> int:
     ],
 )
 def test_a_verdict_is_where_the_interval_lies(found, low, high, said):
-    assert verdict(found, low, high) == said
+    assert compare_with_region(found, low, high) == said
 
 
 def test_a_difference_is_taken_seed_by_seed():
@@ -104,7 +104,7 @@ def test_a_difference_is_taken_seed_by_seed():
     one = judge(claim, table(a=[11.0, 22.0, 33.0], b=[10.0, 20.0, 30.0]))
     assert (one.mean.value, one.mean.half, one.mean.n) == (2.0, pytest.approx(2.4841, abs=1e-4), 3)
     assert one.verdict == UNDECIDED
-    assert leans(one.mean, claim)
+    assert is_in_region(one.mean, claim)
     assert judge(claim, table(a=[11.0, 22.0, 31.9], b=[10.0, 20.0, 30.0])).verdict == HELD, "1, 2, 1.9: 1.633 ± 1.369"
 
 
@@ -160,10 +160,10 @@ def test_what_no_seed_has_is_named():
 
 def test_the_best_of_a_sweep_is_that_of_the_best_mean():
     found = table(a=[0.1, 0.9], b=[0.6, 0.6], c=[None, None])
-    assert best_of(("a", "b", "c"), "mig_hist", found) == "b"
-    assert best_of(("c",), "mig_hist", found) is None
+    assert find_best(("a", "b", "c"), "mig_hist", found) == "b"
+    assert find_best(("c",), "mig_hist", found) is None
     errors = {0: {"a": {"recon_mse": 0.1}, "b": {"recon_mse": 0.2}}}
-    assert best_of(("a", "b"), "recon_mse", errors) == "a"
+    assert find_best(("a", "b"), "recon_mse", errors) == "a"
 
 
 # ---- the papers --------------------------------------------------------------------------------------------------
@@ -178,7 +178,7 @@ def test_rows_that_are_named_exist(experiment):
         if isinstance(claim, Claim):
             assert {setting for setting, _ in claim.quantity.needs} <= rows
             assert claim.low < claim.high
-    for choice in experiment.chosen:
+    for choice in experiment.best_rows:
         assert set(choice.among) <= set(experiment.settings)
         assert direction(choice.by)
     assert set(experiment.data) | set(experiment.tried) <= set(SIZES)
@@ -199,10 +199,10 @@ def test_every_experiment_has_a_folder_and_every_folder_an_experiment():
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_every_job_belongs_to_one_setting_and_every_setting_has_jobs(name):
     experiment = EXPERIMENTS[name]
-    found = Counter(experiment.setting_of(config) for size in SIZES for config in jobs(name, size))
+    found = Counter(experiment.find_setting(config) for size in SIZES for config in jobs(name, size))
     assert set(found) == set(experiment.settings), "None is a job that is no setting's, or several settings'"
     for size in SIZES:
-        counts = Counter(experiment.setting_of(config) for config in jobs(name, size))
+        counts = Counter(experiment.find_setting(config) for config in jobs(name, size))
         assert set(counts.values()) == {1}
 
 
@@ -210,7 +210,7 @@ def jobs(name: str, size: str) -> list[dict]:
     """What the jobs of one seed set, over what the model's own file says."""
     found = []
     for grid in grids(name, size):
-        for job in study.product([f"{key}={value}" for key, value in grid.items() if key != "seed"]):
+        for job in study.list_combinations([f"{key}={value}" for key, value in grid.items() if key != "seed"]):
             config = {override.key_or_group: override.value() for override in parse_overrides(job)}
             model = yaml.safe_load((CONF / "model" / f"{config['model']}.yaml").read_text())
             found.append(
@@ -246,7 +246,7 @@ def test_pictures_that_are_to_be_seen_are_ones_that_are_drawn():
         for claim in experiment.claims:
             if isinstance(claim, Picture):
                 assert set(re.findall(r"figures/(\w+)\.png", claim.figure)) & drawn, claim.figure
-                assert {seen.verdict for seen in claim.seen.values()} <= {HELD, UNDECIDED, FAILED}
+                assert {seen.verdict for seen in claim.observations.values()} <= {HELD, UNDECIDED, FAILED}
 
 
 def test_papers_and_experiments_are_called_once():
@@ -254,12 +254,12 @@ def test_papers_and_experiments_are_called_once():
 
 
 def test_numbers_have_the_digits_that_their_intervals_leave():
-    assert shown_mean(Mean(0.81234, 0.0123, 3)) == "0.812 ± 0.012"
-    assert shown_mean(Mean(123.4, 45.6, 3)) == "123 ± 46"
-    assert shown_mean(Mean(0.81234, math.nan, 1)) == "0.812"
-    assert shown_mean(Mean(1.0, 0.0, 3)) == "1"
-    assert shown_mean(Mean(0.1, 4e-17, 3)) == "0.1"
-    assert shown_mean(Mean(math.nan, math.nan, 0)) == ""
+    assert format_mean(Mean(0.81234, 0.0123, 3)) == "0.812 ± 0.012"
+    assert format_mean(Mean(123.4, 45.6, 3)) == "123 ± 46"
+    assert format_mean(Mean(0.81234, math.nan, 1)) == "0.812"
+    assert format_mean(Mean(1.0, 0.0, 3)) == "1"
+    assert format_mean(Mean(0.1, 4e-17, 3)) == "0.1"
+    assert format_mean(Mean(math.nan, math.nan, 0)) == ""
 
 
 # ---- from runs to the page ---------------------------------------------------------------------------------------
@@ -267,16 +267,16 @@ def test_numbers_have_the_digits_that_their_intervals_leave():
 DEMO = Experiment(
     name="demo",
     title="Table 9: MIG of two models",
-    settings={"VAE": {"model": "vae"}, **family("beta-VAE {}", {"model": "betavae"}, "model.beta", (4, 16))},
+    settings={"VAE": {"model": "vae"}, **sweep("beta-VAE {}", {"model": "betavae"}, "model.beta", (4, 16))},
     claims=(
         Claim("beta-VAE is better.", lead("mig_hist", "best beta-VAE", "VAE"), low=0),
         Claim(
             "It loses no sharpness.", difference("laplacian_var_samples", "beta-VAE 4", "VAE"), low=0, theirs="figure"
         ),
-        Picture("Faces smile.", "figures/samples.png", {"small": Seen(FAILED, "they do not")}),
+        Picture("Faces smile.", "figures/samples.png", {"small": Observation(FAILED, "they do not")}),
     ),
     numbers={"VAE": {"mig_hist": 0.1}, "best beta-VAE": {"mig_hist": 0.3}},
-    chosen=(Chosen("best beta-VAE", ("beta-VAE 4", "beta-VAE 16"), by="mig_hist"),),
+    best_rows=(BestRow("best beta-VAE", ("beta-VAE 4", "beta-VAE 16"), by="mig_hist"),),
     data={"paper": "faces"},
     notes=("The budget is open.",),
     tried={"small": ("Longer training.",)},
@@ -316,7 +316,7 @@ def demo(tmp_path, monkeypatch):
 
 
 def test_records_survive_the_round_trip(tmp_path):
-    found, left_out = records.gather(DEMO, read_runs([write_demo(tmp_path)]))
+    found, left_out = records.collect_records(DEMO, read_runs([write_demo(tmp_path)]))
     assert [(one.setting, one.seed) for one in found] == [(n, s) for n in ("VAE", "beta-VAE 4") for s in range(3)]
     assert left_out == {"of no setting of the experiment": 1, "not finished": 1}
     assert found[-1].scores == {"mig_hist": 0.32}, "the experiment looks at no elbo"
@@ -330,15 +330,15 @@ def test_records_survive_the_round_trip(tmp_path):
         "job": "betavae2",
     }
     path = tmp_path / "demo-small.csv"
-    path.write_text(records.as_csv(DEMO, found))
-    assert records.read(DEMO, path) == found
+    path.write_text(records.format_csv(DEMO, found))
+    assert records.read_records(DEMO, path) == found
 
 
 def test_of_two_runs_of_one_setting_and_seed_the_newer_counts(tmp_path):
     for day, gain in ((1, 0.1), (3, 0.3), (2, 0.2)):
         started = {"started": f"2026-11-0{day}"}
         write_run(tmp_path / f"{day}", {"mig_hist": gain}, model="vae", environment=started)
-    found, left_out = records.gather(DEMO, read_runs([tmp_path]))
+    found, left_out = records.collect_records(DEMO, read_runs([tmp_path]))
     assert [one.scores for one in found] == [{"mig_hist": 0.3}]
     assert left_out == {"made again since": 2}
 
@@ -346,7 +346,7 @@ def test_of_two_runs_of_one_setting_and_seed_the_newer_counts(tmp_path):
 def test_what_else_than_scores_is_kept(tmp_path):
     """Entries of tables, terms of the training, and of two networks' features those that most runs have."""
     names = ("attribute_vectors/Bangs/accuracy", "train/elbo", "ffd64_*")
-    demo = Experiment("demo", "Table 9", {"VAE": {"model": "vae"}}, (), shown=names)
+    demo = Experiment("demo", "Table 9", {"VAE": {"model": "vae"}}, (), further_scores=names)
     for seed, network in enumerate("bab"):
         features = {f"ffd64_{network}": seed, f"ffd64_{network}_floor": 9.0, f"kfd64_{network}": 9.0}
         folder = write_run(tmp_path / f"{seed}", features, model="vae", seed=seed)
@@ -354,7 +354,7 @@ def test_what_else_than_scores_is_kept(tmp_path):
         told["tables"] = {"attribute_vectors": {"Bangs": {"accuracy": 0.5}}}
         (folder / "metrics.json").write_text(json.dumps(told))
         (folder / "metrics.csv").write_text("batches,train/elbo\n1,-5\n2,-4\n")
-    found, _ = records.gather(demo, read_runs([tmp_path]))
+    found, _ = records.collect_records(demo, read_runs([tmp_path]))
     assert [one.scores for one in found] == [
         {"attribute_vectors/Bangs/accuracy": 0.5, "train/elbo": -4.0, "ffd64_*": 0.0},
         {"attribute_vectors/Bangs/accuracy": 0.5, "train/elbo": -4.0},
@@ -421,7 +421,7 @@ def test_what_a_user_can_get_wrong(demo, monkeypatch, capsys):
 
 
 def older() -> str:
-    return records.as_csv(DEMO, [records.Record("AE", 0, {}, dict.fromkeys(records.ABOUT, ""))])
+    return records.format_csv(DEMO, [records.Record("AE", 0, {}, dict.fromkeys(records.ABOUT, ""))])
 
 
 def test_the_command_needs_no_torch(tmp_path):
@@ -432,15 +432,15 @@ def test_the_command_needs_no_torch(tmp_path):
         "assert not {'torch', 'matplotlib', 'sklearn'} & set(sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True, capture_output=True)
-    assert (tmp_path / "results.md").read_text() == page(PAPERS, {})
+    assert (tmp_path / "results.md").read_text() == format_page(PAPERS, {})
 
 
 def test_the_page_is_that_of_the_tables():
     """Whoever changes a paper's file or a table writes the page anew: make results ARGS=collect=false."""
     tables = {
-        (name, size): records.read(experiment, path)
+        (name, size): records.read_records(experiment, path)
         for name, experiment in EXPERIMENTS.items()
         for size in SIZES
         if (path := ROOT / "docs" / "results" / f"{name}-{size}.csv").is_file()
     }
-    assert (ROOT / "docs" / "results.md").read_text() == page(PAPERS, tables)
+    assert (ROOT / "docs" / "results.md").read_text() == format_page(PAPERS, tables)

@@ -87,7 +87,9 @@ def run_each_kind(experiment: Experiment, root: Path) -> None:
     with initialize_config_dir(DIRECTORY, version_base="1.3"):
         compose = Composer("train")
         for swept in grids(experiment.name, "smoke"):
-            jobs = study.product([*line, *(f"{key}={value}" for key, value in swept.items() if key not in SET)])
+            jobs = study.list_combinations(
+                [*line, *(f"{key}={value}" for key, value in swept.items() if key not in SET)]
+            )
             first = {re.sub(r"=[\d.e\[\],-]+(?= |$)", "", " ".join(job)): job for job in reversed(jobs)}
             for job in first.values():
                 config = compose(job)
@@ -105,12 +107,12 @@ def kind(keys: Keys) -> frozenset[tuple[str, Any]]:
 @pytest.mark.parametrize("experiment", EXPERIMENTS.values(), ids=lambda experiment: experiment.name)
 def test_runs_of_the_smoke_size_answer_every_claim_of_the_small_one(experiment, tmp_path, stand_ins):
     run_each_kind(experiment, tmp_path)
-    found, left_out = records.gather(experiment, read_runs([tmp_path]))
+    found, left_out = records.collect_records(experiment, read_runs([tmp_path]))
     assert found
     assert not left_out
     assert {one.about["batches"] for one in found} == {"2"}
     kinds = {name: kind(keys) for name, keys in experiment.settings.items()}
-    kinds |= {choice.name: kinds[choice.among[0]] for choice in experiment.chosen}
+    kinds |= {row.name: kinds[row.among[0]] for row in experiment.best_rows}
     known = {(kinds[one.setting], name) for one in found for name, value in one.scores.items() if math.isfinite(value)}
-    asked = [claim for claim in experiment.claims_of("small") if isinstance(claim, Claim)]
+    asked = [claim for claim in experiment.select_claims("small") if isinstance(claim, Claim)]
     assert not [need for claim in asked for need in claim.quantity.needs if (kinds[need[0]], need[1]) not in known]

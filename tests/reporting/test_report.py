@@ -18,9 +18,7 @@ from scipy import stats
 
 import vaezoo.report
 from tests.support.reports import write_codes, write_run, write_study
-from vaezoo.config.directory import DIRECTORY
 from vaezoo.errors import UserError
-from vaezoo.metrics.directions import direction, easy
 from vaezoo.reporting.chart_drawing import axis_range, draw_svg, make_plotly_figure
 from vaezoo.reporting.charts import (
     Chart,
@@ -129,30 +127,7 @@ def test_a_mean_has_the_digits_that_its_interval_allows(value, half, written):
     assert round_to_interval(value, half)[0] == written.partition(" ")[0]
 
 
-# ---- which way is better -----------------------------------------------------------------------------------------
-
-
-def test_directions():
-    better = {
-        1: "mig_hist mig_hist/no_shape mig_hist_continuous sap_continuous sap_continuous_continuous dci_lasso elbo"
-        " dci_lasso/completeness dci_gbt/informativeness iwae_5000 kmeans_nmi knn_purity probe_linear udr_lasso_a2a",
-        -1: "recon_mse gtc gwc mis correlation kl_tc dci_lasso/informativeness fid_10k kid ffd64_1a2b3c",
-        0: "kl kl_mi active_units mig_hist/sd iwae_5000_error iwae_images higgins_svm/chance cluster_used udr_kept"
-        " factor_vae/train_accuracy ffd64_1a2b3c_accuracy ffd64_1a2b3c_floor knn_purity/used attributes_majority",
-    }
-    for way, names in better.items():
-        assert [name for name in names.split() if direction(name) != way] == []
-    assert direction("eval/recon_mse") == -1
-
-
-def test_every_score_of_disentanglement_has_a_direction():
-    """One file a score in conf/metric/score; those whose results have other names are listed in `directions`."""
-    others = (
-        "active_units attribute_vectors classifier clustering cluster_cnn elbo ffd fid kfd kid iwae kl_decomposition"
-    )
-    others += " kmeans laplacian reconstruction top_attributes traversal_effect"
-    names = {path.stem for path in (Path(DIRECTORY) / "metric" / "score").glob("*.yaml")} - set(others.split())
-    assert [name for name in names if direction(name) == 0] == []
+# ---- which scores are columns, and which are ranked --------------------------------------------------------------
 
 
 def test_silence_wins_no_rank():
@@ -167,11 +142,14 @@ def test_silence_wins_no_rank():
         "mig_hist/sd",
         "mig_hist_continuous",
     ]
-    assert select_headline(names) == ["mig_hist", "elbo", "recon_mse", "correlation"]
-    assert select_ranked(select_headline(names), named_by_user=False) == ["mig_hist", "elbo", "recon_mse"]
-    assert easy("correlation")
-    assert select_ranked(["mig_hist", "udr_lasso"], named_by_user=False) == ["mig_hist"]
-    assert select_ranked(["correlation", "kl"], named_by_user=True) == ["correlation"]
+    assert select_headline(names, {}) == ["mig_hist", "elbo", "recon_mse", "correlation"]
+    assert select_ranked(select_headline(names, {}), recorded={}, named_by_user=False) == [
+        "mig_hist",
+        "elbo",
+        "recon_mse",
+    ]
+    assert select_ranked(["mig_hist", "udr_lasso"], recorded={}, named_by_user=False) == ["mig_hist"]
+    assert select_ranked(["correlation", "kl"], recorded={}, named_by_user=True) == ["correlation"]
 
 
 # ---- reading -----------------------------------------------------------------------------------------------------
@@ -243,13 +221,13 @@ def test_curves_join_the_settings_of_a_model_along_its_weight(tmp_path):
     write_study(tmp_path, MODELS, seeds=3)
     table = read_runs([tmp_path])
     groups = group_settings(table, list_swept_keys(table))
-    chart = make_trade_off(groups, "recon_mse", "mig_hist")
+    chart = make_trade_off(groups, "recon_mse", "mig_hist", {})
     assert [curve.model for curve in chart.curves] == ["betavae", "dipvae"]
     assert [[point.label for point in curve.points] for curve in chart.curves] == [["1", "4", "16"], ["0", "5", "50"]]
     first = mean(groups[0].scores("recon_mse"))
     assert (chart.curves[0].points[0].x, chart.curves[0].points[0].x_half) == (first.value, first.half)
     assert [point.x for point in chart.on_front] == sorted(point.x for point in chart.on_front)
-    along = make_sweep_chart(groups, "model.lambda_od", "mig_hist")
+    along = make_sweep_chart(groups, "model.lambda_od", "mig_hist", {})
     places = [point.x for point in along.curves[0].points]
     assert places[1:] == pytest.approx([np.log10(5), np.log10(50)])
     assert places[0] == pytest.approx(np.log10(5) - 1), "zero stands one step before"
@@ -266,7 +244,10 @@ def test_two_seeds_are_drawn_as_their_runs_and_not_as_an_interval(tmp_path):
     write_study(tmp_path, MODELS, seeds=2)
     table = read_runs([tmp_path])
     groups = group_settings(table, list_swept_keys(table))
-    for chart in (make_trade_off(groups, "recon_mse", "mig_hist"), make_sweep_chart(groups, "model.beta", "elbo")):
+    for chart in (
+        make_trade_off(groups, "recon_mse", "mig_hist", {}),
+        make_sweep_chart(groups, "model.beta", "elbo", {}),
+    ):
         assert all(np.isnan([point.x_half, point.y_half]).all() for point in chart.points)
         assert all(len(point.runs) == point.seeds == 2 and "± " in point.hover for point in chart.points)
         assert all(np.mean(point.runs, axis=0) == pytest.approx((point.x, point.y)) for point in chart.points)

@@ -9,9 +9,9 @@ from importlib.metadata import PathDistribution, distributions
 import pytest
 from packaging.requirements import Requirement
 
-from vaezoo.environment import main, requirements
+from vaezoo.environment import format_requirements, main
 from vaezoo.runs import provenance
-from vaezoo.runs.provenance import describe_environment, git_state, name_of, origin
+from vaezoo.runs.provenance import describe_environment, find_origin, normalise_name, read_git_state
 
 
 def test_requirements_are_exactly_what_is_installed(tmp_path, capsys):
@@ -19,7 +19,7 @@ def test_requirements_are_exactly_what_is_installed(tmp_path, capsys):
     main([str(tmp_path)])
     text = capsys.readouterr().out
     lines = [Requirement(line.partition(" #")[0]) for line in text.splitlines() if not line.startswith("#")]
-    installed = {name_of(one): one.version for one in distributions()}
+    installed = {normalise_name(one): one.version for one in distributions()}
     assert installed.pop("vaezoo")
     assert {line.name: str(line.specifier).removeprefix("==") for line in lines if not line.url} == {
         name: version for name, version in installed.items() if name not in {line.name for line in lines if line.url}
@@ -54,9 +54,9 @@ def test_packages_from_elsewhere_are_named_without_passwords(url, more, expected
     (info / "METADATA").write_text("Name: A_b\nVersion: 1+cpu\n")
     (info / "direct_url.json").write_text(json.dumps({"url": url, **more}))
     one = PathDistribution(info)
-    assert (name_of(one), one.version, origin(one)) == ("a-b", "1+cpu", expected)
+    assert (normalise_name(one), one.version, find_origin(one)) == ("a-b", "1+cpu", expected)
     told = {"python": "3", "platform": "p", "git": None, "packages": {"a-b": "1+cpu"}, "origins": {"a-b": expected}}
-    line = requirements(told).splitlines()[-1]
+    line = format_requirements(told).splitlines()[-1]
     if url.startswith("file"):
         assert line == f"a-b==1+cpu  # from {expected}"
     else:
@@ -83,18 +83,18 @@ def test_the_changes_of_a_checkout_can_be_applied_to_its_commit(tmp_path, monkey
     monkeypatch.setattr(provenance, "__file__", str(ours / "runs" / "provenance.py"))
     for name in ("__init__.py", "edited.py", "removed.py"):
         (ours / name).write_text("x = 0\n")
-    assert git_state() is None
+    assert read_git_state() is None
     git("init")
-    assert git_state() is None, "installed within the checkout of something else"
+    assert read_git_state() is None, "installed within the checkout of something else"
     git("add", ".")
     git("commit", "-m", "all")
-    assert (git_state()["changed"], git_state()["diff"]) == (False, "")
+    assert (read_git_state()["changed"], read_git_state()["diff"]) == (False, "")
     (ours / "edited.py").write_text("x = 'ü'\n")
     (ours / "removed.py").unlink()
     (ours / "new ü.py").write_text("y = 1\n")
     (ours / "new.bin").write_bytes(bytes(range(256)))
     (tmp_path / "it" / "notes.txt").write_text("mine")
-    state = git_state()
+    state = read_git_state()
     assert state["changed"]
     assert "notes.txt" not in state["diff"]
     wanted = {path.name: path.read_bytes() for path in ours.iterdir()}
@@ -107,4 +107,4 @@ def test_the_changes_of_a_checkout_can_be_applied_to_its_commit(tmp_path, monkey
 def test_without_git_there_is_no_commit(monkeypatch):
     assert shutil.which("git")
     monkeypatch.setenv("PATH", "")
-    assert git_state() is None
+    assert read_git_state() is None

@@ -91,7 +91,7 @@ assert said.stdout.strip() == b"2", said
 def test_the_processes_of_one_job_divide_its_share(cores):
     cores(12)
     environment = threads.worker_environment(threads.count_threads(launcher(2), 2), [0, 1])
-    for command in workers.commands(Path("run"), 2, environment):
+    for command in workers.make_commands(Path("run"), 2, environment):
         assert command["env"][threads.THREADS] == "3"
         assert command["env"][threads.VISIBLE] == "0,1"
 

@@ -21,7 +21,7 @@ from tests.support.command_line import run
 from tests.support.configuration import compose_train
 from vaezoo.config.compose import Composer
 from vaezoo.config.directory import DIRECTORY
-from vaezoo.config.identity import afterwards, identity
+from vaezoo.config.identity import hash_evaluation, hash_training
 from vaezoo.config.values import check_config
 from vaezoo.errors import UserError
 from vaezoo.runs.folder import LOCK, WORKER, is_done, lock_folder, mark_finished, read_reason, read_scores, read_state
@@ -36,7 +36,7 @@ PRESETS = sorted(path.stem for path in (Path(DIRECTORY) / "sweep").glob("*.yaml"
 def asked(*line: str) -> study.Request:
     with initialize_config_dir(DIRECTORY, version_base="1.3"):
         first = [argument for argument in line if "," not in argument and "range" not in argument]
-        return study.request(line, Composer("train")(first).sweep)
+        return study.read_request(line, Composer("train")(first).sweep)
 
 
 # ---- identity --------------------------------------------------------------------------------------------------
@@ -59,18 +59,18 @@ NEUTRAL += (
 
 @pytest.mark.parametrize("override", DECISIVE)
 def test_what_changes_the_weights_changes_the_identity(override):
-    assert identity(compose_train(*LINE, override)) != identity(compose_train(*LINE))
+    assert hash_training(compose_train(*LINE, override)) != hash_training(compose_train(*LINE))
 
 
 @pytest.mark.parametrize("override", NEUTRAL)
 def test_what_cannot_change_the_weights_leaves_the_identity(override):
-    assert identity(compose_train(*LINE, override)) == identity(compose_train(*LINE))
+    assert hash_training(compose_train(*LINE, override)) == hash_training(compose_train(*LINE))
 
 
 def test_scores_and_figures_have_a_hash_of_their_own():
-    before = afterwards(compose_train(*LINE))
-    assert before == afterwards(compose_train(*LINE, "seed=1"))
-    assert len({before, *(afterwards(compose_train(*LINE, word)) for word in ("metric=full", "figure=none"))}) == 3
+    before = hash_evaluation(compose_train(*LINE))
+    assert before == hash_evaluation(compose_train(*LINE, "seed=1"))
+    assert len({before, *(hash_evaluation(compose_train(*LINE, word)) for word in ("metric=full", "figure=none"))}) == 3
 
 
 @pytest.mark.parametrize("name", ["dipvae", "gmvae", "infovaegan"])
@@ -82,7 +82,7 @@ def test_configurations_that_are_put_together_are_those_that_hydra_composes(name
         composer([f"model={name}", "dataset=digits", "seed=4"])
         made, expected = composer(line), compose("train", line)
     assert OmegaConf.to_container(made, resolve=False) == OmegaConf.to_container(expected, resolve=False)
-    assert identity(made) == identity(expected)
+    assert hash_training(made) == hash_training(expected)
 
 
 # ---- what is asked for -----------------------------------------------------------------------------------------
@@ -103,8 +103,8 @@ def test_the_same_words_in_another_order_are_the_same_study():
 
 def test_grids_are_united_and_the_command_line_replaces_their_keys():
     presets = [{"model": "betavae", "model.beta": "1,4", "seed": "0,1"}, {"model": "dipvae", "seed": "range(3)"}]
-    lines = study.grids(["dataset=digits", "seed=5,6", "max_batches=3"], presets)
-    jobs = {frozenset(job) for line in lines for job in study.product(line)}
+    lines = study.apply_grids(["dataset=digits", "seed=5,6", "max_batches=3"], presets)
+    jobs = {frozenset(job) for line in lines for job in study.list_combinations(line)}
     common = {"dataset=digits", "max_batches=3"}
     expected = {
         frozenset({f"model={model}", *beta, f"seed={seed}", *common})
@@ -116,7 +116,7 @@ def test_grids_are_united_and_the_command_line_replaces_their_keys():
 
 def test_an_interval_needs_a_sweeper_that_searches():
     with pytest.raises(UserError, match="sweep=optuna"):
-        study.product(["model.beta=interval(1,4)"])
+        study.list_combinations(["model.beta=interval(1,4)"])
 
 
 def test_jobs_that_are_the_same_are_trained_once():
@@ -124,16 +124,16 @@ def test_jobs_that_are_the_same_are_trained_once():
         {"sweep": {"grids": [], "over": ["model.beta"]}, "hydra": {"sweep": {"subdir": "${job_folder:}"}}}
     )
     with initialize_config_dir(DIRECTORY, version_base="1.3"):
-        jobs = study.jobs(Path("x"), config, [*LINE, "model.beta=1,1.0,4"], Composer("train"))
+        jobs = study.list_jobs(Path("x"), config, [*LINE, "model.beta=1,1.0,4"], Composer("train"))
     assert [job.name for job in jobs] == ["model.beta=1", "model.beta=4"]
-    assert all(job.folder == Path("x") / f"{job.name.replace('=', '-')}-{job.identity[:8]}" for job in jobs)
+    assert all(job.folder == Path("x") / f"{job.name.replace('=', '-')}-{job.training_id[:8]}" for job in jobs)
 
 
 def combinations(*line: str) -> list[tuple[str, ...]]:
     """All jobs of a command line; the first and the last of each grid are composed and checked."""
     with initialize_config_dir(DIRECTORY, version_base="1.3"):
         composer = Composer("train")
-        grids = [study.product(grid) for grid in study.grids(line, composer(line).sweep.grids)]
+        grids = [study.list_combinations(grid) for grid in study.apply_grids(line, composer(line).sweep.grids)]
         for jobs in grids:
             check_config(composer(jobs[0]))
             check_config(composer(jobs[-1]))
@@ -199,7 +199,7 @@ def test_states(tmp_path):
 @pytest.mark.parametrize(("rerun", "launched"), [("failed", "bcd"), ("all", "abcd"), ("none", "cd")])
 def test_who_is_launched(rerun, launched):
     states = dict(zip("abcde", ["finished", "failed", "stopped", "new", "running"], strict=True))
-    assert "".join(study.chosen(states, rerun)) == launched
+    assert "".join(study.select_jobs(states, rerun)) == launched
 
 
 def test_two_processes_do_not_train_in_one_folder(in_tmp, monkeypatch, capsys):

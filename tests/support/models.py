@@ -1,7 +1,5 @@
 """A few training steps without the command line, and the networks that a loss reaches."""
 
-from types import SimpleNamespace
-
 import torch
 from pytorch_lightning import Callback, Trainer
 from torch import Tensor, nn
@@ -40,7 +38,7 @@ class RandomImages:
         random = torch.Generator().manual_seed(self.seed)
         for _ in range(self.steps):
             x, labels = torch.rand(16, 1, 8, 8, generator=random), torch.randint(10, (16,), generator=random)
-            yield SimpleNamespace(images=x[: self.images], labels=labels[: self.images])
+            yield x[: self.images], labels[: self.images]
 
 
 def fit(model, steps: int = 5, *, seed: int = 0, images: int = 16) -> list[dict[str, torch.Tensor]]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vaezoo.data.files.prepare import prepared
+from vaezoo.data.files.prepare import prepare_images
 
 COUNT, SHAPE = 50, (3, 4, 4)
 
@@ -37,4 +37,4 @@ def held(log: Path, start: int, stop: int) -> np.ndarray:
 
 
 def make(function=images, **options) -> np.ndarray:
-    return prepared("toy", RECIPE, COUNT, SHAPE, function, **{"chunk": 7, **options})
+    return prepare_images("toy", RECIPE, COUNT, SHAPE, function, **{"chunk": 7, **options})

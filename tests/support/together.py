@@ -6,14 +6,11 @@ from pathlib import Path
 import torch
 from hydra.utils import instantiate
 from pytorch_lightning import seed_everything
+from pytorch_lightning.loggers import Logger
 
 from tests.support.configuration import MODELS, compose_train
 from vaezoo import distributed
-from vaezoo.training.clock import Clock
-from vaezoo.training.engines import make_engine
-from vaezoo.training.interrupts import Interrupts
-from vaezoo.training.run import make_trainer, quiet_lightning
-from vaezoo.training.terms import TermLogger
+from vaezoo.training.fit import fit, make_trainer
 
 STEPS = 10
 # What needs more than its defaults: batch normalisation, dropout, a second phase, running moments, a gate that closes.
@@ -31,36 +28,38 @@ CASES = {
 }
 
 
-class Kept(TermLogger):
-    """The terms that would be logged after each step."""
+class ListLogger(Logger):
+    """Keeps everything that is logged."""
 
-    def __init__(self, clock: Clock) -> None:
-        super().__init__(clock, log_every=1)
-        self.kept: list[dict[str, float]] = []
+    name, version = "list", ""
 
-    def send(self, trainer, values, batches) -> None:
-        self.kept.append(values)
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows: list[dict[str, float]] = []
+
+    def log_metrics(self, metrics, step=None) -> None:
+        self.rows.append(dict(metrics))
+
+    def log_hyperparams(self, params, *args, **kwargs) -> None:
+        pass
 
 
 def train(case: str, *overrides: str) -> dict:
     """The terms of each step and the weights afterwards."""
     line = CASES[case] or [f"model={case}"]
     config = compose_train(
-        *line, "dataset=digits", "dataset.batch_size=16", "dataset.val_images=40", "logger=csv", "figure=none",
-        "trainer.accelerator=cpu", "trainer.precision=64-true", "callbacks.progress=false", "val_every=5", *overrides,
+        *line, "dataset=digits", "dataset.batch_size=16", "dataset.val_images=40", "trainer.accelerator=cpu",
+        "trainer.precision=64-true", *overrides,
     )  # fmt: skip
     seed_everything(0, verbose=False)
-    data, model = instantiate(config.dataset), instantiate(config.model)
-    clock = Clock(STEPS, 0, Interrupts())
-    kept = Kept(clock)
-    engine = make_engine(config.trainer.engine, clock, kept.train, every=[1], chunk=config.trainer.chunk)
-    trainer = make_trainer(config, [engine, kept, clock], [])
-    trainer.fit(model, datamodule=data)
-    return {"terms": kept.kept, "weights": model.state_dict()}
+    data, model, logger = instantiate(config.dataset), instantiate(config.model), ListLogger()
+    trainer = make_trainer(config.trainer, [logger])
+    trainer.precision_plugin.convert_module(model)
+    fit(model, data, trainer, max_batches=STEPS, seed=0, log_every=1, val_every=5)
+    return {"terms": logger.rows, "weights": model.state_dict()}
 
 
 def main(out: Path, count: str) -> None:
-    quiet_lightning()
     torch.set_num_threads(1)
     for case in CASES:
         result = train(case, "trainer=ddp", f"trainer.devices={count}")

@@ -5,17 +5,19 @@ import signal
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 
-import vaezoo.training.engines
+import vaezoo.training.fit
 from tests.support.command_line import BARE, QUICK, rows, same_weights, state, train
 from tests.support.configuration import MODELS, SMALL, build_model
 from tests.support.models import fit
 from tests.support.together import CASES
+from vaezoo.data.batches import TrainingOrder
+from vaezoo.training.chunks import ChunkLoader
 from vaezoo.training.clock import Clock
 from vaezoo.training.engines import Eager, Graphed
-from vaezoo.training.interrupts import Interrupts
 from vaezoo.training.terms import TermSums
 
 PHASES = ["model=dec", "model.pretrain_batches=7", "model.refresh=4"]
@@ -43,30 +45,34 @@ def test_nothing_depends_on_the_length_of_a_chunk(line, in_tmp, monkeypatch):
 
 
 def test_a_chunk_ends_where_something_is_due():
-    engine = Eager(Clock(100, 0, Interrupts()), TermSums(), every=[10, 7], chunk=None)
-    engine.model = SimpleNamespace(ahead=lambda batch: 33 - batch if batch < 33 else None)
+    clock = Clock(100, seed=0)
+    engine = Eager(build_model("model=vae", *SMALL), None, clock, TermSums(), intervals=[10, 7])
+    loader = ChunkLoader(TrainingOrder(np.arange(60), 2, seed=0), clock, 33, engine.length)
+    due = {end for end in range(1, 101) if end % 10 == 0 or end % 7 == 0 or end in (33, 66, 99, 100)}
     for pace in (1, 4, 50):
-        engine.pace = pace
-        for batch in range(100):
-            length = engine.length(batch)
-            due = {end for end in range(101) if end % 10 == 0 or end % 7 == 0 or end in (33, 100)}
-            assert 1 <= length <= pace
-            assert not due & set(range(batch + 1, batch + length))
-            assert length == pace or batch + length in due
-    engine.pace = 5
-    assert engine.length(200) == 1, "the loader may ask for what will not be trained"
+        engine.pace, clock.batches = pace, 0
+        ends = []
+        for end in (33, 66, 99, 100):
+            for chunk in loader:
+                assert 1 <= len(chunk) <= pace
+                clock.batches += len(chunk)
+                ends.append(clock.batches)
+                last = clock.batches in due or clock.batches % 30 == 0  # an epoch has 30 batches
+                assert len(chunk) == pace or last
+            assert clock.batches == end, "Lightning validates when the loader ends"
+        assert due <= set(ends)
+    assert list(loader) == []
 
 
 def test_chunks_grow_to_a_tenth_of_a_second(monkeypatch):
-    clock = Clock(10_000, 0, Interrupts())
-    engine = Eager(clock, TermSums(), every=[], chunk=None)
+    engine = Eager(build_model("model=vae", *SMALL), None, Clock(10_000, seed=0), TermSums())
     passed, seconds = [0.0], [0.001]
     monkeypatch.setattr("vaezoo.training.engines.time.perf_counter", lambda: passed[0])
     engine.advance = lambda rows: passed.__setitem__(0, passed[0] + seconds[0])
     paces = []
     for _ in range(9):
         length = engine.pace
-        assert engine.run(torch.zeros(length, 2)) == {"batches": length}
+        engine.run(torch.zeros(length, 2))
         paces.append(engine.pace)
     assert paces[:6] == [2, 4, 8, 16, 32, 64]
     assert 90 <= paces[-1] <= 100
@@ -77,15 +83,15 @@ def test_chunks_grow_to_a_tenth_of_a_second(monkeypatch):
 
 def test_a_signal_is_seen_between_the_steps_of_a_chunk(in_tmp, monkeypatch):
     whole = trained(monkeypatch, "whole", "model=vae")
-    noise = Clock.noise
+    seed_noise = Clock.seed_noise
 
-    def interrupted(clock, batch):
-        noise(clock, batch)
-        if batch == 13:
+    def interrupted(clock):
+        seed_noise(clock)
+        if clock.batches == 13:
             os.kill(os.getpid(), signal.SIGTERM)
 
     with monkeypatch.context() as patched:
-        patched.setattr(Clock, "noise", interrupted)
+        patched.setattr(Clock, "seed_noise", interrupted)
         line = ["hydra.run.dir=cut", "max_batches=23", "model=vae", "trainer.chunk=5"]
         assert train(patched, *line, *QUICK, *BARE) == 128 + signal.SIGTERM
     assert state(Path("cut"))["state_dict"]["batches"] == 14, "of the chunk 10 ... 14"
@@ -192,7 +198,7 @@ class Replayed(Graphed):
     records = False
     recorded = 0
 
-    def aside(self, step):
+    def run_aside(self, step):
         step()
 
     def record(self, step):
@@ -214,7 +220,7 @@ class Replayed(Graphed):
 @pytest.mark.parametrize("resident", [True, False])
 def test_recorded_steps_train_as_eager_ones(line, graphs, resident, in_tmp, monkeypatch):
     eager = trained(monkeypatch, "eager", *line)
-    monkeypatch.setattr(vaezoo.training.engines, "make_engine", lambda _, *options: Replayed(*options))
+    monkeypatch.setattr(vaezoo.training.fit, "choose_engine", lambda _: Replayed)
     monkeypatch.setattr(Replayed, "resident", resident)
     monkeypatch.setattr(Replayed, "recorded", 0)
     assert_same(trained(monkeypatch, "graphed", *line), eager)
@@ -240,7 +246,7 @@ def test_engines_train_as_eager_on_a_gpu(name, engine, in_tmp, monkeypatch):
         (["trainer.engine=fast"], "must be one of eager, compiled, graphed"),
         (["trainer.chunk=0"], "trainer.chunk=0: must be a whole number of at least 1"),
         (["+trainer.gradient_clip_val=1"], "model.gradient_clip clips"),
-        (["+trainer.accumulate_grad_batches=2"], "a batch of ours is a training step"),
+        (["+trainer.accumulate_grad_batches=2"], "each batch is a training step"),
     ],
 )
 def test_what_engines_cannot_do_is_refused(line, message, in_tmp, monkeypatch, capsys):

@@ -16,7 +16,7 @@ import torch
 from hydra.utils import instantiate
 
 from tests.support.configuration import compose_train
-from vaezoo.data.batches import TrainingStream
+from vaezoo.data.batches import TrainingOrder
 from vaezoo.errors import NotFinite, UserError
 from vaezoo.loggers.csv import CSVFile
 from vaezoo.reporting.reading import read_runs
@@ -24,7 +24,7 @@ from vaezoo.reporting.settings import list_differing_keys
 from vaezoo.runs.files import write_json
 from vaezoo.runs.folder import load_config, read_history
 from vaezoo.training import run
-from vaezoo.training.clock import Clock
+from vaezoo.training.chunks import ChunkedModel
 from vaezoo.training.interrupts import Interrupted
 
 LINE = [
@@ -112,10 +112,8 @@ def test_the_batch_of_a_term_that_is_not_finite_is_kept(in_tmp):
     assert np.isin(kept["rows"], data.rows.train).all()
     np.testing.assert_allclose(kept["images"] * 16, data.source.images[kept["rows"]], atol=1e-5)
     np.testing.assert_array_equal(kept["labels"], data.source.labels[kept["rows"]])
-    data.place(torch.device("cpu"))
-    stream = TrainingStream(data.batch, data.rows.train, 64, data.seed, start=lambda: 0)
-    seen = [batch.rows for batch, _ in zip(stream, range(20), strict=False)]
-    np.testing.assert_array_equal(kept["rows"], seen[caught.value.batch])
+    order = TrainingOrder(data.rows.train, 64, data.seed)
+    np.testing.assert_array_equal(kept["rows"], order.batches(caught.value.batch, 1)[0])
 
 
 def test_data_that_changed_are_not_trained_on(in_tmp):
@@ -251,13 +249,13 @@ def test_a_second_signal_stops_at_once_and_saves_no_half_step(in_tmp, monkeypatc
     train("cut", "max_batches=12")
     before = state("cut")["state_dict"]
 
-    def twice(clock: Clock, trainer, module, *_) -> None:
+    def twice(module: ChunkedModel, *_) -> None:
         next(module.parameters()).data.add_(1)
-        clock.interrupts.received = 15
-        clock.interrupts.receive(15, None)
+        module.clock.interrupts.received = 15
+        module.clock.interrupts.receive(15, None)
 
     with monkeypatch.context() as patched:
-        patched.setattr(Clock, "on_train_batch_end", twice)
+        patched.setattr(ChunkedModel, "on_train_batch_end", twice)
         with pytest.raises(SystemExit) as end:
             train("cut", "max_batches=20")
     assert end.value.code == 128 + 15
@@ -265,7 +263,7 @@ def test_a_second_signal_stops_at_once_and_saves_no_half_step(in_tmp, monkeypatc
 
 
 def test_a_signal_during_the_last_batch_stops_before_the_scores(in_tmp, monkeypatch):
-    monkeypatch.setattr(Clock, "on_train_end", lambda clock, *_: clock.interrupts.receive(15, None), raising=False)
+    monkeypatch.setattr(ChunkedModel, "on_train_end", lambda module: module.clock.interrupts.receive(15, None))
     with pytest.raises(SystemExit) as end:
         train("cut", "max_batches=10", "figure=default")
     assert end.value.code == 128 + 15

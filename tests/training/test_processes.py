@@ -19,7 +19,6 @@ from vaezoo.config.values import check_config
 from vaezoo.errors import UserError
 from vaezoo.runs.folder import read_history, read_state
 from vaezoo.training import run as training_run
-from vaezoo.training.run import quiet_lightning
 
 # Weights in front of a batch normalisation that have no gradient but rounding, which Adam makes steps of.
 WITHOUT_GRADIENT = ("infogan", "bigan batch norm")
@@ -38,7 +37,6 @@ def test_processes_make_the_steps_of_one(count, tmp_path):
     command = [sys.executable, "-m", "tests.support.together", str(tmp_path), str(count)]
     ranks = [str(rank) for rank in range(count)]
     workers = [subprocess.Popen(command, cwd=ROOT, env={**environment, "LOCAL_RANK": rank}) for rank in ranks]
-    quiet_lightning()
     alone = {case: train(case, "trainer=cpu") for case in CASES}
     assert [worker.wait(600) for worker in workers] == [0] * count
     for case, expected in alone.items():

@@ -1,6 +1,7 @@
-"""The types of keys that belong to the commands and to Hydra's and Lightning's own parts, not to a class of ours.
+"""List the types of the keys that no class of vaezoo takes: those of the commands, of Hydra and of Lightning.
 
-One line a key; the first pattern that fits decides. All other keys are typed by the class that their node builds.
+Each key or pattern has one line, and the first pattern that fits decides. The class that a node builds has the types of
+all other keys.
 """
 
 from collections.abc import Mapping
@@ -64,14 +65,14 @@ TYPES: Mapping[str, Any] = {
     "*._target_": Name,
     "*._partial_": bool,
     "*._convert_": Name,
-    # train
+    # Keys of train.
     "seed": Natural,
     "max_batches": Count,
     "max_epochs": Count | None,
     "log_every": Count,
     "val_every": Count,
     "folder": Name,
-    # Parts of torch, whose annotations have no ranges.
+    # Constructors of torch have annotations without ranges.
     **{
         f"{optimizer}.{name}": kind
         for optimizer in ("optimizer", "model.optimizers.*")
@@ -86,19 +87,19 @@ TYPES: Mapping[str, Any] = {
         }.items()
     },
     "model.optimizers": Any,
-    # Parts of the configuration that no class takes as they are.
+    # Values that other keys refer to, and that no class takes as they are.
     "network.image_multiple": Count,
     "network.image_side": Count | None,
     "dataset.shape": Sizes,
     "dataset.classes": Several | None,
-    # Lightning's flags, and ours beside them.
+    # Flags of Lightning's Trainer, and those that vaezoo adds to them.
     "trainer.accelerator": Name,
-    # Weights of half precision would round the small steps of training away; mixed precision keeps them.
+    # Weights in half precision are refused, because they would round the small steps of training away.
     "trainer.precision": Literal["32-true", "64-true", "bf16-mixed", "16-mixed", 32, 64],
     "trainer.engine": Literal["eager", "compiled", "graphed"],
     "trainer.chunk": Count | None,
     "trainer.gradient_clip_val": refuse("model.gradient_clip clips the norm of gradients"),
-    "trainer.accumulate_grad_batches": refuse("a batch of ours is a training step"),
+    "trainer.accumulate_grad_batches": refuse("each batch is a training step"),
     "trainer.*": Any,
     # Scores and figures.
     "metric.rows": Natural | None,
@@ -143,7 +144,7 @@ TYPES: Mapping[str, Any] = {
     "sweep.trials": Count,
     "sweep.grids": Annotated[Any, require('a list such as [{model.beta: "1,4", seed: "0,1,2"}]', are_grids)],
     "sweep.over": Any,
-    # evaluate, report, results and dashboard
+    # Keys of evaluate, report, results and dashboard.
     "run": ExistingPath | None,
     "codes": ExistingPath | None,
     "runs": Annotated[Any, require("a file or folder that exists, or a list of them", are_paths)],

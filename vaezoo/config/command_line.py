@@ -1,7 +1,7 @@
-"""A configuration is checked before torch is imported and before anything is written.
+"""Check a command line before torch is imported and before anything is written.
 
-Each value has a rule (vaezoo.config.values), and some parts cannot work together (vaezoo.config.requirements). Mistakes
-are answered in one or two lines: what is wrong, where, and what is allowed.
+Its keys must exist, its values must fit their types (vaezoo.config.values), and its parts must work together
+(vaezoo.config.requirements). A mistake is answered in one or two lines: what is wrong, where, and what is allowed.
 """
 
 from collections.abc import Sequence
@@ -12,154 +12,172 @@ from hydra.core.override_parser.types import Override
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from vaezoo.config.compose import Composer, compose_or_refuse, groups, is_group
+from vaezoo.config.compose import Composer, compose_or_refuse, is_group, list_groups
 from vaezoo.config.directory import DIRECTORY
 from vaezoo.config.overrides import branches, leaves, parse_overrides
 from vaezoo.config.type_rules import is_schedule
 from vaezoo.config.values import check_config, takes_schedule
 from vaezoo.errors import UserError, nearest
 
-# Groups whose keys are ours: a key that is not in their yaml is a slip of the pen, even when added with `+`.
+# Groups whose files list all of their keys: a key that is not there is a mistake, even when it is added with `+`.
 CLOSED: tuple[str, ...] = ("", "model", "latent", "likelihood", "network", "dataset", "callbacks", "metric", "figure")
 CLOSED += ("sweep", "launcher")
 
-# Hydra's flags that name another configuration than ours.
+# Flags of Hydra that name another configuration than that of vaezoo.
 OTHER_CONFIGURATION = ("--config", "-cp", "-cn", "-cd", "--experimental-rerun")
 
-# Those with which no job begins, or many.
+# Flags with which no job begins, or several.
 NOT_ONE_JOB = ("-m", "--multirun", "-c", "--cfg", "-i", "--info", "-h", "--help", "--hydra-help", "-sc", "--shell")
 
 
 def check_command_line(config_name: str, arguments: Sequence[str]) -> DictConfig | None:
-    """Refuse a command line that no job can follow, before Hydra makes a folder. Each value of a sweep is tried.
+    """Check a command line, with each value of a sweep, before Hydra makes a folder.
 
-    Returns the configuration of the first job; None where it is not ours to know.
+    Returns the configuration of the first job; None if the user names another configuration than that of vaezoo, whose
+    values are checked once Hydra has composed it. Raises UserError for the first mistake.
     """
     if any(argument.startswith(OTHER_CONFIGURATION) for argument in arguments):
-        return None  # `check` still sees the composed result
-    first = [(override, plain(override)) for override in parse_overrides(arguments)]
+        return None
+    job = [(override, as_single_run(override)) for override in parse_overrides(arguments)]
     with initialize_config_dir(DIRECTORY, version_base="1.3"):
-        check_keys(config_name, first)
-        check_launcher(config_name, first, arguments)
-        check_sweep(config_name, first)
-        return check_values(config_name, first)
+        check_keys(config_name, job)
+        check_launcher(config_name, job, arguments)
+        check_shared_keys(config_name, job)
+        return check_values(config_name, job)
 
 
 def check_grid(config_name: str, line: Sequence[str]) -> None:
-    """The same for a command line that a preset of a sweep stands for; Hydra is given its jobs one by one."""
-    first = [(override, plain(override)) for override in parse_overrides(line)]
+    """Check the command line that a grid of a sweep stands for. Raises UserError for the first mistake.
+
+    Keys that are fixed may come with a swept group, because Hydra gets the jobs of a grid one by one.
+    """
+    job = [(override, as_single_run(override)) for override in parse_overrides(line)]
     with initialize_config_dir(DIRECTORY, version_base="1.3"):
-        check_keys(config_name, first)
-        check_values(config_name, first)
+        check_keys(config_name, job)
+        check_values(config_name, job)
 
 
-def check_values(config_name: str, first: Sequence[tuple[Override, str]]) -> DictConfig:
-    """Each value of a sweep by itself, the others being those of the first job, whose configuration is returned."""
+def check_values(config_name: str, job: Sequence[tuple[Override, str]]) -> DictConfig:
+    """Check the first job of a sweep, then each swept value in it, and return the configuration of the first job.
+
+    `job` pairs each override with its line in the first job. Values of two keys are not tried in all combinations,
+    because there may be thousands. Raises UserError for the first mistake.
+    """
     compose = Composer(config_name)
-    config = compose([line for _, line in first])
+    config = compose([line for _, line in job])
     check_config(config)
-    for swept, _ in first:
+    for swept, _ in job:
         if not swept.is_choice_sweep():
             continue
         for value in list(swept.sweep_string_iterator())[1:]:
-            job = [(one, assignment(one, value) if one is swept else line) for one, line in first]
+            other = [(override, assign(override, value) if override is swept else line) for override, line in job]
             if is_group(swept):
-                check_keys(config_name, job)
-            check_config(compose([line for _, line in job]))
+                check_keys(config_name, other)
+            check_config(compose([line for _, line in other]))
     return config
 
 
 def check_launcher(config_name: str, job: Sequence[tuple[Override, str]], arguments: Sequence[str]) -> None:
-    """A single run is trained by the process that was started, wherever it was meant to be trained."""
-    chosen = [line for override, line in job if override.key_or_group in ("launcher", "hydra/launcher")]
-    if not chosen or any(argument.startswith(NOT_ONE_JOB) for argument in arguments):
+    """Raise UserError for a launcher in the command line of a single run, which the command itself would train."""
+    launchers = [line for override, line in job if override.key_or_group in ("launcher", "hydra/launcher")]
+    if not launchers or any(argument.startswith(NOT_ONE_JOB) for argument in arguments):
         return
     hydra = compose(config_name, [line for _, line in job], return_hydra_config=True).hydra
     if hydra.mode != RunMode.MULTIRUN and hydra.runtime.choices["hydra/launcher"] != "basic":
         raise UserError(
-            f"{chosen[-1]}: launchers start the jobs of a study; without -m this one would be trained here."
+            f"{launchers[-1]}: launchers start the jobs of a study; without -m this one would be trained here."
         )
 
 
 def check_keys(config_name: str, job: Sequence[tuple[Override, str]]) -> None:
-    """What is set must exist once the groups are chosen; `job` pairs overrides with their lines in a single run."""
+    """Raise UserError for a key that does not exist in the configuration that the selected groups make.
+
+    `job` pairs each override with its line in a single run.
+    """
     choices = [(override, line) for override, line in job if is_group(override)]
     schedules = [override for override, _ in choices if override.key_or_group == "schedule"]
     if schedules:
         others = [line for override, line in choices if override not in schedules]
-        before = compose_or_refuse(config_name, others)
+        without_schedules = compose_or_refuse(config_name, others)
         for override in schedules:
-            check_place(override, before)
+            check_schedule(override, without_schedules)
     base = compose_or_refuse(config_name, [line for _, line in choices])
     for override, line in job:
         if (override, line) not in choices:
             check_key(override, base)
 
 
-def plain(override: Override) -> str:
-    """The override as a single run would be given it: of a sweep, its first value."""
+def as_single_run(override: Override) -> str:
+    """Return the override as the command line of a single run has it: with the first value of a sweep."""
     if override.is_choice_sweep() or override.is_range_sweep():
-        return assignment(override, next(iter(override.sweep_string_iterator())))
+        return assign(override, next(iter(override.sweep_string_iterator())))
     if override.is_interval_sweep():
-        return assignment(override, str(override.value().start))  # type: ignore[union-attr]
+        return assign(override, str(override.value().start))  # type: ignore[union-attr]
     return override.input_line or ""
 
 
-def assignment(override: Override, value: str) -> str:
+def assign(override: Override, value: str) -> str:
+    """Return the override with another value."""
     return f"{(override.input_line or '').partition('=')[0]}={value}"
 
 
-def check_sweep(config_name: str, job: Sequence[tuple[Override, str]]) -> None:
-    """Before the jobs of a sweep Hydra composes what they share, without any choice of a swept group."""
+def check_shared_keys(config_name: str, job: Sequence[tuple[Override, str]]) -> None:
+    """Raise UserError for a key that exists only with a swept group.
+
+    Before the jobs of a sweep Hydra composes the overrides that they share, without any option of a swept group.
+    """
     if not any(is_group(override) and override.is_sweep_override() for override, _ in job):
         return
     shared = [(override, line) for override, line in job if not override.is_sweep_override()]
-    known = keys_of(compose_or_refuse(config_name, [line for override, line in shared if is_group(override)]))
+    keys = list_keys(compose_or_refuse(config_name, [line for override, line in shared if is_group(override)]))
     for override, line in shared:
         key = override.key_or_group
-        plus = override.is_add() or override.is_force_add()
-        if not (plus or is_group(override) or key in known or key.startswith("hydra.")):
+        has_plus = override.is_add() or override.is_force_add()
+        if not (has_plus or is_group(override) or key in keys or key.startswith("hydra.")):
             raise UserError(f"'{line}': this key comes with a group that is swept; Hydra then wants ++{line}.")
 
 
-def check_place(override: Override, base: DictConfig) -> None:
-    """A schedule takes the place of a weight that the model has."""
+def check_schedule(override: Override, base: DictConfig) -> None:
+    """Raise UserError for a schedule that does not replace a weight of the model, or that has the wrong sign in front.
+
+    `base` is the configuration without the schedules of the command line.
+    """
     node: Any = OmegaConf.to_container(base, resolve=False)
-    now = {key: value for key, value in [*leaves(node), *branches(node)] if takes_schedule(node, key)}
+    weights = {key: value for key, value in [*leaves(node), *branches(node)] if takes_schedule(node, key)}
     key = override.package
-    if key not in now:
-        has = f" This model has {', '.join(now)}." if now else " This model has none."
-        hint = nearest(key or "", now) or has
+    if key not in weights:
+        has = f" This model has {', '.join(weights)}." if weights else " This model has none."
+        hint = nearest(key or "", weights) or has
         raise UserError(f"'{override.get_key_element()}': a schedule takes the place of a weight.{hint}")
-    if not is_schedule(now[key]) and not override.is_add():
-        raise UserError(f"{key}={now[key]} is no schedule yet; the first is added with +: +{override.input_line}.")
-    if is_schedule(now[key]) and override.is_add():
+    if not is_schedule(weights[key]) and not override.is_add():
+        raise UserError(f"{key}={weights[key]} is no schedule yet; the first is added with +: +{override.input_line}.")
+    if is_schedule(weights[key]) and override.is_add():
         line = (override.input_line or "").lstrip("+")
         raise UserError(f"{key} is a schedule already; another is chosen without +: {line}.")
 
 
-def keys_of(config: DictConfig) -> list[str]:
-    """Dotted keys of all values, then of the nodes that hold them."""
+def list_keys(config: DictConfig) -> list[str]:
+    """Return the dotted keys of all values, then those of the nodes that hold them."""
     container: Any = OmegaConf.to_container(config, resolve=False)
     return [key for walk in (leaves, branches) for key, _ in walk(container)]
 
 
 def check_key(override: Override, base: DictConfig) -> None:
-    """The key of a value override must exist, whatever Hydra's `+` would add to our own groups."""
+    """Raise UserError if the key of an override does not exist, even where `+` would add it to a closed group."""
     key = override.key_or_group
     head = key.rpartition(".")[0]
     if key.startswith("hydra.") or key.split(".")[0] == "hydra":
         return
-    closed = head.split(".")[0] in CLOSED
-    if (override.is_add() or override.is_force_add()) and not closed:
+    is_closed = head.split(".")[0] in CLOSED
+    if (override.is_add() or override.is_force_add()) and not is_closed:
         return
-    known = keys_of(base)
-    if key in known:
+    keys = list_keys(base)
+    if key in keys:
         return
-    options = [name for name in dict.fromkeys([*known, *groups()]) if "_target_" not in name]
+    options = [name for name in dict.fromkeys([*keys, *list_groups()]) if "_target_" not in name]
     inside = [name for name in options if name.rpartition(".")[0] == head]
     container: Any = OmegaConf.to_container(base, resolve=False)
-    if head in known and not inside and takes_schedule(container, head):
+    if head in keys and not inside and takes_schedule(container, head):
         raise UserError(f"'{key}': {head} is a single number. A schedule has values: add +schedule@{head}=linear.")
     listed = f" {head} has {', '.join(name.rpartition('.')[2] for name in inside)}." if inside else ""
     hint = nearest(key, options) or listed

@@ -1,4 +1,4 @@
-"""Compose configurations as Hydra does, and refuse what does not exist with the nearest name."""
+"""Compose configurations as Hydra does, and answer a name that does not exist with the nearest one."""
 
 import copy
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from vaezoo.config.directory import DIRECTORY
 from vaezoo.config.overrides import parse_overrides
 from vaezoo.errors import UserError, nearest
 
-# Hydra's plugins: the extra that brings each.
+# The extra of vaezoo that installs each plugin of Hydra.
 EXTRAS = {
     "hydra/launcher/joblib": "joblib",
     "hydra/launcher/submitit_slurm": "submitit",
@@ -31,35 +31,42 @@ REMOVED = {
 
 
 @cache
-def groups() -> frozenset[str]:
-    """Names of the configuration groups, such as "model" and "metric/score"."""
+def list_groups() -> frozenset[str]:
+    """Return the names of the configuration groups, such as "model" and "metric/score"."""
     root = Path(DIRECTORY)
     return frozenset(str(path.relative_to(root)) for path in root.rglob("*") if path.is_dir())
 
 
 def is_group(override: Override) -> bool:
-    return override.key_or_group in groups() or override.key_or_group.startswith("hydra/")
+    """Return whether the override selects an option of a group, or a folder that may hold other options."""
+    key = override.key_or_group
+    return key in list_groups() or key.startswith("hydra/") or key == "hydra.searchpath"
 
 
 def is_plain(override: Override) -> bool:
-    """Whether it gives a value to a key of ours that is there already, so that nothing else changes with it."""
-    sign = override.is_add() or override.is_force_add() or override.is_delete()
-    return not (sign or is_group(override) or override.key_or_group.startswith("hydra."))
+    """Return whether the override only changes the value of an existing key, so that nothing else changes with it."""
+    has_sign = override.is_add() or override.is_force_add() or override.is_delete()
+    return not (has_sign or is_group(override) or override.key_or_group.startswith("hydra."))
 
 
 class Composer:
-    """Configurations of jobs as Hydra composes them; groups that several have in common are composed once."""
+    """A function from overrides to configurations, as Hydra composes them, that composes each set of groups once.
 
-    def __init__(self, config_name: str) -> None:
+    `search_path` are folders of a user's own files, for lines that do not name them with hydra.searchpath.
+    """
+
+    def __init__(self, config_name: str, search_path: Sequence[str] = ()) -> None:
         self.config_name = config_name
+        self.common = [f"hydra.searchpath={[str(folder) for folder in search_path]}"] if search_path else []
         self.bases: dict[tuple[str, ...], DictConfig] = {}
 
     def __call__(self, lines: Sequence[str]) -> DictConfig:
+        """Return the configuration of a job. Raises UserError for overrides that cannot be composed."""
         values: list[Override] = []
         others: list[Override] = []
         for override in parse_overrides(lines):
             (values if is_plain(override) else others).append(override)
-        shared = tuple(override.input_line or "" for override in others)
+        shared = (*self.common, *(override.input_line or "" for override in others))
         if shared not in self.bases:
             self.bases[shared] = compose_or_refuse(self.config_name, list(shared))
         config = copy.deepcopy(self.bases[shared])
@@ -72,6 +79,7 @@ class Composer:
 
 
 def compose_or_refuse(config_name: str, overrides: list[str]) -> DictConfig:
+    """Return the composed configuration. Raises UserError, with the nearest name, for what does not exist."""
     try:
         return compose(config_name, overrides)
     except MissingConfigException as error:
@@ -83,7 +91,7 @@ def compose_or_refuse(config_name: str, overrides: list[str]) -> DictConfig:
             raise UserError(
                 f"{group}={name}: this plugin of Hydra is not installed. pip install 'vaezoo[{extra}]' brings it."
             ) from None
-        group, name, options = missing(str(error.missing_cfg_file), error.options or [])
+        group, name, options = describe_missing(str(error.missing_cfg_file), error.options or [])
         raise UserError(
             f"{group}={name}: there is no such {group}.{nearest(name, options)} Known: {', '.join(options)}."
         ) from None
@@ -91,14 +99,14 @@ def compose_or_refuse(config_name: str, overrides: list[str]) -> DictConfig:
         raise UserError(str(error).splitlines()[0]) from None
 
 
-def missing(path: str, options: Sequence[str]) -> tuple[str, str, list[str]]:
-    """The group and the name of a file that is not there, as the command line has them, and which names there are."""
+def describe_missing(path: str, options: Sequence[str]) -> tuple[str, str, list[str]]:
+    """Return the group and the name of a missing file, as the command line has them, and the names that exist."""
     if path.startswith("hydra/"):
         group, _, name = path.rpartition("/")
         return group, name, sorted(options)
     group, _, name = path.partition("/")
-    place = Path(DIRECTORY) / group
-    known = sorted(str(found.relative_to(place).with_suffix("")) for found in place.rglob("*.yaml"))
-    below = [other for other in known if other.startswith(f"{name}/")]
-    beside = [other for other in known if Path(other).parent == Path(name).parent]
-    return group, name, below or beside or [other for other in known if not other.startswith("base/")]
+    folder = Path(DIRECTORY) / group
+    files = sorted(str(path.relative_to(folder).with_suffix("")) for path in folder.rglob("*.yaml"))
+    below = [file for file in files if file.startswith(f"{name}/")]
+    beside = [file for file in files if Path(file).parent == Path(name).parent]
+    return group, name, below or beside or [file for file in files if not file.startswith("base/")]

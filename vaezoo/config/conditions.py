@@ -1,4 +1,4 @@
-"""Conditions on factors, such as 'shape != 2 or scale < 3', read before any data are loaded."""
+"""Conditions on factors, such as 'shape != 2 or scale < 3', and correlations of factors, read before any data."""
 
 import ast
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ GRAMMAR = "It compares factors with whole numbers, as in 'shape != 2 or scale < 
 
 
 def read_condition(where: str) -> ast.expr:
-    """The condition as a tree of nothing but comparisons, `and`, `or` and `not`; ValueError says what else is there."""
+    """Return the condition as a tree of comparisons, `and`, `or` and `not`. Raises ValueError for anything else."""
     try:
         tree = ast.parse(where, mode="eval").body
     except (SyntaxError, ValueError) as error:
@@ -26,8 +26,8 @@ def read_condition(where: str) -> ast.expr:
                 check(part)
             case ast.Compare(ops=ops, comparators=right, left=left):
                 for op, value in zip(ops, right, strict=True):
-                    good = is_listing(value) if isinstance(op, ast.In | ast.NotIn) else is_term(value)
-                    if not isinstance(op, COMPARISONS) or not good:
+                    fits = is_list(value) if isinstance(op, ast.In | ast.NotIn) else is_term(value)
+                    if not isinstance(op, COMPARISONS) or not fits:
                         raise ValueError(f"'{ast.unparse(node)}' is no comparison that it knows. {GRAMMAR}")
                 if not is_term(left) or not any(isinstance(term, ast.Name) for term in (left, *right)):
                     raise ValueError(f"'{ast.unparse(node)}' compares no factor. {GRAMMAR}")
@@ -39,14 +39,18 @@ def read_condition(where: str) -> ast.expr:
 
 
 def is_term(node: ast.expr) -> bool:
-    """A factor or a whole number."""
-    return isinstance(node, ast.Name) or (isinstance(node, ast.Constant) and type(node.value) is int)
+    """Return whether the node is a factor or a whole number."""
+    return isinstance(node, ast.Name) or is_number(node)
 
 
-def is_listing(node: ast.expr) -> bool:
-    return isinstance(node, ast.List | ast.Tuple) and all(
-        isinstance(one, ast.Constant) and type(one.value) is int for one in node.elts
-    )
+def is_list(node: ast.expr) -> bool:
+    """Return whether the node is a list of whole numbers."""
+    return isinstance(node, ast.List | ast.Tuple) and all(map(is_number, node.elts))
+
+
+def is_number(node: ast.expr) -> bool:
+    """Return whether the node is a whole number."""
+    return isinstance(node, ast.Constant) and type(node.value) is int
 
 
 def check_condition(value: Any) -> str | None:

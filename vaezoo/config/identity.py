@@ -1,4 +1,4 @@
-"""The identity of a training: a hash of all values that determine its result."""
+"""Hash the values of a configuration that determine the result of a training, and those of its evaluation."""
 
 import hashlib
 import json
@@ -11,8 +11,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from vaezoo.config.overrides import leaves
 
-# What cannot change the weights that a training ends with: where it runs, what is looked at on the way and afterwards.
-# The result of several processes is that of one.
+# Keys that cannot change the weights that a training ends with: where it runs, and what is logged and drawn. Several
+# processes train the weights that one process trains.
 NEUTRAL = (
     *("folder", "log_every", "val_every", "logger*", "callbacks*", "sweep*", "launcher*", "hydra*"),
     *("dataset.download", "dataset.verify", "dataset.residence"),
@@ -21,47 +21,52 @@ NEUTRAL = (
     *("trainer.enable_*", "trainer.detect_anomaly"),
 )
 
-# Scores and pictures can be made later.
-AFTERWARDS = ("metric*", "figure*")
+# Keys of the evaluation, which can be done later.
+EVALUATION = ("metric*", "figure*")
 
 
 @cache
 def is_neutral(key: str) -> bool:
-    """Whether the training is the same whatever this key says."""
-    return is_for_later(key) or any(fnmatchcase(key, pattern) for pattern in NEUTRAL)
+    """Return whether the training is the same for all values of this key."""
+    return belongs_to_evaluation(key) or any(fnmatchcase(key, pattern) for pattern in NEUTRAL)
 
 
-def identity(config: DictConfig) -> str:
-    """Of a training: the hash of everything in its configuration that determines the weights, the seed included."""
-    return fingerprint(config, lambda key: not is_neutral(key))
+def hash_training(config: DictConfig) -> str:
+    """Return the hash of all values that determine the trained weights, the seed included."""
+    return hash_values(config, lambda key: not is_neutral(key))
 
 
-def afterwards(config: DictConfig) -> str:
-    """The hash of what is to be done with the trained model: scores and figures."""
-    return fingerprint(config, is_for_later)
+def hash_evaluation(config: DictConfig) -> str:
+    """Return the hash of what is requested of the trained model: scores and figures."""
+    return hash_values(config, belongs_to_evaluation)
 
 
 @cache
-def is_for_later(key: str) -> bool:
-    return any(fnmatchcase(key, pattern) for pattern in AFTERWARDS)
+def belongs_to_evaluation(key: str) -> bool:
+    """Return whether the key is about scores or figures."""
+    return any(fnmatchcase(key, pattern) for pattern in EVALUATION)
 
 
-def fingerprint(config: DictConfig, counts: Callable[[str], bool]) -> str:
-    """1 and 1.0 are the same number; a value that is set to its default is the default."""
+def hash_values(config: DictConfig, selects: Callable[[str], bool]) -> str:
+    """Return 16 hexadecimal digits: the hash of the values of the selected keys.
+
+    1 and 1.0 have the same hash, and so have a default and the same value on the command line.
+    """
     container: Any = OmegaConf.to_container(config, resolve=False)
     values = {
-        key: comparable(OmegaConf.select(config, key) if "${" in str(written) else written)
+        key: unify(OmegaConf.select(config, key) if "${" in str(written) else written)
         for key, written in leaves(container)
-        if counts(key)
+        if selects(key)
     }
     return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
-def comparable(value: Any) -> Any:
+def unify(value: Any) -> Any:
+    """Return the value with references resolved and whole numbers as floats, so that equal values have equal hashes."""
     if OmegaConf.is_config(value):
         value = OmegaConf.to_container(value, resolve=True)
     if isinstance(value, dict):
-        return {key: comparable(item) for key, item in value.items()}
+        return {key: unify(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [comparable(item) for item in value]
+        return [unify(item) for item in value]
     return float(value) if isinstance(value, int) and not isinstance(value, bool) else value

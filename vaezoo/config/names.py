@@ -1,4 +1,4 @@
-"""Names of jobs, of their folders and of studies, made from their overrides."""
+"""Name jobs, their folders and studies after their overrides."""
 
 import hashlib
 import re
@@ -10,42 +10,43 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 
-def folder_name(overrides: str) -> str:
-    """A job's overrides as the name of its folder, without '=' and ','."""
+def make_folder_name(overrides: str) -> str:
+    """Return overrides as the name of a folder, without "=" and ",", of at most 150 characters."""
     name = re.sub(r"[^\w.+\-]+", "_", overrides.replace("=", "-")).strip("_") or "defaults"
-    if len(name) > 150:  # file systems allow 255 bytes
+    if len(name) > 150:  # because file systems allow 255 bytes
         name = f"{name[:140]}-{hashlib.sha256(name.encode()).hexdigest()[:9]}"
     return name
 
 
-def job_name(lines: Sequence[str], keys: Sequence[str]) -> str:
-    """Those of its overrides that tell a job from the others of its study."""
+def name_job(lines: Sequence[str], keys: Sequence[str]) -> str:
+    """Return the overrides that distinguish a job within its study: those of the swept `keys`."""
     return ",".join(line for line in lines if line.partition("=")[0].lstrip("+~") in keys)
 
 
-def job_folder(name: str, identity: str) -> str:
-    """Its name, and eight digits of its identity: what was trained otherwise lies elsewhere."""
-    return f"{folder_name(name)}-{identity[:8]}"
+def name_job_folder(name: str, training_id: str) -> str:
+    """Return the name of a job's folder; the training id in it separates jobs that differ elsewhere than in `name`."""
+    return f"{make_folder_name(name)}-{training_id[:8]}"
 
 
-def own_name(config: DictConfig) -> str:
-    """The name of the job that is going on; that of a single run has all its overrides."""
+def name_current_job(config: DictConfig) -> str:
+    """Return the name of the job that Hydra is running; that of a single run has all its overrides."""
     lines = list(HydraConfig.get().overrides.task)
-    return job_name(lines, config.sweep.over) if in_study() else ",".join(lines)
+    return name_job(lines, config.sweep.over) if is_in_study() else ",".join(lines)
 
 
-def in_study() -> bool:
+def is_in_study() -> bool:
+    """Return whether the current job is one of a study."""
     return HydraConfig.get().mode == RunMode.MULTIRUN
 
 
 def parallel_job_number() -> int | None:
     """Return the number of this job among the jobs that a launcher runs at the same time; None for any other run."""
-    if not HydraConfig.initialized() or not in_study():
+    if not HydraConfig.initialized() or not is_in_study():
         return None
     hydra = HydraConfig.get()
     return None if hydra.runtime.choices["hydra/launcher"] == "basic" else hydra.job.num
 
 
-def study_name() -> str | None:
-    """What the jobs of one multirun have in common, its folder; None for a single run."""
-    return Path(HydraConfig.get().sweep.dir).name if in_study() else None
+def name_current_study() -> str | None:
+    """Return the name of the folder of the current study; None for a single run."""
+    return Path(HydraConfig.get().sweep.dir).name if is_in_study() else None

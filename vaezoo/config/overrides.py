@@ -1,4 +1,4 @@
-"""Overrides of the command line, and the keys and values of a configuration."""
+"""Parse overrides of the command line, and walk over the keys and values of a configuration."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -14,7 +14,7 @@ from vaezoo.errors import UserError
 
 
 def leaves(config: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Dotted keys and their values as written, interpolations unresolved; lists count as values."""
+    """Yield the dotted keys of all values, and the values as written, references unresolved; a list is one value."""
     for key, value in config.items():
         name = f"{prefix}{key}"
         if isinstance(value, dict) and value:
@@ -37,12 +37,17 @@ def branches(config: Any, prefix: str = "") -> Iterator[tuple[str, dict[str, Any
 
 
 def parse_overrides(arguments: Sequence[str]) -> list[Override]:
-    """The arguments that set something; flags and their values are Hydra's."""
-    return [parsed(argument) for argument in arguments if not argument.startswith("-") and re.search("[=~]", argument)]
+    """Return the overrides among the arguments, without flags. Raises UserError for one that cannot be parsed."""
+    return [
+        parse_override(argument)
+        for argument in arguments
+        if not argument.startswith("-") and re.search("[=~]", argument)
+    ]
 
 
-@cache  # the jobs of a study share most of their lines, and the parser takes its time
-def parsed(line: str) -> Override:
+@cache  # because the parser is slow, and the jobs of a study share most of their overrides
+def parse_override(line: str) -> Override:
+    """Return the parsed override. Raises UserError if it cannot be parsed."""
     try:
         return OverridesParser.create().parse_overrides([line])[0]
     except OverrideParseException as error:
@@ -53,11 +58,11 @@ def parsed(line: str) -> Override:
 
 
 def flatten(config: DictConfig) -> dict[str, Any]:
-    """The resolved configuration as dotted keys, for dashboards that group and plot by one of them."""
+    """Return the resolved values by their dotted keys, because dashboards group and plot by such keys."""
     container = OmegaConf.to_container(config, resolve=True)
     return dict(leaves(container)) if isinstance(container, dict) else {}
 
 
-def key_of(override: Override) -> str:
-    """As it is written, such as schedule@model.beta, without the signs in front."""
+def read_key(override: Override) -> str:
+    """Return the key of an override without the signs in front, such as "schedule@model.beta"."""
     return override.get_key_element().lstrip("+~")

@@ -1,6 +1,6 @@
-"""Parts of a configuration that cannot work together, each with the reason and what does work.
+"""Find parts of a configuration that cannot work together, and say why, and what does work.
 
-What a part needs is stated by the part itself, as attributes of its class (vaezoo.config.signatures reads them):
+Each part states what it needs as attributes of its class, which vaezoo.config.signatures reads:
 
     needs_labels = True                       the model is given the class of each image
     latents = ("Mixed",)                      the classes of latents that the model has terms for
@@ -37,7 +37,7 @@ def find_mismatch(config: DictConfig) -> str | None:
 
 
 def check_evaluation(config: DictConfig) -> str | None:
-    """An evaluation scores either a run or a file of codes."""
+    """Return what is wrong with an evaluation that scores neither a run nor a file of codes, or both; None if right."""
     if config.run is None and config.codes is None:
         return "run=null: must be the folder of a run; codes=FILE.npz scores arrays without one."
     if config.codes is None:
@@ -61,7 +61,7 @@ def facts_of(node: Any) -> Mapping[str, Any]:
 
 
 def check_image_size(config: DictConfig) -> str | None:
-    """A network takes images of some sizes only."""
+    """Return what is wrong where the network does not take images of this size; None if it does."""
     multiple, side = config.network.get("image_multiple", 1), config.network.get("image_side")
     _, height, width = config.dataset.shape
     if all(length % multiple == 0 and side in (None, length) for length in (height, width)):
@@ -74,7 +74,7 @@ def check_image_size(config: DictConfig) -> str | None:
 
 
 def check_batch_statistics(config: DictConfig) -> str | None:
-    """A term that compares images with one another needs two of them."""
+    """Return what is wrong where a term compares images and a batch has only one; None if nothing is."""
     term = facts_of(config.model).get("compares_images")
     for size in ("batch_size", "val_images"):
         if term and config.dataset[size] == 1:
@@ -83,7 +83,7 @@ def check_batch_statistics(config: DictConfig) -> str | None:
 
 
 def check_labels(config: DictConfig) -> str | None:
-    """Conditional models and classifiers need labels."""
+    """Return what is wrong where a conditional model or a classifier has no labels; None if nothing is."""
     if config.dataset.classes is not None:
         return None
     without = f"but dataset={config.dataset.name} has no labels."
@@ -95,7 +95,7 @@ def check_labels(config: DictConfig) -> str | None:
 
 
 def check_latents(config: DictConfig) -> str | None:
-    """The latents must be of a kind that the model has terms for."""
+    """Return what is wrong where the model has no terms for latents of this kind; None if it has."""
     facts, kind, dim = facts_of(config.model), class_name(config.latent), config.latent.get("dim")
     able = facts.get("latents")
     if able and kind not in able:
@@ -125,7 +125,7 @@ def latent_files(kinds: Sequence[str], category_alone: bool) -> Iterator[str]:
 
 
 def check_requirements(config: DictConfig) -> str | None:
-    """Each part may state conditions on its own parameters and on the rest."""
+    """Return the first condition of a part (`requires`) that does not hold, as a message; None if all hold."""
     container: Any = OmegaConf.to_container(config, resolve=False)
     for key, node in branches(container):
         if not isinstance(node.get("_target_"), str):
@@ -202,7 +202,10 @@ def count_processes(devices: Any) -> int:
 
 
 def check_devices(config: DictConfig) -> str | None:
-    """Several processes share each batch evenly, and only where a strategy says how they average gradients."""
+    """Return what is wrong with the number of processes; None if they can share each batch evenly.
+
+    Several processes need a strategy that averages their gradients.
+    """
     devices = config.trainer.devices
     if "strategy" not in config.trainer:
         if devices in (1, "1", "auto", [0]):
@@ -219,7 +222,10 @@ def check_devices(config: DictConfig) -> str | None:
 
 
 def check_independent_batches(config: DictConfig) -> str | None:
-    """Validation, too, comes in as many batches of the same size as a step has, on each process."""
+    """Return what is wrong where the validation images do not fill the independent batches of a step; None if they do.
+
+    Each process validates on as many batches of equal size as its training steps take.
+    """
     batches = facts_of(config.model).get("batches_a_step", 1)
     parts = batches * (count_processes(config.trainer.devices) if "strategy" in config.trainer else 1)
     images = config.dataset.val_images
@@ -230,11 +236,14 @@ def check_independent_batches(config: DictConfig) -> str | None:
 
 
 def check_engine(config: DictConfig) -> str | None:
-    """Compiled and recorded steps are those of one process, and CUDA graphs need a GPU."""
-    chosen = config.trainer.get("engine", "eager")
-    if chosen != "eager" and "strategy" in config.trainer:
-        return f"trainer.engine={chosen}: it makes the steps of one process; trainer=ddp trains with eager."
-    if chosen != "graphed":
+    """Return what is wrong where the engine does not work with this trainer or optimiser; None if it does.
+
+    Only one process can compile or record its steps, and CUDA graphs need a GPU.
+    """
+    engine = config.trainer.get("engine", "eager")
+    if engine != "eager" and "strategy" in config.trainer:
+        return f"trainer.engine={engine}: it makes the steps of one process; trainer=ddp trains with eager."
+    if engine != "graphed":
         return None
     if config.trainer.accelerator == "cpu":
         return "trainer.engine=graphed: CUDA graphs need a GPU; on a CPU compiled is the fastest."
@@ -242,6 +251,25 @@ def check_engine(config: DictConfig) -> str | None:
         return "trainer.engine=graphed: the scaling of 16-mixed is decided step by step on the host; take bf16-mixed."
     if class_name(config.optimizer) == "Adagrad":
         return "trainer.engine=graphed: Adagrad cannot be recorded; optimizer=adam can."
+    return None
+
+
+def check_players(config: DictConfig) -> str | None:
+    """Return what is wrong where a player changes what the common optimiser does not have.
+
+    A node with `_target_` is an optimiser of its own, and has whatever its class takes.
+    """
+    for player, difference in (config.model.get("optimizers") or {}).items():
+        name = f"model.optimizers.{player}"
+        if not OmegaConf.is_dict(difference):
+            return f"{name}={difference}: must be what differs from the common optimizer, such as {{lr: 1.0e-3}}."
+        for key in difference if "_target_" not in difference else ():
+            if key not in config.optimizer:
+                common = [key for key in config.optimizer if not key.startswith("_")]
+                return (
+                    f"{name}.{key}: the common optimizer, {config.optimizer['_target_']}, has no {key}, only"
+                    f" {', '.join(common)}. Choose another optimizer, or leave the key out: ~{name}.{key}."
+                )
     return None
 
 
@@ -254,4 +282,5 @@ CHECKS: tuple[Callable[[DictConfig], str | None], ...] = (
     check_devices,
     check_engine,
     check_independent_batches,
+    check_players,
 )

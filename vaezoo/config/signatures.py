@@ -1,4 +1,4 @@
-"""Read what a class or function says of itself from its source text, without importing it.
+"""Read the parameters and facts of a class or function from its source text, without importing it.
 
 A configuration names classes by `_target_`. Their constructors state the types, the choices and the defaults of their
 parameters, and attributes of the class state facts, such as `needs_labels = True`. Both are read with `ast`, so that a
@@ -104,7 +104,7 @@ def parse(file: Path) -> ast.Module:
         return ast.Module([], [])
 
 
-def statements(file: Path) -> Iterator[ast.stmt]:
+def list_statements(file: Path) -> Iterator[ast.stmt]:
     """Yield the statements at the top of a file, those below `if TYPE_CHECKING` included."""
     for node in parse(file).body:
         yield node
@@ -114,7 +114,7 @@ def statements(file: Path) -> Iterator[ast.stmt]:
 
 def find_in_file(file: Path, module: str, name: str) -> Definition | None:
     """Return the class, function or alias of that name in a file, or in the file that it imports it from."""
-    for node in statements(file):
+    for node in list_statements(file):
         match node:
             case ast.ClassDef() | ast.FunctionDef() if node.name == name:
                 return Definition(file, module, node)
@@ -123,12 +123,12 @@ def find_in_file(file: Path, module: str, name: str) -> Definition | None:
             case ast.ImportFrom():
                 for imported in node.names:
                     if (imported.asname or imported.name) == name:
-                        source = absolute(node, module, file)
+                        source = resolve_module(node, module, file)
                         return find_definition(f"{source}.{imported.name}") if source else None
     return None
 
 
-def absolute(node: ast.ImportFrom, module: str, file: Path) -> str:
+def resolve_module(node: ast.ImportFrom, module: str, file: Path) -> str:
     """Return the module that an import statement names, with the dots in front of it resolved."""
     if not node.level:
         return node.module or ""
@@ -165,7 +165,7 @@ def read_type(annotation: ast.expr | None, definition: Definition) -> Any:
             return Any
     try:
         return eval(compile(ast.Expression(annotation), "annotation", "eval"), {"__builtins__": {}}, Names(definition))
-    except Exception:  # an annotation may be any expression, and one that is not understood forbids nothing
+    except Exception:  # An annotation may be any expression; one that cannot be read allows every value.
         return Any
 
 
@@ -177,11 +177,11 @@ def read_signature(target: str) -> Signature:
         return Signature()
     if isinstance(definition.node, ast.FunctionDef):
         return signature_of(definition.node, definition)
-    return class_signature(definition) if isinstance(definition.node, ast.ClassDef) else Signature()
+    return signature_of_class(definition) if isinstance(definition.node, ast.ClassDef) else Signature()
 
 
-def class_signature(definition: Definition) -> Signature:
-    """Return what the constructor takes, with what it hands to that of its base class by `**`."""
+def signature_of_class(definition: Definition) -> Signature:
+    """Return the parameters of the constructor, with those that it passes on to the base class by `**`."""
     node = definition.node
     assert isinstance(node, ast.ClassDef)
     bases = [read_signature(base) for base in base_names(definition)]
@@ -192,7 +192,7 @@ def class_signature(definition: Definition) -> Signature:
     )
     if constructor is not None:
         own = signature_of(constructor, definition, skip=1)
-        if not hands_on(constructor):
+        if not passes_keywords_on(constructor):
             return own
         return Signature({**inherited, **own.parameters}, is_open)
     decorators = {ast.unparse(decorator).partition("(")[0].rpartition(".")[2] for decorator in node.decorator_list}
@@ -201,8 +201,8 @@ def class_signature(definition: Definition) -> Signature:
     return Signature(inherited, is_open)
 
 
-def hands_on(constructor: ast.FunctionDef) -> bool:
-    """Return whether a constructor gives its further keyword arguments to that of the base class."""
+def passes_keywords_on(constructor: ast.FunctionDef) -> bool:
+    """Return whether a constructor passes its further keyword arguments on to that of the base class."""
     others = constructor.args.kwarg
     calls = [node for node in ast.walk(constructor) if isinstance(node, ast.Call)]
     return others is not None and any(

@@ -1,4 +1,4 @@
-"""Rules for the types of annotations: what a value must be, in words."""
+"""Make a rule from the type of an annotation: a function that returns what a value must be, in words."""
 
 import types
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""The values of a configuration, checked for their type and range before anything is imported or written.
+"""Check the values of a configuration for their type and range before anything is imported or written.
 
 The value of a key in a node with a `_target_` must fit the parameter of that name (vaezoo.config.signatures); the keys
 of the commands themselves have a table (vaezoo.config.command_keys). Both say in words what a value must be.
@@ -18,7 +18,7 @@ from vaezoo.config.type_rules import alternatives, rule_of_type
 from vaezoo.errors import UserError
 from vaezoo.ranges import Rule, Schedule
 
-# What OmegaConf says of a value that refers to itself: at once, through its parent, or through other values.
+# The beginnings of OmegaConf's messages for a value that refers to itself: directly, by its parent, or by other values.
 CIRCLES = ("Recursive interpolation", "Interpolation to parent node", "RecursionError")
 HYDRA_KEYS = ("_target_", "_partial_", "_convert_", "_recursive_", "_args_")
 
@@ -26,8 +26,8 @@ HYDRA_KEYS = ("_target_", "_partial_", "_convert_", "_recursive_", "_args_")
 def check_config(config: DictConfig) -> None:
     """Raise UserError for the first value of the wrong type or range, and for parts that cannot work together."""
     container: Any = OmegaConf.to_container(config, resolve=False)
-    # What is written as it is comes first: a wrong value makes those wrong that refer to it, and most slips are found
-    # here, before the sources of later parts are read.
+    # Values without references come first, because a wrong value also makes those wrong that refer to it, and because
+    # most mistakes are then answered before the sources of later parts are read.
     for key, written in sorted(leaves(container), key=lambda leaf: "${" in str(leaf[1])):
         if rule := find_rule(container, key):
             check_value(config, key, written, rule)
@@ -53,7 +53,7 @@ def check_value(config: DictConfig, key: str, written: Any, rule: Rule) -> None:
             raise mistake from None
         if str(error).startswith(CIRCLES):
             raise UserError(f"{key}={written}: it refers to itself.") from None
-        return  # only known once Hydra runs the job, such as its folder
+        return  # such a value, for example the folder, is known only once Hydra runs the job
     if wanted := rule(value):
         raise UserError(f"{key}={as_written(written)}: {must_be(wanted)}")
 
@@ -64,7 +64,7 @@ def must_be(wanted: str) -> str:
 
 
 def find_user_error(error: BaseException | None) -> UserError | None:
-    """Return the message of a function that the configuration calls; OmegaConf wraps it more than once."""
+    """Return the UserError of a function that the configuration calls, because OmegaConf wraps it more than once."""
     while error is not None and not isinstance(error, UserError):
         error = error.__cause__ or error.__context__
     return error

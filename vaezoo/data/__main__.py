@@ -1,4 +1,4 @@
-"""What `python -m vaezoo.data` does: the data sets of conf/dataset, their files, and pictures of them."""
+"""The command `python -m vaezoo.data`: the data sets of conf/dataset, their files, and contact sheets of them."""
 
 import argparse
 import inspect
@@ -17,8 +17,8 @@ from omegaconf import OmegaConf
 from vaezoo.config.command_line import check_command_line
 from vaezoo.config.compose import compose_or_refuse
 from vaezoo.config.directory import DIRECTORY
-from vaezoo.data.files.find import DataFiles, verify
-from vaezoo.data.files.lock import data_folder
+from vaezoo.data.files.find import DataFiles, verify_file
+from vaezoo.data.files.lock import find_data_folder
 from vaezoo.errors import UserError, nearest
 
 if TYPE_CHECKING:
@@ -38,137 +38,153 @@ STATUS = "exit status: 0 all is well, 1 something is missing or is not what it s
 
 
 class Dataset(NamedTuple):
-    """One file of conf/dataset, composed."""
+    """A data set of conf/dataset with its options."""
 
     name: str
-    about: str  # the comment that its file begins with
-    shape: tuple[int, ...]
+    description: str  # the comment that its file begins with
+    shape: tuple[int, ...]  # (C, H, W), empty where it is not known before a path is given
     classes: int | None
     source: Callable[..., "ImageArrays"]
     options: Mapping[str, Any]  # of the source
 
     @property
     def files(self) -> DataFiles | None:
-        """None where the source does not say what it reads."""
+        """Return the files that the source reads, None where it does not say."""
         files = getattr(self.source, "files", None)
         return files if files is None or isinstance(files, DataFiles) else files(**self.options)
 
     def load(self) -> "ImageArrays":
+        """Return the images."""
         return self.source(**self.options)
 
 
-def names() -> list[str]:
+def list_names() -> list[str]:
+    """Return the names of all data sets, sorted."""
     return sorted(path.stem for path in (Path(DIRECTORY) / "dataset").glob("*.yaml"))
 
 
-def dataset(name: str, settings: Sequence[str] = ()) -> Dataset:
-    """`settings` are key=value, without the "dataset." of the training command."""
-    if name not in names():
-        raise UserError(f"{name}: there is no such data set.{nearest(name, names())} Known: {', '.join(names())}.")
+def compose_dataset(name: str, settings: Sequence[str] = ()) -> Dataset:
+    """Return the data set of that name with its `settings`, each key=value without "dataset." in front.
+
+    Raises UserError where there is no such data set, and where a setting is wrong or does not change the images.
+    """
+    names = list_names()
+    if name not in names:
+        raise UserError(f"{name}: there is no such data set.{nearest(name, names)} Known: {', '.join(names)}.")
     line = [f"dataset={name}", *(f"dataset.{setting}" for setting in settings)]
     if settings:
         check_command_line("train", line)
-    usual, config = composed(line[:1]), composed(line)
+    usual, config = compose_node(line[:1]), compose_node(line)
     source = get_method(usual["source"]["_target_"])
     options = {key: config[key] for key in inspect.signature(source).parameters if key in config}
     for setting in settings:
         if setting.partition("=")[0] not in options:
             raise UserError(f"{setting}: the images do not depend on it. Options of {name}: {', '.join(options)}.")
-    return Dataset(name, about(name), tuple(config["shape"]), config["classes"], source, options)
+    return Dataset(name, read_description(name), tuple(config["shape"]), config["classes"], source, options)
 
 
-def composed(line: list[str]) -> Any:
+def compose_node(line: list[str]) -> Any:
+    """Return the node `dataset` of the training configuration for these overrides."""
     with initialize_config_dir(DIRECTORY, version_base="1.3"):
         return OmegaConf.to_container(compose_or_refuse("train", line).dataset, resolve=True)
 
 
-def about(name: str) -> str:
+def read_description(name: str) -> str:
+    """Return the comment that the file of a data set begins with, in one line."""
     lines = (Path(DIRECTORY) / "dataset" / f"{name}.yaml").read_text().splitlines()
     comments = [line.removeprefix("#").strip() for line in lines[: lines.index("defaults:")] if "@package" not in line]
     return " ".join(filter(None, comments))
 
 
-def chosen(words: Sequence[str]) -> Iterator[Dataset]:
-    """The data sets named on the command line, each with the key=value that follow it."""
+def parse_words(words: Sequence[str]) -> Iterator[Dataset]:
+    """Yield the data sets named on the command line, each with the settings key=value that follow its name."""
     starts = [i for i, word in enumerate(words) if "=" not in word]
     if starts[:1] != [0]:
         raise UserError(f"'{words[0]}': the name of a data set comes first.")
     for start, end in zip(starts, [*starts[1:], len(words)], strict=True):
-        yield dataset(words[start], words[start + 1 : end])
+        yield compose_dataset(words[start], words[start + 1 : end])
 
 
-def state(one: Dataset) -> str:
-    """Where the files are, in a few words."""
-    files, path = one.files, one.options.get("path")
-    if files is None and "path" in one.options:
+def describe_place(dataset: Dataset) -> str:
+    """Return in a few words where the files are, or that they are missing or not needed."""
+    files, path = dataset.files, dataset.options.get("path")
+    if files is None and "path" in dataset.options:
         return f"your own files: path={path or '...'}"
     if files is None or not files.files:
         return "no files needed"
-    found = {place: files.found_in(place) for place in files.places(path)}
-    best = max(found, key=lambda place: len(found[place]))
-    here, all_of_them = len(found[best]), len(files.files)
-    if here == all_of_them:
-        where = f"files here: {best}"
+    counts = {place: len(files.find_in(place)) for place in files.list_places(path)}
+    place = max(counts, key=lambda place: counts[place])
+    present, needed = counts[place], len(files.files)
+    if present == needed:
+        where = f"files here: {place}"
     else:
-        where = "files missing" if not here else f"{all_of_them - here} of {all_of_them} files missing: {best}"
+        where = f"{needed - present} of {needed} files missing: {place}" if present else "files missing"
     return f"no files needed; official {where}" if files.optional else where
 
 
-def show_list() -> int:
-    print(f"data folder: {data_folder()}\n")
-    for name in names():
-        one = dataset(name)
-        shape = "x".join(map(str, one.shape)) or "any size"
-        classes = f"{one.classes} classes" if one.classes else "no classes"
-        licence = f"licence: {one.files.licence}" if one.files else "no licence stated"
-        print(f"{name}\n    {one.about}\n    {shape} · {classes} · {state(one)} · {licence}")
+def print_list() -> int:
+    """Print what each data set holds, where its files are, and its licence. Return the exit status."""
+    print(f"data folder: {find_data_folder()}\n")
+    for name in list_names():
+        dataset = compose_dataset(name)
+        shape = "x".join(map(str, dataset.shape)) or "any size"
+        classes = f"{dataset.classes} classes" if dataset.classes else "no classes"
+        licence = f"licence: {dataset.files.licence}" if dataset.files else "no licence stated"
+        print(f"{name}\n    {dataset.description}\n    {shape} · {classes} · {describe_place(dataset)} · {licence}")
     return 0
 
 
-def fetch(one: Dataset) -> None:
-    if one.files is None or not one.files.files:
-        print(f"{one.name}: {state(one)}, nothing to fetch")
+def fetch_files(dataset: Dataset) -> None:
+    """Download the missing files of a data set, and check all of them."""
+    if dataset.files is None or not dataset.files.files:
+        print(f"{dataset.name}: {describe_place(dataset)}, nothing to fetch")
         return
-    check(one, one.files, one.files.locate(one.options.get("path"), download=True), fresh=False)
+    paths = dataset.files.locate(dataset.options.get("path"), download=True)
+    check_files(dataset, dataset.files, paths, fresh=False)
 
 
-def verify_afresh(one: Dataset) -> None:
-    """The files, or the images themselves of a set that needs none."""
-    files, path = one.files, one.options.get("path")
-    if files is None or not files.files or (files.optional and not any(map(files.found_in, files.places(path)))):
-        tell_identity(one)
+def verify_files(dataset: Dataset) -> None:
+    """Read and check the files of a data set, or the images of a data set that does without files."""
+    files, path = dataset.files, dataset.options.get("path")
+    if files is None or not files.files or (files.optional and not any(map(files.find_in, files.list_places(path)))):
+        print_identity(dataset)
     else:
-        check(one, files, files.locate(path), fresh=True)
+        check_files(dataset, files, files.locate(path), fresh=True)
 
 
-def check(one: Dataset, files: DataFiles, found: Mapping[str, Path], fresh: bool) -> None:
+def check_files(dataset: Dataset, files: DataFiles, paths: Mapping[str, Path], fresh: bool) -> None:
+    """Compare the checksums of the files at these paths with the published ones, and print them.
+
+    `fresh` reads files whose checksum is remembered, too. Raises UserError for the first file that is another one.
+    """
     for file in files.files:
-        if (place := found[file.name]).is_dir():
-            print(f"{one.name}: {place}: unpacked {file.name}, which is checked where it is read")
+        if (path := paths[file.name]).is_dir():
+            print(f"{dataset.name}: {path}: unpacked {file.name}, which is checked where it is read")
             continue
-        (algorithm, value), *_ = verify(files.dataset, place, file, fresh).items()
-        known = "as published" if algorithm in file.checksums else "no published checksum is known"
+        (algorithm, value), *_ = verify_file(files.dataset, path, file, fresh).items()
+        comparison = "as published" if algorithm in file.checksums else "no published checksum is known"
         label = algorithm.upper().replace("PAYLOAD_MD5", "MD5 of what it holds")
-        print(f"{one.name}: {place}: {label} {value}, {known}")
-    if fresh and any(place.is_dir() for place in found.values()):
-        tell_identity(one)
+        print(f"{dataset.name}: {path}: {label} {value}, {comparison}")
+    if fresh and any(path.is_dir() for path in paths.values()):
+        print_identity(dataset)
 
 
-def tell_identity(one: Dataset) -> None:
-    """Which bytes the images are; reading them is what checks them."""
-    print(f"{one.name}: {', '.join(f'{key} {value}' for key, value in one.load().identity.items())}")
+def print_identity(dataset: Dataset) -> None:
+    """Print which bytes the images are; loading them checks them."""
+    print(f"{dataset.name}: {', '.join(f'{key} {value}' for key, value in dataset.load().identity.items())}")
 
 
-def draw(one: Dataset, out: Path) -> None:
-    # matplotlib takes a second to import; the other commands do without.
+def draw_sheet(dataset: Dataset, out: Path) -> None:
+    """Draw a contact sheet of a data set into the file `out`, and print what the data set holds."""
+    # matplotlib takes a second to import, and the other commands do without.
     from vaezoo.figures.contact_sheet import contact_sheet
-    from vaezoo.figures.data_sheet import sheet_of
+    from vaezoo.figures.data_sheet import make_sheet
     from vaezoo.figures.style import save
 
-    arrays = one.load()
-    save(contact_sheet(*sheet_of(arrays)), out)
+    arrays = dataset.load()
+    save(contact_sheet(*make_sheet(arrays)), out)
     sizes = zip(arrays.factor_names, arrays.factor_sizes, strict=True)
-    print(f"{one.name}: {len(arrays):,} images of {'x'.join(map(str, arrays.shape))}")
+    print(f"{dataset.name}: {len(arrays):,} images of {'x'.join(map(str, arrays.shape))}")
     if arrays.factor_names:
         print(f"factors: {', '.join(f'{name} {size}' for name, size in sizes)}")
     if arrays.label_names:
@@ -176,47 +192,59 @@ def draw(one: Dataset, out: Path) -> None:
     print(f"contact sheet: {out}")
 
 
-def each(words: Sequence[str], act: Callable[[Dataset], None], most: int | None = None) -> int:
-    """Act on every data set, also after one that fails; the names are looked at before anything is done."""
-    sets, status = list(chosen(words)), 0
-    if most is not None and len(sets) > most:
+def run_each(words: Sequence[str], act: Callable[[Dataset], None], most: int | None = None) -> int:
+    """Run `act` for every data set of the command line, also after one that fails. Return the exit status.
+
+    All words are checked before the first data set is used. `most` limits the number of data sets.
+    """
+    datasets, status = list(parse_words(words)), 0
+    if most is not None and len(datasets) > most:
         raise UserError(f"{' '.join(words)}: only {most} data set at a time.")
-    for one in sets:
+    for dataset in datasets:
         try:
-            act(one)
+            act(dataset)
         except UserError as error:
             print(f"vaezoo: {error}", file=sys.stderr)
             status = 1
     return status
 
 
-def parser() -> argparse.ArgumentParser:
-    result = argparse.ArgumentParser(
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    parser = argparse.ArgumentParser(
         prog="python -m vaezoo.data",
         description=DESCRIPTION,
         epilog=STATUS,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    commands = result.add_subparsers(dest="command", required=True, metavar="{list,fetch,verify,show}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="{list,fetch,verify,show}")
     commands.add_parser("list", epilog=STATUS, description="Every data set of conf/dataset.")
-    for name, text in (("fetch", "Download what is missing."), ("verify", "Read all files again and check them.")):
-        command = commands.add_parser(name, epilog=STATUS, description=text)
+    for name, description in (
+        ("fetch", "Download what is missing."),
+        ("verify", "Read all files again and check them."),
+        ("show", "Draw a contact sheet."),
+    ):
+        command = commands.add_parser(name, epilog=STATUS, description=description)
         command.add_argument("words", nargs="+", metavar="NAME [key=value ...]")
-    command = commands.add_parser("show", epilog=STATUS, description="Draw a contact sheet.")
-    command.add_argument("words", nargs="+", metavar="NAME [key=value ...]")
-    command.add_argument("--out", type=Path, metavar="FILE", help="a PNG file (default: NAME.png)")
-    return result
+        if name == "show":
+            command.add_argument("--out", type=Path, metavar="FILE", help="a PNG file (default: NAME.png)")
+    return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    given = parser().parse_args(arguments)
+    """Run the command line, which is that of the process by default. Return the exit status."""
+    options = make_parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
-        if given.command == "list":
-            return show_list()
-        if given.command == "show":
-            return each(given.words, lambda one: draw(one, given.out or Path(f"{one.name}.png")), most=1)
-        return each(given.words, fetch if given.command == "fetch" else verify_afresh)
+        if options.command == "list":
+            return print_list()
+        if options.command == "show":
+            return run_each(
+                options.words,
+                lambda dataset: draw_sheet(dataset, options.out or Path(f"{dataset.name}.png")),
+                most=1,
+            )
+        return run_each(options.words, fetch_files if options.command == "fetch" else verify_files)
     except UserError as error:
         print(f"vaezoo: {error}", file=sys.stderr)
         return 2
@@ -229,7 +257,7 @@ if __name__ == "__main__":
     try:
         status = main()
         sys.stdout.flush()
-    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+    except BrokenPipeError:  # A reader such as `head` has ended, which is no fault.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 0
     sys.exit(status)

@@ -1,12 +1,12 @@
-"""Batches by index: the endless training stream, and rows in order for evaluation."""
+"""Batches by index: which rows of the data set make which batch, and the images and labels of rows."""
 
 from collections.abc import Callable, Iterator
-from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.data import Dataset, Sampler
 
 from vaezoo.errors import UserError
 from vaezoo.seeds import derive
@@ -18,71 +18,74 @@ class Batch(NamedTuple):
     rows: Tensor  # (B,) int64, which images of the data set
 
 
-class TrainingStream:
-    """Endless training batches of one size, as a pure function of (seed, batch number).
+def shuffle(count: int, seed: int, epoch: int) -> Tensor:
+    """Return the permutation of `count` rows in an epoch. It is drawn on the CPU, so that it is the same everywhere."""
+    return torch.randperm(count, generator=torch.Generator().manual_seed(derive(seed, "order", epoch)))
 
-    Epoch e is a permutation drawn from (seed, e), without its last short batch. Iteration begins at batch `start()`,
-    which is asked when it begins: an interrupted run goes on with the batch that it would have seen.
+
+class TrainingOrder:
+    """The rows of each training batch, as a pure function of (seed, batch number).
+
+    An epoch is a permutation of all rows without its last short batch. A run that goes on with batch n therefore sees
+    the images that an unbroken run sees.
     """
 
-    def __init__(
-        self,
-        get: Callable[[Tensor], Batch],
-        rows: np.ndarray,
-        batch_size: int,
-        seed: int,
-        start: Callable[[], int],
-        device: torch.device | None = None,
-    ) -> None:
+    def __init__(self, rows: np.ndarray, batch_size: int, seed: int, device: torch.device | None = None) -> None:
         if len(rows) < batch_size:
             raise UserError(f"dataset.batch_size={batch_size} is larger than the {len(rows)} training images.")
-        self.get = get
         self.rows = torch.from_numpy(rows)
         self.batch_size = batch_size
-        self.batches_per_epoch = len(rows) // batch_size
         self.seed = seed
-        self.start = start
-        self.device = device
+        self.device = device  # where the rows are used, because a transfer for each batch would cost more
+        self.batches_per_epoch = len(rows) // batch_size
+        self.epoch = -1
 
-    def epoch(self, number: int) -> Tensor:
-        """Shuffled rows, drawn on the CPU so that they are the same everywhere, moved once."""
-        generator = torch.Generator().manual_seed(derive(self.seed, "order", number))
-        return self.rows[torch.randperm(len(self.rows), generator=generator)].to(self.device)
-
-    def rows_of(self, number: int) -> Tensor:
-        """Which images make that batch."""
-        epoch, batch = divmod(number, self.batches_per_epoch)
-        return self.epoch(epoch)[batch * self.batch_size : (batch + 1) * self.batch_size]
-
-    def chunks(self, length: Callable[[int], int]) -> Iterator[Tensor]:
-        """Rows of up to `length(number)` batches from that number on, (k, B), never across the end of an epoch."""
-        number = self.start()
-        epoch, order = -1, self.rows
-        while True:
-            of, batch = divmod(number, self.batches_per_epoch)
-            if of != epoch:
-                epoch, order = of, self.epoch(of)
-            count = min(length(number), self.batches_per_epoch - batch)
-            yield order[batch * self.batch_size : (batch + count) * self.batch_size].view(count, self.batch_size)
-            number += count
-
-    def __iter__(self) -> Iterator[Batch]:
-        return (self.get(rows) for chunk in self.chunks(lambda _: 1) for rows in chunk)
+    def batches(self, number: int, count: int) -> Tensor:
+        """Return the rows of batch `number` and those after it, (k, B): `count` batches, or less at an epoch's end."""
+        epoch, first = divmod(number, self.batches_per_epoch)
+        if epoch != self.epoch:
+            self.epoch = epoch
+            self.order = self.rows[shuffle(len(self.rows), self.seed, epoch)].to(self.device)
+        last = min(first + count, self.batches_per_epoch)
+        return self.order[first * self.batch_size : last * self.batch_size].view(-1, self.batch_size)
 
 
-class Chunks:
-    """The rows of several batches at once; an engine (vaezoo.training.engines) makes the batches and their steps."""
+class EpochSampler(Sampler[int]):
+    """The permutation of an epoch, for a torch DataLoader; Lightning calls `set_epoch` before each."""
 
-    def __init__(self, stream: TrainingStream, length: Callable[[int], int]) -> None:
-        self.stream = stream
-        self.length = length
+    def __init__(self, count: int, seed: int) -> None:
+        self.count, self.seed, self.epoch = count, seed, 0
 
-    def __iter__(self) -> Iterator[Tensor]:
-        return self.stream.chunks(self.length)
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(shuffle(self.count, self.seed, self.epoch).tolist())
+
+
+class RowDataset(Dataset[Batch]):
+    """The images of some rows for a torch DataLoader, which asks for those of a whole batch at once."""
+
+    def __init__(self, get: Callable[[Tensor], Batch], rows: np.ndarray) -> None:
+        self.get = get
+        self.rows = torch.from_numpy(rows)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> Batch:
+        images, labels, rows = self.get(self.rows[index : index + 1])
+        return Batch(images[0], None if labels is None else labels[0], rows[0])
+
+    def __getitems__(self, indices: list[int]) -> Batch:
+        return self.get(self.rows[torch.tensor(indices)])
 
 
 class RowBatches:
-    """The given rows once, in order, in batches of a size, the last as short as it comes, or of the given sizes."""
+    """The images of some rows once, in order, in batches of one size, the last perhaps shorter, or of given sizes."""
 
     def __init__(self, get: Callable[[Tensor], Batch], rows: np.ndarray, sizes: int | list[int]) -> None:
         self.get = get
@@ -93,13 +96,3 @@ class RowBatches:
 
     def __iter__(self) -> Iterator[Batch]:
         return map(self.get, self.parts)
-
-
-def even_sizes(count: int, size: int, unit: int) -> list[int]:
-    """Batches of about `size`, all multiples of `unit`, that hold the `count` images between them, each once.
-
-    A last short batch would weigh batch statistics by those of another loss; these differ by one unit at most.
-    """
-    parts = max(1, round(count / size))
-    ends = [count // unit * part // parts * unit for part in range(parts + 1)]
-    return [end - begin for begin, end in pairwise(ends) if end > begin]

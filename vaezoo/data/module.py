@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from pytorch_lightning import LightningDataModule
 from torch import Tensor
+from torch.utils.data import DataLoader
 
-from vaezoo import distributed
 from vaezoo.config.conditions import Condition, Correlation
-from vaezoo.data.batches import Batch, Chunks, RowBatches, TrainingStream, even_sizes
+from vaezoo.data.batches import Batch, EpochSampler, RowBatches, RowDataset
 from vaezoo.data.images import ImageArrays
-from vaezoo.data.shifts import shifted
+from vaezoo.data.shifts import select_rows
 from vaezoo.data.splits import split_rows
 from vaezoo.data.store import ImageStore
 from vaezoo.errors import UserError
@@ -62,7 +62,6 @@ class ImageDataModule(LightningDataModule):
         self.seed = seed
         self.residence = residence
         self.store: ImageStore | None = None
-        self.chunk_length: Callable[[int], int] | None = None
 
     def setup(self, stage: str | None = None) -> None:
         if hasattr(self, "source"):
@@ -78,7 +77,7 @@ class ImageDataModule(LightningDataModule):
         if self.split_by == "source" and source.groups is None:
             raise UserError(f"dataset.split_by=source: dataset={self.name} does not say which images have one source.")
         groups = source.groups if self.split_by == "source" else None
-        kept = shifted(source.factors, source.factor_names, self.where, self.correlate, self.split_seed)
+        kept = select_rows(source.factors, source.factor_names, self.where, self.correlate, self.split_seed)
         test_images = source.test_images
         self.rows = split_rows(len(source), self.split, self.val_images, self.split_seed, groups, test_images, kept)
         self.source = source
@@ -86,7 +85,7 @@ class ImageDataModule(LightningDataModule):
             raise UserError(f"dataset.split_by=source: a tenth of dataset={self.name} is less than one source.")
 
     def place(self, device: torch.device) -> None:
-        """Put the images where batches are made; `trainer.fit` does it by itself."""
+        """Put the images where batches are made: on the device, if `residence` and its memory allow it."""
         self.setup()
         if self.store is None or self.store.device != device:
             self.store = ImageStore(self.source, device, self.residence)
@@ -94,60 +93,39 @@ class ImageDataModule(LightningDataModule):
             self.labels = None if labels is None else torch.from_numpy(labels.astype(np.int64)).to(device)
 
     def batch(self, rows: Tensor) -> Batch:
+        """Return the images and labels of these rows; `place` comes first."""
         assert self.store is not None, "place() comes first"
         labels = None if self.labels is None else self.labels[rows.to(self.labels.device)]
         return Batch(self.store[rows], labels, rows)
 
     def batches(self, rows: np.ndarray, batch_size: int) -> RowBatches:
-        """The given rows once, in order; evaluation reads through this."""
+        """Return the images of these rows once, in order, in batches; evaluation reads through this."""
         return RowBatches(self.batch, rows, batch_size)
 
     def mean_image(self) -> Tensor:
-        """The mean of the training images, (C, H, W)."""
-        assert self.trainer is not None
-        self.place(self.trainer.strategy.root_device)
+        """Return the mean of the training images, (C, H, W)."""
         sums = [batch.images.sum(0) for batch in self.batches(self.rows.train, 1024)]
         return torch.stack(sums).sum(0) / len(self.rows.train)
 
-    def batches_a_step(self) -> int:
-        """Some models judge themselves on a second, independent batch."""
-        assert self.trainer is not None
-        return getattr(self.trainer.lightning_module, "batches_a_step", 1)
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """Return the training images, shuffled anew in each epoch by the seed, without a last short batch."""
+        return self.loader(self.rows.train, sampler=EpochSampler(len(self.rows.train), self.seed), drop_last=True)
 
-    def share(self, rows: Tensor) -> Batch:
-        """What this process sees of a step: an equal part of each of its batches."""
-        return self.batch(torch.cat([distributed.own_rows(batch) for batch in rows.chunk(self.batches_a_step())]))
+    def val_dataloader(self) -> DataLoader[Batch]:
+        return self.loader(self.rows.val)
 
-    def train_dataloader(self) -> TrainingStream | Chunks:
-        """Batches, or chunks of them where somebody has said how long these are to be (`chunk_length`)."""
-        stream = self.stream()
-        return stream if self.chunk_length is None else Chunks(stream, self.chunk_length)
+    def test_dataloader(self) -> DataLoader[Batch]:
+        return self.loader(self.rows.test)
 
-    def stream(self) -> TrainingStream:
-        assert self.trainer is not None
-        self.place(self.trainer.strategy.root_device)
-        assert self.store is not None
-        model: Any = self.trainer.lightning_module
-        return TrainingStream(
-            self.share,
-            self.rows.train,
-            self.batch_size * self.batches_a_step(),
-            self.seed,
-            start=lambda: int(model.batches),
-            device=self.store.index_device,
-        )
+    def loader(self, rows: np.ndarray, **options: Any) -> DataLoader[Batch]:
+        """Return batches of these rows, made on the trainer's device, or on the CPU outside of a trainer."""
+        if self.trainer is not None:
+            self.place(self.trainer.strategy.root_device)
+        elif self.store is None:
+            self.place(torch.device("cpu"))
+        return DataLoader(RowDataset(self.batch, rows), self.batch_size, collate_fn=return_unchanged, **options)
 
-    def val_dataloader(self) -> RowBatches | list[RowBatches]:
-        assert self.trainer is not None
-        self.place(self.trainer.strategy.root_device)
-        batches = self.batches_a_step()
-        sizes = even_sizes(len(self.rows.val), self.batch_size * batches, distributed.process_count() * batches)
-        return RowBatches(self.share, self.rows.val[: sum(sizes)], sizes) if sizes else []
 
-    def test_dataloader(self) -> RowBatches:
-        assert self.trainer is not None
-        self.place(self.trainer.strategy.root_device)
-        return self.batches(self.rows.test, self.batch_size)
-
-    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
-        return batch  # made there already
+def return_unchanged(batch: Any) -> Any:
+    """Return the batch: RowDataset has made a whole one, so a DataLoader has nothing to put together."""
+    return batch

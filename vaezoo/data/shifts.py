@@ -1,7 +1,7 @@
-"""Factor shifts: a training part that lacks combinations of factors, or in which two factors go together.
+"""Factor shifts: training parts without some combinations of factors, or in which two factors are correlated.
 
-Studies of what a model makes of such data train on some rows of a factor grid and score on all of them. What is left
-is a subset: an epoch shows each of its images once, and estimators that need the number of training images know it.
+Studies of generalisation train on some rows of a factor grid and score on all of them. The training part is a subset:
+an epoch contains each of its images once, and estimators that need the number of training images get its size.
 """
 
 import ast
@@ -13,12 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from vaezoo.config.conditions import read_condition
+from vaezoo.config.conditions import Condition, Correlation, read_condition
 from vaezoo.errors import UserError, nearest
 from vaezoo.seeds import derive
 
 log = logging.getLogger(__name__)
-
 
 COMPARISONS: dict[type[ast.cmpop], Callable[[Any, Any], np.ndarray]] = {
     ast.Eq: operator.eq,
@@ -28,18 +27,23 @@ COMPARISONS: dict[type[ast.cmpop], Callable[[Any, Any], np.ndarray]] = {
     ast.Gt: operator.gt,
     ast.GtE: operator.ge,
     ast.In: np.isin,
-    ast.NotIn: lambda classes, listed: ~np.isin(classes, listed),
+    ast.NotIn: lambda classes, numbers: ~np.isin(classes, numbers),
 }
 
 
-def shifted(
+def select_rows(
     factors: np.ndarray | None,
     names: Sequence[str],
-    where: str | None,
-    correlate: Mapping[str, Any] | None,
+    where: Condition | None,
+    correlate: Correlation | None,
     seed: int,
 ) -> np.ndarray | None:
-    """Which rows may train, (N,) bool; None where nothing is asked for. `seed` draws those that `correlate` keeps."""
+    """Return which rows may train, (N,) bool; None where neither `where` nor `correlate` is set.
+
+    `factors` are the classes (N, K) of the factors `names`. `where` is a condition on them, `correlate` are the options
+    of `draw_correlated`, which draws with `seed`. Raises UserError where there are no factors, where one of them does
+    not exist, where the condition cannot be read, and where no row is left.
+    """
     if where is None and correlate is None:
         return None
     if factors is None:
@@ -47,35 +51,35 @@ def shifted(
     columns = {re.sub(r"\W|^(?=\d)", "_", name): column for name, column in zip(names, factors.T, strict=True)}
     rows = np.ones(len(factors), dtype=bool)
     if where is not None:
-        rows &= satisfied(where, columns)
+        rows &= evaluate_condition(where, columns)
         if rows.all():
             log.warning("dataset.where=%s: every image satisfies it, so nothing is held out.", where)
     if correlate is not None:
-        rows &= correlated(columns, **correlate, seed=seed)
+        rows &= draw_correlated(columns, **correlate, seed=seed)
     if not rows.any():
-        asked = {"where": where, "correlate": correlate}
-        raise UserError(f"No image is left by {' and '.join(f'dataset.{k}={v}' for k, v in asked.items() if v)}.")
+        settings = {"where": where, "correlate": correlate}
+        raise UserError(f"No image is left by {' and '.join(f'dataset.{k}={v}' for k, v in settings.items() if v)}.")
     return rows
 
 
-def satisfied(where: str, columns: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Which rows the condition holds for, (N,) bool; `columns` are the classes (N,) of each factor."""
+def evaluate_condition(where: str, columns: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Return for which rows the condition holds, (N,) bool; `columns` are the classes (N,) of each factor by name."""
 
-    def value(node: ast.expr) -> Any:
+    def value_of(node: ast.expr) -> Any:
         if isinstance(node, ast.Name):
-            return column(columns, node.id, f"dataset.where={where}")
+            return find_column(columns, node.id, f"dataset.where={where}")
         return ast.literal_eval(node)
 
-    def holds(node: ast.expr) -> np.ndarray:
+    def evaluate(node: ast.expr) -> np.ndarray:
         match node:
             case ast.BoolOp(op=op, values=parts):
                 together = np.logical_and if isinstance(op, ast.And) else np.logical_or
-                return together.reduce([holds(part) for part in parts])
+                return together.reduce([evaluate(part) for part in parts])
             case ast.UnaryOp(operand=part):
-                return ~holds(part)
+                return ~evaluate(part)
             case ast.Compare(left=left, ops=ops, comparators=right):
-                terms = [value(term) for term in (left, *right)]
-                pairs = zip(ops, terms[:-1], terms[1:], strict=True)  # a < b < c is a < b and b < c
+                values = [value_of(term) for term in (left, *right)]
+                pairs = zip(ops, values[:-1], values[1:], strict=True)  # a < b < c means a < b and b < c.
                 return np.logical_and.reduce([COMPARISONS[type(op)](a, b) for op, a, b in pairs])
         raise AssertionError(ast.dump(node))
 
@@ -83,31 +87,33 @@ def satisfied(where: str, columns: Mapping[str, np.ndarray]) -> np.ndarray:
         tree = read_condition(where)
     except ValueError as error:
         raise UserError(f"dataset.where={where}: {error}") from None
-    return holds(tree)
+    return evaluate(tree)
 
 
-def correlated(columns: Mapping[str, np.ndarray], factors: Sequence[str], sigma: float, seed: int) -> np.ndarray:
-    """Rows drawn so that two factors go together, (N,) bool: the smaller `sigma`, the closer.
+def draw_correlated(columns: Mapping[str, np.ndarray], factors: Sequence[str], sigma: float, seed: int) -> np.ndarray:
+    """Return rows in which two factors are correlated, drawn at random, (N,) bool: the smaller `sigma`, the more.
 
     Träuble et al., "On disentangled representations learned from correlated data", ICML 2021, section 3: in classes
-    c = 0 ... c_max, p(c1, c2) ∝ exp(-(c1 - α c2)² / 2σ²), where α maps the range of c2 onto that of c1 and σ is told
+    c = 0 ... c_max, p(c1, c2) ∝ exp(-(c1 - α c2)² / 2σ²), where α maps the range of c2 onto that of c1 and σ is stated
     as a share of that range. Here both classes are scaled to [0, 1], which makes α 1 and σ the same share:
 
         p(c1, c2) ∝ exp(-(c1 / c1_max - c2 / c2_max)² / 2σ²)
 
-    A row is kept with probability p / max p. The paper draws images from p anew for every batch.
+    A row stays with probability p / max p. The paper, in contrast, draws images from p anew for every batch.
     """
-    first, second = (scaled(column(columns, name, "dataset.correlate")) for name in factors)
+    first, second = (scale_classes(find_column(columns, name, "dataset.correlate")) for name in factors)
     exponent = -np.square(first - second) / (2 * sigma**2)
-    chance = np.exp(exponent - exponent.max())
-    return np.random.default_rng(derive(seed, "correlate")).random(len(chance)) < chance
+    probability = np.exp(exponent - exponent.max())
+    return np.random.default_rng(derive(seed, "correlate")).random(len(probability)) < probability
 
 
-def scaled(classes: np.ndarray) -> np.ndarray:
+def scale_classes(classes: np.ndarray) -> np.ndarray:
+    """Return classes (N,) divided by the largest one, in [0, 1]."""
     return classes / max(int(classes.max()), 1)
 
 
-def column(columns: Mapping[str, np.ndarray], name: str, asked: str) -> np.ndarray:
+def find_column(columns: Mapping[str, np.ndarray], name: str, setting: str) -> np.ndarray:
+    """Return the classes (N,) of a factor. Raises UserError, which begins with `setting`, where there is none."""
     if name not in columns:
-        raise UserError(f"{asked}: there is no factor '{name}'.{nearest(name, columns)} Known: {', '.join(columns)}.")
+        raise UserError(f"{setting}: there is no factor '{name}'.{nearest(name, columns)} Known: {', '.join(columns)}.")
     return columns[name]

@@ -1,11 +1,15 @@
 """From a trained model to scores and pictures.
 
-table        each image encoded once; everything else indexes it
-outputs      what model and table say, as the named arrays that metrics and figures ask for
-decoded      images, and their `features`, for the scores that look at images
-scores       metrics called with what their parameters name (`fixtures`); `records` keeps them in the run folder
-pictures     figures called likewise; `embedding` lays codes out in the plane
-codes        arrays from anywhere in place of a model
-agreement    of the codes of many runs, for reports
-calibration  batch-norm statistics of real images, before an encoder is scored
+evaluate_model   the whole of it
+table            each image encoded once; everything else indexes the table
+outputs          model and table: decoded images, traversals, samples
+inputs           functions are handed what their parameters name
+metric_inputs    what metrics may ask for; `features` of images are for scores that look at images
+scores           the metrics computed; `records` keeps them in the run folder
+figure_inputs    what figures may ask for; `embedding` lays codes out in the plane
+drawing          the figures drawn
+closing_table    the scores printed at the end of a run
+codes_file       arrays from anywhere in place of a model
+udr              the agreement of the codes of many runs, for reports
+calibration      batch normalisation re-estimated on real images, before an encoder is scored
 """

@@ -8,19 +8,27 @@ from vaezoo.evaluation.scores import Scores
 
 
 def print_scores(scores: Scores, title: str) -> None:
-    """Print the closing table: each score with its protocol, and the reasons of those that were skipped."""
+    """Print the closing table: each score with its protocol, and the reasons of skipped scores."""
     table = Table(title=title, title_justify="left")
     table.add_column("score")
     table.add_column("value", justify="right")
     table.add_column("protocol", overflow="fold", style="dim")
-    told: set[str] = set()
+    described: set[str] = set()  # metrics whose protocol stands beside their first value
     for key, metric in scores.metrics.items():
-        value, sd = scores.values[key], scores.values.get(f"{key}/sd")
+        value, deviation = scores.values[key], scores.values.get(f"{key}/sd")
         number = f"{value:.0f}" if value.is_integer() else f"{value:.4g}"
-        protocol = scores.protocols[metric].items() if metric not in told else []  # once, beside its first value
-        told.add(metric)
-        constants = ", ".join(f"{name} {held}" for name, held in protocol if name != "seconds" and held is not None)
-        table.add_row(key.removeprefix("eval/"), number if sd is None else f"{number} ± {sd:.2g}", constants)
-    for name, reason in scores.skipped.items():
-        table.add_row(name, "–", escape(f"skipped: {reason}"))  # brackets, as in vaezoo[fid], are no markup
+        table.add_row(
+            key.removeprefix("eval/"),
+            number if deviation is None else f"{number} ± {deviation:.2g}",
+            "" if metric in described else describe_protocol(scores, metric),
+        )
+        described.add(metric)
+    for metric, reason in scores.skipped.items():
+        table.add_row(metric, "–", escape(f"skipped: {reason}"))  # escaped, since vaezoo[fid] would be markup
     Console().print(table)
+
+
+def describe_protocol(scores: Scores, metric: str) -> str:
+    """Return the constants and facts of a protocol as one line."""
+    constants = scores.protocols[metric].items()
+    return ", ".join(f"{name} {value}" for name, value in constants if name != "seconds" and value is not None)

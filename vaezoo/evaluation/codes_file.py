@@ -1,40 +1,55 @@
-"""Codes from anywhere, as the arrays that metrics ask for: a .npz file, and no model.
+"""Score codes from anywhere: a .npz file of arrays instead of a model.
 
     np.savez("codes.npz", codes=codes, factors=factors)
 
-`codes` (N, D) are numbers: posterior means, or whatever stands for an image. What else is known may go with them:
-`factors` (N, K) and `labels` (N,), classes that count from 0, `logvars` (N, D) of Gaussian posteriors, and
-`factor_names`, K texts. Nothing in the file is unpickled.
+`codes` (N, D) are numbers: posterior means, or whatever stands for an image. The file may hold more arrays: `factors`
+(N, K) and `labels` (N,), classes that count from 0, `logvars` (N, D) of Gaussian posteriors, and `factor_names`, K
+texts. Nothing in the file is unpickled.
 """
 
-from collections.abc import Callable
+import inspect
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from vaezoo.errors import UserError, nearest
-from vaezoo.evaluation import scores
+from vaezoo.evaluation.inputs import Inputs
 from vaezoo.seeds import derive
 
 Arrays = dict[str, np.ndarray]
 
-KNOWN = ("codes", "factors", "labels", "logvars", "factor_names")
-LARGEST = 1_000_000  # class: they are counted in tables
+NAMES = ("codes", "factors", "labels", "logvars", "factor_names")
+LARGEST = 1_000_000  # class, because classes are counted in tables
 
-# Why a metric cannot be computed when this fixture is not there.
-REASONS = {
-    **dict.fromkeys(
-        (*scores.REASONS, "train_inception", "train_features"), "it needs the model or its images (run=DIR)"
-    ),
-    **dict.fromkeys(("factors", "test_factors"), "the file has no array factors"),
-    "labels": "the file has no array labels",
-    **dict.fromkeys(("logvars", "means", "test_logvars", "test_means"), "the file has no array logvars"),
-}
+
+class FileInputs(Inputs):
+    """What the parameters of metrics may name, from the arrays of a file.
+
+    All rows count as held-out images, too, but metrics that learn from the other rows hold out a random tenth.
+    """
+
+    def __init__(self, arrays: Arrays, seed: int) -> None:
+        rows = len(arrays["codes"])
+        held_out = np.zeros(rows, dtype=bool)
+        held_out[np.random.default_rng(derive(seed, "held-out rows")).permutation(rows)[: max(1, rows // 10)]] = True
+        columns = {name: arrays.get(name) for name in ("codes", "logvars", "factors", "labels")}
+        columns["means"] = arrays["codes"] if "logvars" in arrays else None
+        names = tuple(arrays["factor_names"].tolist()) if "factor_names" in arrays else None
+        test_columns = {f"test_{name}": column for name, column in columns.items()}
+        super().__init__(**columns, **test_columns, factor_names=names, held_out=held_out)
+
+    def explain(self, parameter: inspect.Parameter) -> str:
+        """Return the reason why the input for a parameter is absent."""
+        if parameter.name not in self:
+            return "it needs the model or its images (run=DIR)"
+        return f"the file has no array {parameter.name.removeprefix('test_').replace('means', 'logvars')}"
 
 
 def read(path: Path) -> Arrays:
-    """The arrays of a file, each checked: codes in float32 or float64, classes in int64."""
+    """Return the arrays of a file, checked: codes in float32 or float64, classes in int64.
+
+    Raise UserError where the file cannot be read or an array is not as it should be.
+    """
     try:
         file = np.load(path, allow_pickle=False)
         if isinstance(file, np.ndarray):
@@ -53,14 +68,17 @@ def read(path: Path) -> Arrays:
 
 
 def check_names(path: Path, names: list[str]) -> None:
-    if unknown := [name for name in names if name not in KNOWN]:
-        hint = nearest(unknown[0], KNOWN)
-        raise UserError(f"codes={path}: there is an array '{unknown[0]}' in it.{hint} Known: {', '.join(KNOWN)}.")
+    """Raise UserError for an array that no metric asks for, and where there are no codes."""
+    if unknown := [name for name in names if name not in NAMES]:
+        hint = nearest(unknown[0], NAMES)
+        raise UserError(f"codes={path}: there is an array '{unknown[0]}' in it.{hint} Known: {', '.join(NAMES)}.")
     if "codes" not in names:
         raise UserError(f"codes={path}: the array codes is missing. np.savez('codes.npz', codes=...) stores it.")
 
 
 def check_arrays(path: Path, arrays: Arrays) -> Arrays:
+    """Return the arrays in their types; raise UserError for wrong shapes, types and values."""
+
     def refuse(name: str, wrong: str) -> UserError:
         return UserError(f"codes={path}: {name} {wrong}.")
 
@@ -107,34 +125,10 @@ def check_arrays(path: Path, arrays: Arrays) -> Arrays:
     return checked
 
 
-def some_rows(arrays: Arrays, rows: int | None, seed: int) -> Arrays:
-    """At most so many random rows, in their order; None takes all."""
-    many = len(arrays["codes"])
-    if rows is None or rows >= many:
+def draw_rows(arrays: Arrays, count: int | None, seed: int) -> Arrays:
+    """Return at most `count` random rows of all arrays, in their order; None takes all."""
+    total = len(arrays["codes"])
+    if count is None or count >= total:
         return arrays
-    chosen = np.sort(np.random.default_rng(derive(seed, "scored rows")).choice(many, rows, replace=False))
-    return {name: array if name == "factor_names" else array[chosen] for name, array in arrays.items()}
-
-
-def fixtures(arrays: Arrays, seed: int) -> dict[str, Callable[[], Any]]:
-    """What metrics ask for. Scores that only look at held-out images get all rows; classifiers a tenth of their own."""
-    codes, many = arrays["codes"], len(arrays["codes"])
-    held_out = np.zeros(many, dtype=bool)
-    held_out[np.random.default_rng(derive(seed, "held-out rows")).permutation(many)[: max(1, many // 10)]] = True
-    means = codes if "logvars" in arrays else None
-    names = tuple(arrays["factor_names"].tolist()) if "factor_names" in arrays else None
-    found = {
-        "codes": codes,
-        "means": means,
-        "logvars": arrays.get("logvars"),
-        "factors": arrays.get("factors"),
-        "factor_names": names,
-        "labels": arrays.get("labels"),
-        "held_out": held_out,
-        "test_codes": codes,
-        "test_means": means,
-        "test_logvars": arrays.get("logvars"),
-        "test_factors": arrays.get("factors"),
-        "test_labels": arrays.get("labels"),
-    }
-    return {name: lambda value=value: value for name, value in found.items()}  # type: ignore[misc]
+    rows = np.sort(np.random.default_rng(derive(seed, "scored rows")).choice(total, count, replace=False))
+    return {name: array if name == "factor_names" else array[rows] for name, array in arrays.items()}

@@ -1,37 +1,39 @@
-"""Codes in the plane, to be looked at: t-SNE (van der Maaten & Hinton, 2008)."""
+"""Codes in the plane by t-SNE (van der Maaten & Hinton, 2008)."""
 
 from typing import NamedTuple
 
 import numpy as np
 from sklearn.manifold import TSNE
 
-from vaezoo.metrics.groups import stratified
+from vaezoo.metrics.groups import draw_stratified
 from vaezoo.seeds import derive
 
-ROWS = 5000  # at most: the time grows faster than the number of rows
+ROWS = 5000  # at most, because the time grows faster than the number of rows
 PERPLEXITY = 30.0
 
 
 class Plane(NamedTuple):
+    """Points in the plane, and the codes that they stand for."""
+
     points: np.ndarray  # (n, 2)
-    rows: np.ndarray  # (n,) which of the codes
+    rows: np.ndarray  # (n,) indices into the codes
     perplexity: float | None  # None where the codes have two columns, which need no embedding
 
 
-def plane(codes: np.ndarray, labels: np.ndarray | None, seed: int) -> Plane:
-    """At most ROWS of the codes (N, D), each class (N,) with its share of them; the same seed gives the same points.
+def embed(codes: np.ndarray, labels: np.ndarray | None, seed: int) -> Plane:
+    """Lay at most ROWS of the codes (N, D) out in the plane, each class (N,) with its share of the rows.
 
-    Distances between groups in the plane, and the sizes of groups, mean nothing; whether groups overlap is the
-    embedding's doing, too. Fewer than four codes stay where their first two columns are.
+    The same seed gives the same points. Distances between groups and sizes of groups mean nothing, and an overlap of
+    groups may come from the embedding. Fewer than four codes lie where their first two columns are.
     """
     rng = np.random.default_rng(derive(seed, "rows in the plane"))
     classes = np.zeros(len(codes), np.int64) if labels is None else labels
-    rows = stratified(classes, ROWS, rng)
-    chosen = codes[rows].astype(np.float64)
+    rows = draw_stratified(classes, ROWS, rng)
+    points = codes[rows].astype(np.float64)
     if codes.shape[1] <= 2 or len(rows) < 4:
-        return Plane(np.pad(chosen, ((0, 0), (0, max(0, 2 - codes.shape[1]))))[:, :2], rows, None)
+        return Plane(np.pad(points, ((0, 0), (0, max(0, 2 - codes.shape[1]))))[:, :2], rows, None)
     perplexity = min(PERPLEXITY, (len(rows) - 1) / 3)
-    embedding = TSNE(
+    tsne = TSNE(
         n_components=2,
         perplexity=perplexity,
         early_exaggeration=12.0,
@@ -43,4 +45,4 @@ def plane(codes: np.ndarray, labels: np.ndarray | None, seed: int) -> Plane:
         angle=0.5,
         random_state=derive(seed, "t-SNE") % 2**32,
     )
-    return Plane(embedding.fit_transform(chosen), rows, perplexity)
+    return Plane(tsne.fit_transform(points), rows, perplexity)

@@ -7,8 +7,12 @@ from typing import Any
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from vaezoo.evaluation import calibration, decoded, figure_inputs, outputs, records
-from vaezoo.evaluation.scores import Scores, evaluate_metrics, without_categories
+from vaezoo.evaluation import calibration, records
+from vaezoo.evaluation.drawing import draw_figures
+from vaezoo.evaluation.figure_inputs import FigureInputs
+from vaezoo.evaluation.metric_inputs import MetricInputs
+from vaezoo.evaluation.outputs import Outputs
+from vaezoo.evaluation.scores import Metrics, Scores, evaluate_metrics, select_continuous
 from vaezoo.evaluation.table import LatentTable, encode, fingerprint
 from vaezoo.runs.files import write_whole
 from vaezoo.runs.folder import read_history
@@ -26,67 +30,98 @@ def evaluate_model(
     batch_size: int | None = None,
     checkpoint: str = "last",
 ) -> tuple[Scores, dict[str, Path]]:
-    """Encode once (or read the table that is already there), score, draw; returns the new scores and the pictures."""
-    model.float()  # scores compare only at one precision, whatever the training's was
+    """Score and draw a model into the folder of its run; return the new scores, and the files of the pictures.
+
+    `metric` and `figure` are the nodes of the configuration. A latent table of the same weights is read instead of
+    encoding the images again, and scores of the same weights stay beside the new ones.
+    """
     metrics, figures = instantiate(metric.scores), instantiate(figure.figures)
     if not metrics and not figures:
         return Scores(), {}
-    weights = fingerprint(model.state_dict())
-    rows = f"{metric.rows} of all, {metric.test_rows} of {data.split} {data.split_seed}, seed {seed}"
-    path = folder / "latents.npz"
+    model.float()  # scores of other precisions would not compare
+    identity = {
+        "checkpoint": fingerprint(model.state_dict()),
+        "rows": f"{metric.rows} of all, {metric.test_rows} of {data.split} {data.split_seed}, seed {seed}",
+    }
     began = time.perf_counter()
-    identity = {"checkpoint": weights, "rows": rows}
-    table = LatentTable.load(path, **identity if metrics else {"checkpoint": weights})  # pictures take any rows
-    if metrics or table is None:
-        data.place(next(model.parameters()).device)
-    if table is None:
-        if model.recalibrates:
-            calibration.recalibrate(model, calibration.real_batches(data, seed))
-        table = encode(model, data, rows=metric.rows, test_rows=metric.test_rows, seed=seed, batch_size=batch_size)
-        made = table
-        if len(made.index):  # a table of nothing would take the place of one that other weights have left
-            write_whole(path, lambda beside: made.save(beside, **identity))
-    encoding = time.perf_counter() - began
+    table = load_or_encode(model, data, folder / "latents.npz", identity, metric, seed, batch_size)
+    encoding_seconds = round(time.perf_counter() - began, 3)
 
-    told = outputs.Outputs(model, data, table, title, seed)
-    scores, everything = Scores(), records.read(folder, weights)
+    outputs = Outputs(model, data, table, title, seed)
+    scores, all_scores = Scores(), records.read(folder, identity["checkpoint"])
     if metrics:
-        images = decoded.Decoded(told, metric.get("images"), metric.get("inception"))
-        known = {**told.metric_fixtures(), **images.fixtures()}
-        scores = evaluate_metrics(metrics, known, seed=seed, repeats=metric.seeds)
-        if table.categories.size:
-            scores.add(evaluate_metrics(*without_categories(metrics, known), seed=seed, repeats=metric.seeds))
+        scores = score_outputs(outputs, metrics, metric)
+        all_scores = all_scores.replaced_by(scores)
         about = {
             **identity,
             "checkpoint_file": checkpoint,
-            "batches": int(model.batches),
-            "data": data.source.identity,
-            "dataset": data.name,
-            "scored_rows": int(table.scored.sum()),
-            "held_out_rows": int(table.held_out.sum()),
-            "likelihood": "none" if model.likelihood_free else likelihood_name(model),
-            "code_layout": code_layout(table),
-            "batch_norm": calibration.STATISTICS[model.recalibrates],
-            "encoding_seconds": round(encoding, 3),
+            **describe(outputs),
+            "encoding_seconds": encoding_seconds,
         }
-        everything = everything.replaced_by(scores)
-        records.write(everything, about, folder)
+        records.write(all_scores, about, folder)
     options = {str(name): value for name, value in figure.items() if name != "figures"}
-    fixtures = figure_inputs.figure_fixtures(
-        told, everything.arrays, everything.values, read_history(folder), **options
-    )
-    return scores, figure_inputs.draw(figures, fixtures, folder / "figures")
+    inputs = FigureInputs(outputs, all_scores, read_history(folder), **options)
+    return scores, draw_figures(figures, inputs, folder / "figures")
 
 
-def likelihood_name(model: Any) -> str:
-    """Such as "Gaussian(variance=0.5, link=sigmoid)": a log-likelihood means nothing without it."""
+def load_or_encode(
+    model: Any,
+    data: Any,
+    path: Path,
+    identity: dict[str, str],
+    metric: DictConfig,
+    seed: int,
+    batch_size: int | None,
+) -> LatentTable:
+    """Return the latent table in a file, or encode the rows that `metric` asks for and write it."""
+    # Figures alone take the table of these weights whatever its rows are, and do not look at the data.
+    table = LatentTable.load(path, **identity if metric.scores else {"checkpoint": identity["checkpoint"]})
+    if metric.scores or table is None:
+        data.place(next(model.parameters()).device)
+    if table is not None:
+        return table
+    if model.recalibrates:
+        calibration.recalibrate(model, calibration.real_batches(data, seed))
+    table = encode(model, data, rows=metric.rows, test_rows=metric.test_rows, seed=seed, batch_size=batch_size)
+    if len(table.index):  # an empty table must not replace the table of other weights
+        write_whole(path, lambda beside: table.save(beside, **identity))
+    return table
+
+
+def score_outputs(outputs: Outputs, metrics: Metrics, metric: DictConfig) -> Scores:
+    """Return the scores of all metrics, and in models with categories those of the continuous latents alone."""
+    inputs = MetricInputs(outputs, metric.get("images"), metric.get("inception"))
+    scores = evaluate_metrics(metrics, inputs, seed=outputs.seed, repeats=metric.seeds)
+    if outputs.table.categories.size:
+        again, alone = select_continuous(metrics), inputs.without_categories()
+        scores.add(evaluate_metrics(again, alone, seed=outputs.seed, repeats=metric.seeds))
+    return scores
+
+
+def describe(outputs: Outputs) -> dict[str, Any]:
+    """Return what the scores depend on, as the entry "about" of metrics.json has it."""
+    model, data, table = outputs.model, outputs.data, outputs.table
+    return {
+        "batches": int(model.batches),
+        "data": data.source.identity,
+        "dataset": data.name,
+        "scored_rows": int(table.scored.sum()),
+        "held_out_rows": int(table.held_out.sum()),
+        "likelihood": "none" if model.likelihood_free else describe_likelihood(model),
+        "code_layout": describe_codes(table),
+        "batch_norm": calibration.STATISTICS[model.recalibrates],
+    }
+
+
+def describe_likelihood(model: Any) -> str:
+    """Return the likelihood, without which a log-likelihood has no meaning: "Gaussian(variance=0.5, link=sigmoid)"."""
     cls = getattr(model.likelihood, "func", model.likelihood)
     options = getattr(model.likelihood, "keywords", {})
     return f"{cls.__name__}({', '.join(f'{key}={value}' for key, value in options.items())})"
 
 
-def code_layout(table: LatentTable) -> str:
-    """What the columns of the codes are, such as "10 means, probabilities of 3 and 10 categories"."""
+def describe_codes(table: LatentTable) -> str:
+    """Return the columns of the codes, such as "10 means, probabilities of 3 and 10 categories"."""
     sizes = table.categories.tolist()
     layout = f"{table.codes.shape[1] - sum(sizes)} means"
     return f"{layout}, probabilities of {' and '.join(map(str, sizes))} categories" if sizes else layout

@@ -1,214 +1,327 @@
-"""Draws the chosen figures of a run from its outputs, its scores and its history."""
+"""The inputs of figures: images decoded from the latent table, and numbers that are there already."""
 
-import logging
-from collections.abc import Callable, Mapping, Sequence
-from functools import cache
-from pathlib import Path
+import inspect
+from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from vaezoo.errors import UserError
-from vaezoo.evaluation.embedding import Plane
-from vaezoo.evaluation.embedding import plane as in_the_plane
-from vaezoo.evaluation.fixtures import Missing, call
+from vaezoo.evaluation.embedding import Plane, embed
+from vaezoo.evaluation.inputs import Inputs, provided
 from vaezoo.evaluation.outputs import Outputs
+from vaezoo.evaluation.scores import Scores
+from vaezoo.figures import Computed
 from vaezoo.figures.animation import FRAMES
 from vaezoo.figures.animation import LATENTS as MOVING
-from vaezoo.figures.ranges import SAMPLED, traversal_values
-from vaezoo.figures.style import Drawn, save
-from vaezoo.runs.files import write_arrays
+from vaezoo.figures.traversal_values import SAMPLED, traversal_values
 
-LEADING = 3  # latents of figures that show classes or categories in rows, where none are chosen
+LEADING = 3  # latents of figures that show classes or categories in rows, unless figure.latents names others
 PANELS = 6  # factors that colour the plane
+STYLES = 8  # images whose categories are set or swapped
 
-log = logging.getLogger(__name__)
+NO_TEST_ROWS = "no held-out images were encoded (metric.test_rows=0)"
+NO_RECONSTRUCTIONS = f"the model reconstructs no images, or {NO_TEST_ROWS}"
+NO_TRAVERSALS = f"the model has no continuous latents that make an image, or {NO_TEST_ROWS}"
+NO_CATEGORIES = "the model has no categorical latents"
+NO_LABELS = "the data set has no labels"
+
+History = Mapping[str, tuple[np.ndarray, np.ndarray]]
 
 
-def figure_fixtures(
-    outputs: Outputs,
-    arrays: Mapping[str, Mapping[str, np.ndarray]],
-    scores: Mapping[str, float],
-    history: Mapping[str, tuple[np.ndarray, np.ndarray]],
-    *,
-    images: int,
-    samples: int,
-    traversal: str,
-    latents: Sequence[int] | None,
-    classes: Sequence[int] | None,
-) -> dict[str, Callable[[], Any]]:
-    """What figures may ask for; each is computed when the first figure asks.
+class FigureInputs(Inputs):
+    """What the parameters of figures may name; each input is computed once, when the first figure asks for it.
 
-    `arrays` are those of the metrics by name, `scores` their values by key, `history` the columns of metrics.csv.
+    Images are float32 in [0, 1] with C = 1 or 3; there are D latents and K factors. A parameter that is annotated with
+    `Computed` is an array or the value of a metric. `history` has the columns of metrics.csv, the other arguments are
+    the options of `figure`; UserError for a latent that does not exist.
     """
-    table = outputs.table
-    gaussian, categories = table.logvars.shape[1], table.categories
-    # The parts of other densities, such as that of a mixture, are not those of single latents.
-    kl = outputs.kl_per_dim if gaussian else None
-    continuous = table.codes.shape[1] - int(categories.sum())
-    # Most informative latents first; an autoencoder has no KL and keeps its order.
-    ranked = np.arange(continuous) if kl is None else np.argsort(-kl[:gaussian])
-    order = ranked if latents is None else chosen_latents(latents, continuous)
-    leading = ranked[:LEADING] if latents is None else order
-    shown = outputs.shown(images)
-    base = shown[len(shown) // 2 : len(shown) // 2 + 1]  # away from the corner of a factor grid
-    of_classes = outputs.classes_shown()
-    if classes is not None:
-        of_classes = of_classes[np.isin(table.labels[of_classes], classes)]
-    rebuilt = outputs.model.reconstructs and len(base) > 0
-    movable = rebuilt and len(order) > 0
 
-    preset = outputs.usual_range if traversal == "auto" else traversal
+    def __init__(
+        self,
+        outputs: Outputs,
+        scores: Scores,
+        history: History,
+        *,
+        images: int,
+        samples: int,
+        traversal: str,
+        latents: Sequence[int] | None,
+        classes: Sequence[int] | None,
+    ) -> None:
+        super().__init__()
+        self.outputs = outputs
+        self.table = table = outputs.table
+        self.scores = scores
+        self.terms = history
+        self.sample_count = samples
+        self.preset = outputs.usual_range if traversal == "auto" else traversal
+        self.continuous = table.codes.shape[1] - int(table.categories.sum())
+        # The latents with the largest KL come first; an autoencoder has none and keeps its order.
+        ranked = (
+            np.arange(self.continuous)
+            if self.kl_per_dim is None
+            else np.argsort(-self.kl_per_dim[: table.logvars.shape[1]])
+        )
+        self.order = ranked if latents is None else check_latents(latents, self.continuous)
+        self.leading = ranked[:LEADING] if latents is None else self.order
+        self.moving = self.order[:MOVING]
+        self.examples = outputs.spread_examples(images)
+        middle = len(self.examples) // 2
+        self.base = self.examples[middle : middle + 1]  # one position, not in a corner of a factor grid
+        of_classes = outputs.class_examples()
+        self.of_classes = of_classes if classes is None else of_classes[np.isin(table.labels[of_classes], classes)]
+        self.rebuilt = outputs.model.reconstructs and len(self.base) > 0
+        self.movable = self.rebuilt and len(self.order) > 0
 
-    def values(dims: np.ndarray) -> np.ndarray:
-        chosen = traversal_values(preset, table.codes[table.held_out])
-        return chosen[dims] if chosen.ndim == 2 else chosen
+    def find(self, parameter: inspect.Parameter) -> Any:
+        """Return the input for a parameter of a figure; None where it is absent."""
+        if (source := Computed.of(parameter)) is None:
+            return super().find(parameter)
+        if source.array is None:
+            return self.scores.values.get(f"eval/{source.metric}")
+        return self.scores.arrays.get(source.metric, {}).get(source.array)
 
-    def between(dims: np.ndarray) -> np.ndarray:
-        """From the first to the last of the values in even steps, (R, FRAMES)."""
-        ends = np.broadcast_to(values(dims), (len(dims), values(dims).shape[-1]))
+    def explain(self, parameter: inspect.Parameter) -> str:
+        """Return the reason why the input for a parameter is absent."""
+        if (source := Computed.of(parameter)) is None:
+            return super().explain(parameter)
+        if source.metric in self.scores.protocols:
+            return f"the score {source.metric} has no {source.array} here"
+        return f"the score {source.metric} was not computed"
+
+    def values(self, dims: np.ndarray) -> np.ndarray:
+        """Return the values (V,) at which all of these latents are shown, or a row for each of them (R, V)."""
+        values = traversal_values(self.preset, self.table.codes[self.table.held_out])
+        return values[dims] if values.ndim == 2 else values
+
+    def traverse(self, positions: np.ndarray, dims: np.ndarray, values: np.ndarray) -> np.ndarray:
+        """Return traversals (B, R, V, C, H, W) of the codes at B positions."""
+        return self.outputs.traversal(positions, dims, values, drawn=self.preset in SAMPLED)
+
+    # ---- images and their reconstructions ----------------------------------------------------------------------------
+
+    @provided()
+    def title(self) -> str:
+        """Return the name of the run, for the caption."""
+        return self.outputs.title
+
+    @provided(unless=NO_TEST_ROWS)
+    def images(self) -> np.ndarray | None:
+        """Return (N, C, H, W) test images."""
+        return self.outputs.originals(self.examples) if len(self.examples) else None
+
+    @provided(unless=NO_RECONSTRUCTIONS)
+    def reconstructed(self) -> np.ndarray | None:
+        """Return (N, C, H, W) reconstructions of `images`."""
+        return self.outputs.reconstruct(self.examples) if self.rebuilt else None
+
+    @provided()
+    def samples(self) -> np.ndarray:
+        """Return (N, C, H, W) decoded draws from the prior."""
+        return self.outputs.samples(self.sample_count)
+
+    @provided(unless=NO_TEST_ROWS)
+    def original(self) -> np.ndarray | None:
+        """Return (C, H, W), the image whose code is traversed."""
+        return self.outputs.originals(self.base)[0] if len(self.base) else None
+
+    @provided(unless=NO_RECONSTRUCTIONS)
+    def reconstruction(self) -> np.ndarray | None:
+        """Return (C, H, W), the reconstruction of `original`."""
+        return self.outputs.reconstruct(self.base)[0] if self.rebuilt else None
+
+    # ---- one latent at a time ----------------------------------------------------------------------------------------
+
+    @provided(unless=NO_TRAVERSALS)
+    def traversal(self) -> np.ndarray | None:
+        """Return (R, V, C, H, W): one latent a row, one value a column, the most informative latent first."""
+        return self.traverse(self.base, self.order, self.values(self.order))[0] if self.movable else None
+
+    @provided()
+    def traversal_values(self) -> np.ndarray:
+        """Return the values of the columns (V,), or of each row its own (R, V)."""
+        return self.values(self.order)
+
+    @provided()
+    def traversal_dims(self) -> np.ndarray:
+        """Return the latents of the rows, (R,)."""
+        return self.order
+
+    @provided(unless="the model has no Gaussian posterior with a standard normal prior")
+    def traversal_kl(self) -> np.ndarray | None:
+        """Return the mean KL of the latents of the rows, (R,), nats."""
+        return None if self.kl_per_dim is None else self.kl_per_dim[self.order]
+
+    @provided(unless=NO_TRAVERSALS)
+    def animation(self) -> np.ndarray | None:
+        """Return (R, F, C, H, W): one latent a picture, one value a frame."""
+        return self.traverse(self.base, self.moving, self.animation_values)[0] if self.movable else None
+
+    @provided()
+    def animation_values(self) -> np.ndarray:
+        """Return the values of the frames, (R, F): from the first to the last traversal value in even steps."""
+        values = self.values(self.moving)
+        ends = np.broadcast_to(values, (len(self.moving), values.shape[-1]))
         return np.linspace(ends[:, 0], ends[:, -1], FRAMES, axis=1)
 
-    def moved(positions: np.ndarray, dims: np.ndarray, along: np.ndarray) -> np.ndarray:
-        return outputs.traversal(positions, dims, along, drawn=preset in SAMPLED)
+    @provided()
+    def animation_dims(self) -> np.ndarray:
+        """Return the latents of the pictures, (R,)."""
+        return self.moving
 
-    @cache
-    def plane() -> Plane:
-        labels = table.labels[table.held_out] if table.labels.size else None
-        return in_the_plane(table.codes[table.held_out], labels, outputs.seed)
+    # ---- classes and categories --------------------------------------------------------------------------------------
 
-    def levels() -> np.ndarray | None:
-        """What the points of the plane are coloured by: labels, else factors."""
-        known = table.labels[:, None] if table.labels.size else table.factors[:, :PANELS]
-        return known[table.held_out][plane().rows] if known.size and len(base) else None
+    @provided(unless=f"{NO_LABELS}, or {NO_TRAVERSALS}")
+    def class_traversal(self) -> np.ndarray | None:
+        """Return (L, R, V, C, H, W): one latent a block, one class a row, one value a column."""
+        if not self.movable or not len(self.of_classes):
+            return None
+        return self.traverse(self.of_classes, self.leading, self.values(self.leading)).swapaxes(0, 1)
 
-    def of_metric(metric: str, name: str) -> Callable[[], np.ndarray | None]:
-        return lambda: arrays.get(metric, {}).get(name)
+    @provided()
+    def class_traversal_values(self) -> np.ndarray:
+        """Return the values of the columns (V,), or of each block its own (L, V)."""
+        return self.values(self.leading)
 
-    return {
-        "title": lambda: outputs.title,
-        "images": lambda: outputs.originals(shown) if len(shown) else None,
-        "reconstructed": lambda: outputs.reconstruct(shown) if rebuilt else None,
-        "samples": lambda: outputs.samples(samples),
-        "original": lambda: outputs.originals(base)[0] if len(base) else None,
-        "reconstruction": lambda: outputs.reconstruct(base)[0] if rebuilt else None,
-        "traversal": lambda: moved(base, order, values(order))[0] if movable else None,
-        "traversal_values": lambda: values(order),
-        "traversal_dims": lambda: order,
-        "traversal_kl": lambda: None if kl is None else kl[order],
-        "animation": lambda: moved(base, order[:MOVING], between(order[:MOVING]))[0] if movable else None,
-        "animation_values": lambda: between(order[:MOVING]),
-        "animation_dims": lambda: order[:MOVING],
-        "class_traversal": lambda: (
-            moved(of_classes, leading, values(leading)).swapaxes(0, 1) if movable and len(of_classes) else None
-        ),
-        "class_traversal_values": lambda: values(leading),
-        "class_traversal_dims": lambda: leading,
-        "class_traversal_names": lambda: named(table.label_names, table.labels[of_classes]),
-        "class_traversal_originals": lambda: outputs.originals(of_classes),
-        "category_traversal": lambda: (
-            outputs.category_traversal(base[0], leading, values(leading)) if movable and len(categories) else None
-        ),
-        "category_traversal_values": lambda: values(leading),
-        "category_traversal_dims": lambda: leading,
-        "swap": lambda: outputs.swap(shown[:8], of_classes) if rebuilt and len(of_classes) else None,
-        "swap_rows": lambda: outputs.originals(shown[:8]),
-        "swap_columns": lambda: outputs.originals(of_classes),
-        "history": lambda: history or None,
-        "kl_per_dim": lambda: kl,
-        "kl_names": lambda: [*map(str, range(continuous)), *(f"s{i}" for i in range(len(categories)))],
-        "class_grid": lambda: outputs.class_grid(shown[:8]) if len(shown) else None,
-        "class_grid_originals": lambda: outputs.originals(shown[:8]) if len(shown) else None,
-        "category_names": lambda: category_names(outputs) or None,
-        "code_correlation": of_metric("correlation", "codes"),
-        "factor_correlation": of_metric("correlation", "factors"),
-        "factor_names": lambda: table.factor_names.tolist() or None,
-        "information": lambda: None if (known := of_metric("mig_hist", "information")()) is None else known.T,
-        "factor_entropies": of_metric("mig_hist", "factor_entropies"),
-        "laplacian_images": of_metric("laplacian", "box_images"),
-        "laplacian_reconstructions": of_metric("laplacian", "box_reconstructions"),
-        "laplacian_samples": of_metric("laplacian", "box_samples"),
-        "label_names": lambda: table.label_names.tolist() or None,
-        "top_latents": of_metric("top_attributes", "latents"),
-        "top_columns": of_metric("top_attributes", "columns"),
-        "top_correlations": of_metric("top_attributes", "correlations"),
-        "attribute_names": lambda: (
-            None if (known := of_metric("attribute_vectors", "names")()) is None else known.tolist()
-        ),
-        "attribute_accuracy": of_metric("attribute_vectors", "accuracy"),
-        "attribute_majority": of_metric("attribute_vectors", "majority"),
-        "attribute_balanced": of_metric("attribute_vectors", "balanced"),
-        "plane_points": lambda: plane().points if len(base) else None,
-        "plane_levels": levels,
-        "plane_names": lambda: ["class"] if table.labels.size else table.factor_names.tolist()[:PANELS],
-        "plane_perplexity": lambda: plane().perplexity,
-        "knn_purity": lambda: scores.get("eval/knn_purity"),
-    }
+    @provided()
+    def class_traversal_dims(self) -> np.ndarray:
+        """Return the latents of the blocks, (L,)."""
+        return self.leading
+
+    @provided()
+    def class_traversal_names(self) -> list[str]:
+        """Return the names of the classes of the rows; a class without a name is its number."""
+        names = self.table.label_names
+        levels = self.table.labels[self.of_classes]
+        return [str(names[level]) if level < len(names) else str(level) for level in levels]
+
+    @provided()
+    def class_traversal_originals(self) -> np.ndarray:
+        """Return (R, C, H, W), the image of each class."""
+        return self.outputs.originals(self.of_classes)
+
+    @provided(unless=f"{NO_CATEGORIES}, or {NO_TRAVERSALS}")
+    def category_traversal(self) -> np.ndarray | None:
+        """Return (L, R, V, C, H, W): one latent a block, one value of the first category a row."""
+        if not self.movable or not len(self.table.categories):
+            return None
+        return self.outputs.category_traversal(self.base[0], self.leading, self.values(self.leading))
+
+    @provided()
+    def category_traversal_values(self) -> np.ndarray:
+        """Return the values of the columns (V,), or of each block its own (L, V)."""
+        return self.values(self.leading)
+
+    @provided()
+    def category_traversal_dims(self) -> np.ndarray:
+        """Return the latents of the blocks, (L,)."""
+        return self.leading
+
+    @provided(unless=NO_CATEGORIES)
+    def category_names(self) -> list[str] | None:
+        """Return the names of the values of the first category: of the classes, if the model learns it from labels."""
+        if not self.table.categories.size:
+            return None
+        count, names = int(self.table.categories[0]), self.table.label_names.tolist()
+        named = getattr(self.outputs.model, "names_categories", False) and len(names) == count
+        return names if named else [str(value) for value in range(count)]
+
+    @provided(unless=f"{NO_CATEGORIES}, or {NO_RECONSTRUCTIONS}")
+    def class_grid(self) -> np.ndarray | None:
+        """Return (N, R, C, H, W): each image with each value of the first category."""
+        return self.outputs.class_grid(self.examples[:STYLES]) if len(self.examples) else None
+
+    @provided(unless=NO_TEST_ROWS)
+    def class_grid_originals(self) -> np.ndarray | None:
+        """Return (N, C, H, W), the images of `class_grid`."""
+        return self.outputs.originals(self.examples[:STYLES]) if len(self.examples) else None
+
+    @provided(unless="the model has neither categories nor classes, or the data set has no labels")
+    def swap(self) -> np.ndarray | None:
+        """Return (N, R, C, H, W): the style of one image with the class of another."""
+        if not self.rebuilt or not len(self.of_classes):
+            return None
+        return self.outputs.swap(self.examples[:STYLES], self.of_classes)
+
+    @provided()
+    def swap_rows(self) -> np.ndarray:
+        """Return (N, C, H, W), the images whose styles are kept."""
+        return self.outputs.originals(self.examples[:STYLES])
+
+    @provided()
+    def swap_columns(self) -> np.ndarray:
+        """Return (R, C, H, W), the images whose classes are taken."""
+        return self.outputs.originals(self.of_classes)
+
+    # ---- numbers -----------------------------------------------------------------------------------------------------
+
+    @provided(unless="there is no metrics.csv in the run folder")
+    def history(self) -> History | None:
+        """Return the batches and the values of each logged term, such as "train/kl"."""
+        return self.terms or None
+
+    # The parts of other densities, such as a mixture, do not belong to single latents.
+    @provided(unless="the model has no Gaussian posterior with a standard normal prior")
+    def kl_per_dim(self) -> np.ndarray | None:
+        """Return the mean KL of each latent over the held-out images, nats."""
+        return self.outputs.kl_per_dim if self.table.logvars.shape[1] else None
+
+    @provided()
+    def kl_names(self) -> list[str]:
+        """Return the names of the latents of `kl_per_dim`: numbers, and s0, s1, … for categories."""
+        return [*map(str, range(self.continuous)), *(f"s{i}" for i in range(len(self.table.categories)))]
+
+    @provided(unless="the data set has no ground-truth factors with names")
+    def factor_names(self) -> list[str] | None:
+        """Return the names of the K factors."""
+        return self.table.factor_names.tolist() or None
+
+    @provided(unless="the classes of the data set have no names")
+    def label_names(self) -> list[str] | None:
+        """Return the names of the classes."""
+        return self.table.label_names.tolist() or None
+
+    @provided(unless="the score mig_hist was not computed")
+    def information(self) -> np.ndarray | None:
+        """Return the mutual information (K, D) of factors and latents, nats."""
+        information = self.scores.arrays.get("mig_hist", {}).get("information")
+        return None if information is None else information.T
+
+    # ---- codes in the plane ------------------------------------------------------------------------------------------
+
+    @cached_property
+    def plane(self) -> Plane:
+        """Return the codes of held-out images in the plane."""
+        test = self.table.held_out
+        labels = self.table.labels[test] if self.table.labels.size else None
+        return embed(self.table.codes[test], labels, self.outputs.seed)
+
+    @provided(unless=NO_TEST_ROWS)
+    def plane_points(self) -> np.ndarray | None:
+        """Return (n, 2), the codes in the plane."""
+        return self.plane.points if len(self.base) else None
+
+    @provided(unless=f"the data set has neither labels nor factors, or {NO_TEST_ROWS}")
+    def plane_levels(self) -> np.ndarray | None:
+        """Return (n, P), the labels that colour the points, or else the first factors."""
+        levels = self.table.labels[:, None] if self.table.labels.size else self.table.factors[:, :PANELS]
+        return levels[self.table.held_out][self.plane.rows] if levels.size and len(self.base) else None
+
+    @provided()
+    def plane_names(self) -> list[str]:
+        """Return the names of the P columns of `plane_levels`."""
+        return ["class"] if self.table.labels.size else self.table.factor_names.tolist()[:PANELS]
+
+    @provided(unless="the codes have two columns and are shown as they are")
+    def plane_perplexity(self) -> float | None:
+        """Return the perplexity of t-SNE."""
+        return self.plane.perplexity
 
 
-def chosen_latents(latents: Sequence[int], count: int) -> np.ndarray:
+def check_latents(latents: Sequence[int], count: int) -> np.ndarray:
+    """Return the latents of `figure.latents`; raise UserError for one that the model does not have."""
     if wrong := [d for d in latents if d >= count]:
         raise UserError(f"figure.latents: there is no latent {wrong[0]}; this model has {count}, from 0.")
     return np.array(latents, np.int64)
-
-
-def named(names: np.ndarray, levels: np.ndarray) -> list[str]:
-    return [str(names[level]) if level < len(names) else str(level) for level in levels]
-
-
-def category_names(outputs: Outputs) -> list[str]:
-    """What the values of the first categorical latent are called: by the classes where the model is told them."""
-    if not outputs.table.categories.size:
-        return []
-    values, names = int(outputs.table.categories[0]), outputs.table.label_names.tolist()
-    told = getattr(outputs.model, "names_categories", False) and len(names) == values
-    return names if told else [str(value) for value in range(values)]
-
-
-def draw(
-    figures: Mapping[str, Callable[..., Drawn]], fixtures: Mapping[str, Callable[[], Any]], folder: Path
-) -> dict[str, Path]:
-    """Write every figure that the run has the arrays for as NAME.png, or NAME.gif where it moves; returns the files.
-
-    NAME.npz has the numbers behind it. A figure that fails does not take the others along.
-    """
-    pictures, lacking = {}, []
-    for name, figure in figures.items():
-        numbers: dict[str, Any] = {}
-
-        def keep(key: str, get: Callable[[], Any], numbers: dict[str, Any] = numbers) -> Callable[[], Any]:
-            def kept() -> Any:
-                numbers[key] = get()
-                return numbers[key]
-
-            return kept
-
-        try:
-            drawn = call(figure, {key: keep(key, get) for key, get in fixtures.items()})
-        except Missing as missing:
-            lacking.append(name if missing.args[0] == name else f"{name} (no {missing.args[0]})")
-            continue
-        except UserError:
-            raise
-        except Exception:
-            log.exception("The figure %s failed; the others go on.", name)
-            continue
-        pictures[name] = folder / f"{name}.{'png' if isinstance(drawn, Figure) else 'gif'}"
-        save(drawn, pictures[name])
-        write_arrays(folder / f"{name}.npz", arrays_of(numbers))
-    if lacking:  # in one line: the default figures are meant for every kind of run
-        log.info("not drawn, as this run has nothing for them: %s", ", ".join(lacking))
-    return pictures
-
-
-def arrays_of(numbers: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """What was handed to a figure, as arrays; curves as NAME/batches and NAME/values."""
-    arrays = {}
-    for key, value in numbers.items():
-        if isinstance(value, Mapping):
-            for name, (batches, values) in value.items():
-                arrays[f"{name}/batches"], arrays[f"{name}/values"] = batches, values
-        elif value is not None:
-            arrays[key] = np.asarray(value)
-    return arrays

@@ -1,4 +1,4 @@
-"""Runs the chosen metrics over one latent table and keeps each score with its protocol."""
+"""Compute metrics from their inputs, and keep each score with its protocol."""
 
 import inspect
 import logging
@@ -9,45 +9,22 @@ from typing import Any
 
 import numpy as np
 
-from vaezoo.evaluation.fixtures import Missing, call, constants
+from vaezoo.evaluation.inputs import Inputs, Missing, constants, find_arguments
+from vaezoo.metrics.directions import CONTINUOUS, Better, Direction, declaration_of
 from vaezoo.metrics.protocol import Result, Skip
 from vaezoo.progress import progress
 from vaezoo.seeds import derive
 
 log = logging.getLogger(__name__)
 
-# Why a metric cannot be computed when this fixture is not there.
-REASONS = {
-    "factors": "the data set has no ground-truth factors",
-    "test_factors": "the data set has no ground-truth factors",
-    "labels": "the data set has no labels",
-    "held_out": "the scored rows are not both held-out images and others",
-    "logvars": "the model has no Gaussian posterior with a standard normal prior",
-    "test_logvars": "the model has no Gaussian posterior with a standard normal prior",
-    "means": "the model has no Gaussian posterior with a standard normal prior",
-    "test_means": "the model has no Gaussian posterior with a standard normal prior",
-    "kl_per_dim": "the model has no density of its codes",
-    "test_clusters": "the model sorts images into no clusters",
-    "train_clusters": "no training images were encoded (metric.rows)",
-    "test_labels": "the data set has no labels",
-    "test_class_logits": "there is no classifier beside the model (model.classifier)",
-    "log_likelihood": "the model has no likelihood of images, or metric.test_rows=0",
-    "log_weights": "the model has no likelihood of images or no density of its codes, or metric.test_rows=0",
-    "squared_error": "the model reconstructs no images, or metric.test_rows=0",
-    "traversals": "the model has no continuous latents that make an image",
-    "images": "no held-out images were encoded (metric.test_rows=0)",
-    "test_codes": "no held-out images were encoded (metric.test_rows=0)",
-    "codes": "no rows were encoded for it (metric.rows=0)",
-}
-
-CONTINUOUS = "_continuous"  # the end of the names of what is computed once more without categories
+Metrics = Mapping[str, Callable[..., Result]]
 
 
 @dataclass
 class Scores:
-    """`values` by dashboard key, `protocols` and `skipped` by metric, `arrays` by metric and name.
+    """Scores: `values` by dashboard key, `protocols` and `skipped` by metric, `arrays` by metric and name.
 
-    `metrics` says which metric a value comes from.
+    `metrics` has the metric that a value comes from, `directions` the better end of it.
     """
 
     values: dict[str, float] = field(default_factory=dict)
@@ -55,16 +32,17 @@ class Scores:
     protocols: dict[str, dict[str, Any]] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
     arrays: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
+    directions: dict[str, Direction] = field(default_factory=dict)
 
     @property
     def tables(self) -> dict[str, dict[str, dict[str, float]]]:
-        """By metric, name and column: the arrays of metrics that say under `names` (K,) what their entries are."""
+        """Return the arrays of shape (K,) by metric, name and column, of metrics that have an array `names` (K,)."""
         tables = {}
-        for metric, held in self.arrays.items():
-            if "names" in held:
-                names = held["names"]
+        for metric, arrays in self.arrays.items():
+            if "names" in arrays:
+                names = arrays["names"]
                 columns = {
-                    key: column for key, column in held.items() if key != "names" and column.shape == names.shape
+                    key: column for key, column in arrays.items() if key != "names" and column.shape == names.shape
                 }
                 tables[metric] = {
                     str(name): {key: float(column[k]) for key, column in columns.items()}
@@ -73,103 +51,96 @@ class Scores:
         return tables
 
     def replaced_by(self, newer: "Scores") -> "Scores":
-        """Both, but nothing old of a metric that `newer` has computed or skipped."""
-        done = {*newer.protocols, *newer.skipped}
+        """Return the scores of both, without old scores of a metric that `newer` has computed or skipped."""
+        redone = {*newer.protocols, *newer.skipped}
+
+        def select(by_metric: dict[str, Any]) -> dict[str, Any]:
+            return {metric: entry for metric, entry in by_metric.items() if metric not in redone}
+
+        def is_old(key: str) -> bool:
+            return self.metrics[key.removesuffix("/sd")] not in redone
+
         both = Scores(
-            {key: value for key, value in self.values.items() if self.metrics[key.removesuffix("/sd")] not in done},
-            {key: metric for key, metric in self.metrics.items() if metric not in done},
-            *({name: held for name, held in part.items() if name not in done} for part in self.by_metric()),
+            {key: value for key, value in self.values.items() if is_old(key)},
+            {key: metric for key, metric in self.metrics.items() if is_old(key)},
+            select(self.protocols),
+            select(self.skipped),
+            select(self.arrays),
+            {key: direction for key, direction in self.directions.items() if is_old(key)},
         )
         both.add(newer)
         both.skipped.update(newer.skipped)
         return both
 
-    def by_metric(self) -> tuple[dict[str, Any], ...]:
-        return self.protocols, self.skipped, self.arrays
-
     def add(self, others: "Scores") -> None:
-        """Those of other metrics, what they skipped left out: the reasons are there already."""
-        for name in ("values", "metrics", "protocols", "arrays"):
+        """Add the scores of other metrics, without what these skipped, because the reasons are there already."""
+        for name in ("values", "metrics", "protocols", "arrays", "directions"):
             getattr(self, name).update(getattr(others, name))
 
 
-def evaluate_metrics(
-    metrics: Mapping[str, Callable[..., Result]],
-    fixtures: Mapping[str, Callable[[], Any]],
-    *,
-    seed: int,
-    repeats: int,
-    reasons: Mapping[str, str] = REASONS,
-) -> Scores:
-    """Every metric with a fresh generator from (seed, its name), so adding one never changes another.
+def evaluate_metrics(metrics: Metrics, inputs: Inputs, *, seed: int, repeats: int) -> Scores:
+    """Return the scores of metrics, each with a generator from (seed, its name), so that none changes another.
 
-    Those that draw are repeated `repeats` times: the mean is the score, and its standard deviation over the repeats is
-    kept beside it. A metric that does not apply is skipped with a reason; one that fails does not take the others
-    along.
+    Metrics that draw are repeated `repeats` times: the mean is the score, and the standard deviation over the repeats
+    is beside it. A metric that does not apply is skipped with the reason, and so is a metric that fails.
     """
     scores = Scores()
     with progress("scoring", len(metrics), "metric") as bar:
         for name, metric in metrics.items():
             began = time.perf_counter()
             try:
-                results, stochastic = run(name, metric, fixtures, seed, repeats)
+                arguments = find_arguments(metric, inputs)
+                results = run_metric(name, metric, arguments, seed, repeats)
             except Skip as reason:
                 scores.skipped[name] = str(reason)
             except Missing as missing:
-                needed = str(missing.args[0])
-                scores.skipped[name] = reasons.get(needed, f"there is no {needed}")
+                scores.skipped[name] = str(missing)
             except Exception as error:
                 log.exception("The metric %s failed; the others go on.", name)
                 scores.skipped[name] = f"failed: {type(error).__name__}: {error}"
             else:
-                protocol = constants(metric, [*fixtures, "rng"])
-                protocol["rows"] = protocol.get("rows") or rows_used(metric, fixtures)
-                if stochastic:
+                facts = record_results(scores, name, results, declaration_of(metric))
+                protocol = constants(metric, inputs)
+                protocol["rows"] = protocol.get("rows") or count_rows(arguments)
+                if draws(metric):
                     protocol |= {"seed": seed, "repeats": len(results)}
-                protocol |= record(scores, name, results)
-                scores.protocols[name] = {**protocol, "seconds": round(time.perf_counter() - began, 3)}
+                seconds = round(time.perf_counter() - began, 3)
+                scores.protocols[name] = {**protocol, **facts, "seconds": seconds}
             bar.update()
     return scores
 
 
-def without_categories(
-    metrics: Mapping[str, Callable[..., Result]], fixtures: Mapping[str, Callable[[], Any]]
-) -> tuple[dict[str, Callable[..., Result]], dict[str, Callable[[], Any]]]:
-    """The metrics of codes once more, as NAME_continuous, and fixtures whose codes are the Gaussian latents alone.
+def select_continuous(metrics: Metrics) -> Metrics:
+    """Return the metrics of codes as NAME_continuous, to be computed once more from the continuous latents alone.
 
-    The probabilities of categories sum to 1, so what they make of a total correlation is no finding.
+    The probabilities of categories sum to 1, so a total correlation with them is no finding. Metrics of log variances
+    are left out, because categories have none.
     """
-    codes = {"codes", "test_codes"}
-    again = {
+    names = {name: set(inspect.signature(metric).parameters) for name, metric in metrics.items()}
+    return {
         f"{name}{CONTINUOUS}": metric
         for name, metric in metrics.items()
-        if (asked := set(inspect.signature(metric).parameters)) & codes and not asked & {"logvars", "test_logvars"}
+        if names[name] & {"codes", "test_codes"} and not names[name] & {"logvars", "test_logvars"}
     }
-    codes_alone = {"codes": fixtures["continuous_codes"], "test_codes": fixtures["test_continuous_codes"]}
-    return again, {**fixtures, **codes_alone, "categories": lambda: None}
 
 
-def run(
-    name: str, metric: Callable[..., Result], fixtures: Mapping[str, Callable[[], Any]], seed: int, repeats: int
-) -> tuple[list[Result], bool]:
-    """The results of one metric, and whether it draws at all."""
-    asked: list[int] = []
-
-    def results(repeat: int) -> Result:
-        def rng() -> np.random.Generator:
-            asked.append(repeat)
-            return np.random.default_rng(derive(seed, name, repeat))
-
-        return call(metric, {**fixtures, "rng": rng})
-
-    first = results(0)
-    if not asked:
-        return [first], False
-    return [first, *(results(repeat) for repeat in range(1, repeats))], True
+def draws(metric: Callable[..., Result]) -> bool:
+    """Return whether a metric takes a generator."""
+    return "rng" in inspect.signature(metric).parameters
 
 
-def record(scores: Scores, name: str, results: list[Result]) -> dict[str, bool]:
-    """Put the numbers and arrays of one metric where they belong; its facts are part of the protocol."""
+def run_metric(
+    name: str, metric: Callable[..., Result], arguments: dict[str, Any], seed: int, repeats: int
+) -> list[Result]:
+    """Return the result of a metric, or those of all repeats if it draws."""
+    if not draws(metric):
+        return [metric(**arguments)]
+    generators = (np.random.default_rng(derive(seed, name, repeat)) for repeat in range(repeats))
+    return [metric(**arguments, rng=rng) for rng in generators]
+
+
+def record_results(scores: Scores, name: str, results: list[Result], better: Better) -> dict[str, bool]:
+    """Add the numbers and arrays of a metric to the scores; return its facts, which belong to the protocol."""
     facts = {}
     for key, first in results[0].items():
         if isinstance(first, bool):
@@ -177,22 +148,29 @@ def record(scores: Scores, name: str, results: list[Result]) -> dict[str, bool]:
         elif isinstance(first, np.ndarray):
             scores.arrays.setdefault(name, {})[key] = first
         else:
-            # A metric without a "score" reports several quantities of equal rank, each under its own name.
-            alone = f"{key}{CONTINUOUS}" if name.endswith(CONTINUOUS) else key
-            nested = f"{name}/{key}" if "score" in results[0] else alone
-            full = f"eval/{name if key == 'score' else nested}"
+            full = f"eval/{name_score(name, key, has_score='score' in results[0])}"
             values = np.array([result[key] for result in results], np.float64)
             scores.values[full] = float(values.mean())
             scores.metrics[full] = name
+            if direction := better.find(key):
+                scores.directions[full] = direction
             if (values != values[0]).any() and np.isfinite(values).all():
                 scores.values[f"{full}/sd"] = float(values.std(ddof=1))
     return facts
 
 
-def rows_used(metric: Callable[..., Result], fixtures: Mapping[str, Callable[[], Any]]) -> int | None:
-    """How many rows the first array that it asks for has."""
-    for name in inspect.signature(metric).parameters:
-        value = fixtures[name]() if name in fixtures else None
-        if isinstance(value, np.ndarray):
-            return len(value)
-    return None
+def name_score(metric: str, key: str, has_score: bool) -> str:
+    """Return the name of a number in the result of a metric.
+
+    A metric without a "score" reports several quantities of equal rank, each under its own name.
+    """
+    if key == "score":
+        return metric
+    if has_score:
+        return f"{metric}/{key}"
+    return f"{key}{CONTINUOUS}" if metric.endswith(CONTINUOUS) else key
+
+
+def count_rows(arguments: Mapping[str, Any]) -> int | None:
+    """Return the number of rows of the first array among the arguments."""
+    return next((len(value) for value in arguments.values() if isinstance(value, np.ndarray)), None)

@@ -1,11 +1,11 @@
-"""The latent table: what a model makes of chosen images of a data set, each encoded once. All the rest indexes it."""
+"""The latent table: images of a data set, each encoded once by a model. Metrics and figures index it."""
 
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from zipfile import BadZipFile
 
 import numpy as np
@@ -20,14 +20,15 @@ EXAMPLES = 64  # test images that the table keeps as they are, for figures
 
 @dataclass(frozen=True)
 class LatentTable:
-    """One encoding pass over chosen rows of a data set; everything else indexes it.
+    """The result of one encoding pass over rows of a data set.
 
     Rows are in ascending order of `index`. `scored` marks the rows that factor scores use, `held_out` the test images
     that likelihoods and figures use; the columns from `log_likelihood` on hold their values, NaN elsewhere.
 
-    A code has the means of J Gaussian latents, then, in models with categories, the probabilities of each.
+    A code has the means of J Gaussian latents, then, in models with categories, the probabilities of each value.
 
-    With the checkpoint, the table is all that figures need: it keeps some images and the names that the data set gives.
+    The table and the checkpoint are all that figures need, because the table holds example images and the names of
+    factors and classes.
     """
 
     index: np.ndarray  # (N,) row of the data set
@@ -51,13 +52,14 @@ class LatentTable:
     label_names: np.ndarray  # (classes,) texts, or (0,)
 
     def save(self, path: Path, **identity: str) -> None:
+        """Write the table and its identity, such as the hash of the checkpoint."""
         arrays = {field.name: getattr(self, field.name) for field in fields(self)}
         arrays |= {f"identity_{key}": np.array(value) for key, value in identity.items()}
         np.savez(path, **arrays)
 
     @classmethod
     def load(cls, path: Path, **identity: str) -> "LatentTable | None":
-        """The table of that identity (checkpoint, rows, ...), or None if the file holds another one."""
+        """Return the table in a file; None if it has another identity or cannot be read."""
         try:
             with np.load(path, allow_pickle=False) as file:
                 if any(str(file.get(f"identity_{key}")) != value for key, value in identity.items()):
@@ -67,28 +69,27 @@ class LatentTable:
             return None
 
 
-def some_of(candidates: np.ndarray, count: int | None, seed: int) -> np.ndarray:
-    """At most `count` random ones, in ascending order; None takes all."""
+def draw_ascending(candidates: np.ndarray, count: int | None, seed: int) -> np.ndarray:
+    """Return at most `count` random candidates, in ascending order; None takes all."""
     if count is None or count >= len(candidates):
         return candidates
     return np.sort(np.random.default_rng(seed).choice(candidates, count, replace=False))
 
 
-def choose_rows(
-    everything: int, test: np.ndarray, rows: int | None, test_rows: int | None
-) -> tuple[np.ndarray, np.ndarray]:
-    """Which rows of the whole set are scored and which test rows are held out: all of them, or random ones.
+def choose_rows(total: int, test: np.ndarray, rows: int | None, test_rows: int | None) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rows of the data set that are scored, and the test rows that are held out: random ones, or all.
 
-    The same for every run: models are compared on the same images, whatever their seeds, and agree on them (UDR).
+    They are the same in every run, because models are compared on the same images whatever their seeds.
     """
-    scored = some_of(np.arange(everything), rows, derive(0, "scored rows"))
-    return scored, some_of(test, test_rows, derive(0, "test rows"))
+    scored = draw_ascending(np.arange(total), rows, derive(0, "scored rows"))
+    return scored, draw_ascending(test, test_rows, derive(0, "test rows"))
 
 
 def choose_examples(held_out: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Which held-out rows figures show: EXAMPLES spread over them, and the first of each class.
+    """Return the positions of the images that figures show, ascending: EXAMPLES spread over the held-out ones, and the
+    first of each class.
 
-    `held_out` (N,) bool, `labels` (N,) or (0,); positions in ascending order.
+    `held_out` (N,) bool, `labels` (N,) or (0,).
     """
     rows = np.flatnonzero(held_out)
     spread = rows[np.linspace(0, len(rows) - 1, min(EXAMPLES, len(rows)), dtype=int)]
@@ -100,7 +101,7 @@ def choose_examples(held_out: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 @contextmanager
 def evaluating(model: Any) -> Iterator[None]:
-    """In evaluation mode and without gradients; the model is afterwards in the mode that it was in."""
+    """Put the model into evaluation mode, without gradients; afterwards it has the mode that it had."""
     was_training = model.training
     model.eval()
     try:
@@ -119,11 +120,11 @@ def encode(
     seed: int,
     batch_size: int | None = None,
 ) -> LatentTable:
-    """Encode each chosen row once, in evaluation mode; test rows are decoded in the same pass.
+    """Encode scored and held-out rows, each once and in evaluation mode; held-out rows are decoded in the same pass.
 
     `rows` and `test_rows` limit the scored and the held-out rows (None: all). The noise of `log_likelihood` depends on
     the seed and the batch size. `batch_size` None is 1024 on an accelerator and 64 on a CPU, where larger batches are
-    up to three times slower: their feature maps no longer come from memory that is already mapped.
+    up to three times slower, because their feature maps no longer come from memory that is already mapped.
     """
     if batch_size is None:
         batch_size = 64 if next(model.parameters()).device.type == "cpu" else 1024
@@ -134,16 +135,9 @@ def encode(
     labels = np.empty(0, np.int64) if source.labels is None else source.labels[index]
     examples = choose_examples(held_out, labels)
     example_images = np.empty((len(examples), *source.shape), np.float32)
-    normal = getattr(model.latent, "prior", "normal") == "normal"  # else a KL to N(0, I) says nothing about the prior
-    columns: dict[str, np.ndarray] = {}  # of the table, made when the first batch shows how wide they are
+    columns: dict[str, np.ndarray] = {}  # of the table, made at the first batch, which shows how wide they are
+    measures = np.full((5, len(index)), np.nan)
     kl_sums: list[np.ndarray] = []
-    errors = np.full((5, len(index)), np.nan)
-
-    def keep(name: str, here: slice, values: Tensor) -> None:
-        if name not in columns:
-            columns[name] = np.empty((len(index), values.shape[1]), np.float32)
-        columns[name][here] = values.float().cpu().numpy()
-
     with (
         evaluating(model),
         own_noise(derive(seed, "evaluation")),
@@ -153,24 +147,19 @@ def encode(
         for batch in data.batches(index, batch_size):
             bar.update(len(batch.images))
             here = slice(done, done := done + len(batch.images))
-            q = model.encode(batch.images, batch.labels)
-            keep("codes", here, q.mean)
-            shown = slice(*np.searchsorted(examples, [here.start, here.stop]))
-            if shown.start < shown.stop:
-                picked = torch.from_numpy(examples[shown] - here.start).to(batch.images.device)
-                example_images[shown] = batch.images[picked].float().cpu().numpy()
-            if hasattr(q, "clusters"):
-                keep("clusters", here, q.clusters)
-            if normal and hasattr(q, "logvar"):
-                keep("logvars", here, q.logvar)
-            chosen = torch.from_numpy(np.flatnonzero(held_out[here])).to(batch.images.device)
-            if len(chosen):
-                z = q.sample(relaxed=False)[chosen]
-                classes = None if batch.labels is None else batch.labels[chosen]
-                found = image_errors(model, q.mean[chosen], z, batch.images[chosen], classes)
-                errors[:, here][:, held_out[here]] = found
-                if normal and hasattr(q, "kl"):
-                    kl_sums.append(q.kl()[chosen].double().sum(0).cpu().numpy())
+            encoded = encode_batch(model, batch, np.flatnonzero(held_out[here]))
+            for name, values in encoded.columns.items():
+                if name not in columns:
+                    columns[name] = np.empty((len(index), values.shape[1]), np.float32)
+                columns[name][here] = values.float().cpu().numpy()
+            if encoded.measures is not None:
+                measures[:, here][:, held_out[here]] = encoded.measures
+            if encoded.kl_sum is not None:
+                kl_sums.append(encoded.kl_sum)
+            inside = slice(*np.searchsorted(examples, [here.start, here.stop]))
+            if inside.start < inside.stop:
+                places = torch.from_numpy(examples[inside] - here.start).to(batch.images.device)
+                example_images[inside] = batch.images[places].float().cpu().numpy()
     nothing = np.empty((len(index), 0), np.float32)
     return LatentTable(
         index=index,
@@ -181,11 +170,11 @@ def encode(
         clusters=columns.get("clusters", nothing),
         factors=np.empty((len(index), 0), np.uint8) if source.factors is None else source.factors[index],
         labels=labels,
-        log_likelihood=errors[0],
-        squared_error=errors[1],
-        absolute_error=errors[2],
-        cross_entropy=errors[3],
-        rec_floor=errors[4],
+        log_likelihood=measures[0],
+        squared_error=measures[1],
+        absolute_error=measures[2],
+        cross_entropy=measures[3],
+        rec_floor=measures[4],
         kl_per_dim=np.sum(kl_sums, axis=0) / held_out.sum() if kl_sums else np.empty(0),
         categories=np.array(model.latent.categories, np.int64),
         examples=examples,
@@ -195,10 +184,39 @@ def encode(
     )
 
 
-def image_errors(model: Any, mean: Tensor, z: Tensor, x: Tensor, labels: Tensor | None) -> np.ndarray:
-    """(5, B): log p(x|z) at the sample z; squared, absolute error, cross-entropy at the posterior mean; the floor.
+class EncodedBatch(NamedTuple):
+    """The codes of a batch, and the measures of its held-out images, if there are any."""
 
-    NaN where the model has no such thing.
+    columns: dict[str, Tensor]  # (B, .), by the column of the table
+    measures: np.ndarray | None = None  # (5, T), as `measure_images` returns them
+    kl_sum: np.ndarray | None = None  # (L,) KL of each latent, summed over the held-out images; nats
+
+
+def encode_batch(model: Any, batch: Any, tested: np.ndarray) -> EncodedBatch:
+    """Encode the images of a batch, and decode those at the T positions `tested`."""
+    q = model.encode(batch.images, batch.labels)
+    # A KL to N(0, I) is the model's own only where that is its prior.
+    normal = getattr(model.latent, "prior", "normal") == "normal"
+    columns = {"codes": q.mean}
+    if hasattr(q, "clusters"):
+        columns["clusters"] = q.clusters
+    if normal and hasattr(q, "logvar"):
+        columns["logvars"] = q.logvar
+    if not len(tested):
+        return EncodedBatch(columns)
+    positions = torch.from_numpy(tested).to(batch.images.device)
+    z = q.sample(relaxed=False)[positions]
+    labels = None if batch.labels is None else batch.labels[positions]
+    measures = measure_images(model, q.mean[positions], z, batch.images[positions], labels)
+    has_kl = normal and hasattr(q, "kl")
+    kl_sum = q.kl()[positions].double().sum(0).cpu().numpy() if has_kl else None
+    return EncodedBatch(columns, measures, kl_sum)
+
+
+def measure_images(model: Any, mean: Tensor, z: Tensor, x: Tensor, labels: Tensor | None) -> np.ndarray:
+    """Return (5, B): log p(x|z) at the sample z, three errors at the posterior mean, and the floor of -log p.
+
+    The errors are squared, absolute and cross-entropy. NaN stands where the model has no such value.
     """
     nothing = torch.full_like(x[:, 0, 0, 0], torch.nan)
     if not model.reconstructs:
@@ -216,7 +234,7 @@ def image_errors(model: Any, mean: Tensor, z: Tensor, x: Tensor, labels: Tensor 
 
 
 def fingerprint(state: dict[str, Tensor]) -> str:
-    """A short hash of a model's weights: which checkpoint a table or a score belongs to."""
+    """Return a short hash of a model's weights, which tells the checkpoint of a table or a score."""
     digest = hashlib.sha256()
     for name in sorted(state):
         digest.update(name.encode())

@@ -1,13 +1,23 @@
-"""Blocks of images, one for each latent: the latent changes along the columns, something else down the rows."""
+"""Blocks of images, one for each latent: the latent changes by columns, and something else by rows."""
 
 from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from vaezoo.figures.style import GAP, LABEL, enlargement, number, page, size_of, span, text_width, tile
+from vaezoo.figures.style import (
+    LABEL,
+    enlargement,
+    format_number,
+    format_range,
+    format_size,
+    new_page,
+    text_width,
+    tile,
+    tile_centre,
+)
 
-HEAD, SPACE = 40, 14  # pixels above a block, for its latent and its values, and below it
+HEAD, SPACE = 40, 14  # pixels above a block, for the name and the values of its latent, and below it
 
 
 def blocks(
@@ -19,9 +29,9 @@ def blocks(
     caption: str,
     originals: np.ndarray | None = None,
 ) -> Figure:
-    """Images (L, R, V, C, H, W) of L latents at `values` (V,) or (L, V).
+    """Draw images (L, R, V, C, H, W) of L latents at `values` (V,) or (L, V).
 
-    Each row begins with its original (R, C, H, W), where there is one.
+    With `originals` (R, C, H, W) each row begins with its original.
     """
     latents, rows, columns = images.shape[:3]
     height, width = images.shape[4:]
@@ -32,25 +42,24 @@ def blocks(
     left = beside + max(text_width(name, LABEL) for name in row_names) + 10
     tall = HEAD + len(drawn[0]) + SPACE
     values = np.broadcast_to(values, (latents, columns))
-    sheet = page(
+    sheet = new_page(
         drawn[0].shape[1],
         latents * tall - SPACE,
         heading,
-        f"{caption} · {latents} × {rows} × {columns} images of {size_of(images)} · pixels {span(images)}",
+        f"{caption} · {latents} × {rows} × {columns} images of {format_size(images)} · pixels {format_range(images)}",
         left=left,
     )
     digits = 0 if np.allclose(values, np.rint(values)) else 2
     for i, (block, dim) in enumerate(zip(drawn, dims, strict=True)):
         y = i * tall + HEAD
-        sheet.text(0, y - 30, f"z{dim}", size=LABEL, weight="bold")
+        sheet.add_text(0, y - 30, f"z{dim}", size=LABEL, weight="bold")
         for j, value in enumerate(values[i]):
-            sheet.text(
-                GAP + (j + 0.5) * (width * factor + GAP) - GAP / 2, y - 11, number(float(value), digits), ha="center"
-            )
-        sheet.image(0, y, block)
+            x = tile_centre(j, width, factor)
+            sheet.add_text(x, y - 11, format_number(float(value), digits), ha="center")
+        sheet.add_image(0, y, block)
         if before is not None:
-            sheet.image(-beside, y, before)
+            sheet.add_image(-beside, y, before)
         for j, name in enumerate(row_names):
-            middle = GAP + (j + 0.5) * (height * factor + GAP) - GAP / 2
-            sheet.text(-beside - 10, y + middle, name, size=LABEL, ha="right")
+            middle = tile_centre(j, height, factor)
+            sheet.add_text(-beside - 10, y + middle, name, size=LABEL, ha="right")
     return sheet.figure

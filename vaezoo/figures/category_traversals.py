@@ -1,4 +1,4 @@
-"""A category down the rows, a continuous latent along the columns."""
+"""The categories by rows, and the values of a continuous latent by columns."""
 
 from collections.abc import Sequence
 
@@ -15,7 +15,7 @@ def category_traversals(
     category_names: Sequence[str],
     title: str,
 ) -> Figure:
-    """Images (L, K, V, C, H, W): K categories in the rows of L blocks, V values of a latent in columns."""
+    """Draw images (L, K, V, C, H, W): K categories in the rows of L blocks, V values of a latent in the columns."""
     return blocks(
         category_traversal,
         category_traversal_values,

@@ -1,4 +1,4 @@
-"""The same latents changed in one image of each class."""
+"""Traversals of the same latents in one image of each class."""
 
 from collections.abc import Sequence
 
@@ -16,7 +16,7 @@ def class_traversals(
     class_traversal_originals: np.ndarray,
     title: str,
 ) -> Figure:
-    """Images (L, R, V, C, H, W): R classes in the rows of L blocks, V values in columns, the originals in front."""
+    """Draw images (L, R, V, C, H, W): R classes in the rows of L blocks, V values in columns, after the originals."""
     return blocks(
         class_traversal,
         class_traversal_values,

@@ -1,4 +1,4 @@
-"""Images of a data set with what is known about each of them."""
+"""Images of a data set in rows, with a caption below each image."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -6,14 +6,14 @@ from typing import NamedTuple
 import numpy as np
 from matplotlib.figure import Figure
 
-from vaezoo.figures.style import GAP, LABEL, SMALL, enlargement, page, size_of, span, text_width, tile
+from vaezoo.figures.style import GAP, LABEL, SMALL, enlargement, format_range, format_size, new_page, text_width, tile
 
 LINE = 20  # pixels for the text below an image
 SPACE = 8  # between rows
 
 
 class Strip(NamedTuple):
-    """One row: what it is called, its images (N, C, H, W) and what stands below each of them."""
+    """A row of images (N, C, H, W) with its name and N captions."""
 
     name: str
     images: np.ndarray
@@ -21,7 +21,7 @@ class Strip(NamedTuple):
 
 
 def contact_sheet(strips: Sequence[Strip], heading: str, caption: str) -> Figure:
-    """Strips below one another. Cells are as wide as the widest caption, if that is wider than an image."""
+    """Draw strips below one another; cells are as wide as the widest caption, if that is wider than an image."""
     columns = max(len(strip.images) for strip in strips)
     height, width = strips[0].images.shape[2:]
     factor = enlargement(len(strips), columns, height, width, least=(48, 48))
@@ -30,17 +30,17 @@ def contact_sheet(strips: Sequence[Strip], heading: str, caption: str) -> Figure
     tall = height * factor + 2 * GAP + LINE + SPACE
     pixels = np.concatenate([strip.images.ravel() for strip in strips])
     left = max(text_width(strip.name, LABEL) for strip in strips)
-    sheet = page(
+    sheet = new_page(
         columns * cell,
         len(strips) * tall,
         heading,
-        f"{caption} · {size_of(strips[0].images)} · pixels {span(pixels)}",
+        f"{caption} · {format_size(strips[0].images)} · pixels {format_range(pixels)}",
         left=left + 12 if left else 0,
     )
     for i, (name, images, texts) in enumerate(strips):
-        sheet.text(-12, i * tall + height * factor / 2, name, size=LABEL, ha="right")
+        sheet.add_text(-12, i * tall + height * factor / 2, name, size=LABEL, ha="right")
         for j, (image, text) in enumerate(zip(images, texts, strict=True)):
             drawn = tile(image[None, None], factor)
-            sheet.image(round(j * cell + (cell - drawn.shape[1]) / 2), i * tall, drawn)
-            sheet.text((j + 0.5) * cell, i * tall + len(drawn) + LINE / 2, text, size=SMALL, ha="center")
+            sheet.add_image(round(j * cell + (cell - drawn.shape[1]) / 2), i * tall, drawn)
+            sheet.add_text((j + 0.5) * cell, i * tall + len(drawn) + LINE / 2, text, size=SMALL, ha="center")
     return sheet.figure

@@ -1,4 +1,4 @@
-"""A labelled matrix, as the correlation and information figures draw it."""
+"""A matrix with labels, which the figures of correlations and informations share."""
 
 from collections.abc import Mapping, Sequence
 
@@ -7,11 +7,11 @@ from matplotlib import colormaps
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from vaezoo.figures.style import DIVERGING, FADED, INK, SMALL, number, page, text_width
+from vaezoo.figures.style import DIVERGING, FADED, INK, SMALL, format_number, new_page, text_width
 
-NUMBERED = 16  # columns up to which each cell shows its number
-MARKED = 10  # pixels of the smallest cell that can carry a mark
-STEPS = (1, 2, 5, 10, 20, 50, 100)  # between labelled rows and columns
+NUMBERED = 16  # With more columns the cells do not show their numbers.
+MARKED = 10  # Cells with fewer pixels have no marks.
+STEPS = (1, 2, 5, 10, 20, 50, 100)  # the possible distances between labelled rows or columns
 
 
 def heatmap(
@@ -26,10 +26,11 @@ def heatmap(
     outlined: str = "",
     notes: Mapping[str, Sequence[str]] | None = None,
 ) -> Figure:
-    """Rows x latents, to 1 from 0 or, with the diverging colours, from -1; `scale` says what the colours mean.
+    """Draw values (rows, latents) in [0, 1], or in [-1, 1] with the diverging colours.
 
-    `outlined` names the largest cell of each row, which then gets an outline; `notes` are columns of text at the
-    right. Sign survives without colour: numbers say it in small matrices, a dash in larger ones.
+    `scale` is the title of the colour scale, and `height` the height of a row in pixels. `outlined` describes the
+    largest cell of each row for the caption; these cells get an outline. `notes` are columns of text on the right. The
+    sign is visible without colours: in the numbers of small matrices, and as a dash in larger ones.
     """
     rows, columns = values.shape
     low = -1 if colormap == DIVERGING else 0
@@ -43,9 +44,9 @@ def heatmap(
     notes = notes or {}
     widths = [max(map(text_width, (name, *texts))) + 22 for name, texts in notes.items()]
     left, right = max(map(text_width, row_names)) + 10, sum(widths) + 30 + max(text_width(scale), 40)
-    sheet = page(wide, tall, heading, caption, left=left, right=right, top=24 if notes else 4, bottom=48)
+    sheet = new_page(wide, tall, heading, caption, left=left, right=right, top=24 if notes else 4, bottom=48)
 
-    axes = sheet.axes(0, 0, wide, tall)
+    axes = sheet.add_axes(0, 0, wide, tall)
     axes.imshow(values, cmap=colormap, vmin=low, vmax=1, aspect="auto", interpolation="nearest")
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)
@@ -58,7 +59,7 @@ def heatmap(
     for i, j in np.ndindex(rows, columns) if cell >= MARKED else ():
         color = "white" if dark[i, j] else INK
         if columns <= NUMBERED:
-            axes.text(j, i, number(float(values[i, j])), size=SMALL, color=color, ha="center", va="center")
+            axes.text(j, i, format_number(float(values[i, j])), size=SMALL, color=color, ha="center", va="center")
         elif values[i, j] <= -0.2:
             axes.plot([j - 0.2, j + 0.2], [i, i], color=color, linewidth=1.2)
     if outlined and cell >= MARKED:
@@ -68,14 +69,14 @@ def heatmap(
     x = wide
     for (name, texts), width in zip(notes.items(), widths, strict=True):
         x += width
-        sheet.text(x, -12, name, ha="right", color=FADED)
+        sheet.add_text(x, -12, name, ha="right", color=FADED)
         for i, text in enumerate(texts):
-            sheet.text(x, row * (i + 0.5), text, ha="right")
-    key = sheet.axes(x + 30, 0, 14, tall)
+            sheet.add_text(x, row * (i + 0.5), text, ha="right")
+    key = sheet.add_axes(x + 30, 0, 14, tall)
     key.imshow(np.linspace(1, low, 256)[:, None], cmap=colormap, aspect="auto", extent=(0, 1, low, 1))
     key.spines[:].set_visible(False)
     key.set_xticks([])
     key.yaxis.tick_right()
     key.set_yticks([low, 0, 1] if low else [0, 1], ["−1", "0", "1"] if low else ["0", "1"])
-    sheet.text(x + 30, tall + 20, scale)
+    sheet.add_text(x + 30, tall + 20, scale)
     return sheet.figure

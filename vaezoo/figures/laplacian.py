@@ -1,35 +1,40 @@
-"""How sharp images are, by class, beside what the model makes of them."""
+"""The sharpness of images, reconstructions and samples, by class."""
 
 from collections.abc import Sequence
+from typing import Annotated
 
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
-from vaezoo.figures.style import FADED, FIRST, INK, RULE, SECOND, THIRD, number, page, text_width
+from vaezoo.figures import Computed
+from vaezoo.figures.style import FADED, FIRST, INK, RULE, SECOND, THIRD, format_number, new_page, text_width
 
-CLASSES = 16  # up to which each class has its boxes
-HEIGHT, ROW = 260, 22
+CLASSES = 16  # With more classes there are only the boxes of all images.
+HEIGHT, ROW = 260, 22  # of the panel and of a row of medians, pixels
 COLORS = {"images": FIRST, "reconstructions": SECOND, "samples": THIRD}
 MEDIANS = {"images": "white", "reconstructions": INK, "samples": "white"}
-NAMES = ("whislo", "q1", "med", "q3", "whishi")
+NAMES = ("whislo", "q1", "med", "q3", "whishi")  # matplotlib's names of the five numbers
 
 
 def laplacian(
-    laplacian_images: np.ndarray,
+    laplacian_images: Annotated[np.ndarray, Computed("laplacian", "box_images")],
     title: str,
-    laplacian_reconstructions: np.ndarray | None = None,
-    laplacian_samples: np.ndarray | None = None,
+    laplacian_reconstructions: Annotated[np.ndarray | None, Computed("laplacian", "box_reconstructions")] = None,
+    laplacian_samples: Annotated[np.ndarray | None, Computed("laplacian", "box_samples")] = None,
     label_names: Sequence[str] = (),
 ) -> Figure:
-    """Boxes (1 + classes, 5): whisker, quartile, median, quartile, whisker; all images first. Medians stand below."""
-    given = {"images": laplacian_images, "reconstructions": laplacian_reconstructions, "samples": laplacian_samples}
-    kinds = {name: boxes for name, boxes in given.items() if boxes is not None}
+    """Draw box plots (1 + classes, 5): whisker, quartile, median, quartile, whisker; all images first.
+
+    The medians are written below the boxes. A class without images has a row of NaN.
+    """
+    inputs = {"images": laplacian_images, "reconstructions": laplacian_reconstructions, "samples": laplacian_samples}
+    kinds = {name: boxes for name, boxes in inputs.items() if boxes is not None}
     classes = len(laplacian_images) - 1 if len(laplacian_images) - 1 <= CLASSES else 0
     names = ["all", *label_names[:classes]]
     kinds = {name: boxes[: len(names)] for name, boxes in kinds.items()}
-    medians = {name: [value(box[2]) for box in boxes] for name, boxes in kinds.items()}
+    medians = {name: [format_variance(box[2]) for box in boxes] for name, boxes in kinds.items()}
 
     widest = max(text_width(text) for texts in medians.values() for text in texts)
     pitch = max(66, widest + 14)
@@ -38,7 +43,7 @@ def laplacian(
     turned = max(map(text_width, names)) + 8 > pitch
     below = max(map(text_width, names)) + 12 if turned else 24
     left = max(text_width("reconstructions") + 24, text_width("65,000") + 16)
-    sheet = page(
+    sheet = new_page(
         pitch * len(names),
         HEIGHT,
         "Sharpness: variance of the Laplacian",
@@ -49,14 +54,14 @@ def laplacian(
         top=24,
         bottom=below + 24 + ROW * len(kinds),
     )
-    axes = sheet.axes(0, 0, pitch * len(names), HEIGHT)
+    axes = sheet.add_axes(0, 0, pitch * len(names), HEIGHT)
     width = 0.72 / len(kinds)
-    beside = [sum(len(boxes) > j for boxes in kinds.values()) for j in range(len(names))]  # boxes of each group
+    box_counts = [sum(len(boxes) > j for boxes in kinds.values()) for j in range(len(names))]
     for i, (kind, boxes) in enumerate(kinds.items()):
-        shown = [j for j, box in enumerate(boxes) if np.isfinite(box).all()]
+        groups = [j for j, box in enumerate(boxes) if np.isfinite(box).all()]
         axes.bxp(
-            [dict(zip(NAMES, boxes[j], strict=True)) for j in shown],
-            positions=[j + (i - (beside[j] - 1) / 2) * width for j in shown],
+            [dict(zip(NAMES, boxes[j], strict=True)) for j in groups],
+            positions=[j + (i - (box_counts[j] - 1) / 2) * width for j in groups],
             widths=0.8 * width,
             showfliers=False,
             patch_artist=True,
@@ -68,25 +73,25 @@ def laplacian(
         )
     axes.set(xlim=(-0.5, len(names) - 0.5), ylim=(0, None))
     axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
-    axes.yaxis.set_major_formatter(lambda y, _: value(y))
+    axes.yaxis.set_major_formatter(lambda y, _: format_variance(y))
     axes.grid(axis="y", color=RULE, linewidth=0.5)
     axes.set_axisbelow(True)
     axes.set_xticks(range(len(names)), names, parse_math=False, rotation=90 if turned else 0)
     axes.tick_params("x", length=0)
-    sheet.text(18 - left, HEIGHT + below + 10, "medians", color=FADED)
+    sheet.add_text(18 - left, HEIGHT + below + 10, "medians", color=FADED)
     for i, (kind, texts) in enumerate(medians.items()):
         y = HEIGHT + below + 10 + ROW * (i + 1)
-        key = sheet.axes(-left, y - 6, 12, 12)
+        key = sheet.add_axes(-left, y - 6, 12, 12)
         key.set_axis_off()
         key.add_patch(Rectangle((0, 0), 1, 1, color=COLORS[kind]))
-        sheet.text(-left + 18, y, kind)
+        sheet.add_text(-left + 18, y, kind)
         for j, text in enumerate(texts):
-            sheet.text((j + 0.5) * pitch, y, text, ha="center")
+            sheet.add_text((j + 0.5) * pitch, y, text, ha="center")
     return sheet.figure
 
 
-def value(variance: float) -> str:
-    """Digits enough to compare by; a class without images has none."""
+def format_variance(variance: float) -> str:
+    """Format a variance with enough digits to compare, or as "–" where it is not finite."""
     if not np.isfinite(variance):
         return "–"
-    return f"{variance:,.0f}" if variance >= 100 or variance == 0 else number(variance, 1)
+    return f"{variance:,.0f}" if variance >= 100 or variance == 0 else format_number(variance, 1)

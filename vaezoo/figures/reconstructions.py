@@ -1,27 +1,27 @@
-"""Images over what the model makes of them."""
+"""Images and their reconstructions below them."""
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from vaezoo.figures.style import GAP, SMALL, enlargement, page, size_of, span, text_width, tile
+from vaezoo.figures.style import GAP, SMALL, enlargement, format_range, format_size, new_page, text_width, tile
 
 PAIRS = 16
 
 
 def reconstructions(images: np.ndarray, reconstructed: np.ndarray, title: str) -> Figure:
-    """The first sixteen pairs in two double rows, each original right above its reconstruction."""
-    shown = min(len(images), PAIRS)
-    bands = 1 if shown <= PAIRS // 2 else 2
-    columns = -(-shown // bands)
+    """Draw the first sixteen of N pairs (N, C, H, W) in two double rows, each original above its reconstruction."""
+    count = min(len(images), PAIRS)
+    bands = 1 if count <= PAIRS // 2 else 2
+    columns = -(-count // bands)
     height, width = images.shape[2:]
     factor = enlargement(2 * bands, columns, height, width, least=(32, 32))
     error = float(np.mean((images - reconstructed) ** 2))
     caption = (
-        f"{title} · {shown} of {len(images):,} images, {size_of(images)} · reconstructed pixels "
-        f"{span(reconstructed)} · mean squared error {error:.4f} a pixel"
+        f"{title} · {count} of {len(images):,} images, {format_size(images)} · reconstructed pixels "
+        f"{format_range(reconstructed)} · mean squared error {error:.4f} a pixel"
     )
     band, space = 2 * (height * factor + GAP) + GAP, 14
-    sheet = page(
+    sheet = new_page(
         columns * (width * factor + GAP) + GAP,
         bands * band + (bands - 1) * space,
         "Originals and reconstructions",
@@ -29,9 +29,9 @@ def reconstructions(images: np.ndarray, reconstructed: np.ndarray, title: str) -
         left=text_width("reconstruction") + 10,
     )
     for i in range(bands):
-        chosen = slice(i * columns, min((i + 1) * columns, shown))
+        pairs = slice(i * columns, min((i + 1) * columns, count))
         top = i * (band + space)
-        sheet.image(0, top, tile(np.stack([images[chosen], reconstructed[chosen]]), factor))
+        sheet.add_image(0, top, tile(np.stack([images[pairs], reconstructed[pairs]]), factor))
         for row, name in enumerate(("original", "reconstruction")):
-            sheet.text(-10, top + (row + 0.5) * (band / 2), name, ha="right", size=SMALL)
+            sheet.add_text(-10, top + (row + 0.5) * (band / 2), name, ha="right", size=SMALL)
     return sheet.figure

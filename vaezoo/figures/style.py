@@ -1,7 +1,7 @@
-"""What the figures share: a page laid out in pixels, sheets of images, and how a page becomes a file.
+"""Shared by the figures: pages laid out in pixels, sheets of images, texts for captions, and files.
 
-A page is measured in pixels, not inches, because images must keep theirs: each pixel of an image is a square of
-whole pixels on the page, with its colour unaltered.
+A page is measured in pixels, not inches, so that images stay exact: each pixel of an image is a square of whole pixels
+on the page, in the same colour.
 """
 
 import os
@@ -20,56 +20,62 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.image import imsave
 from PIL import Image
 
-DPI = 128  # a power of two: pixels to inches and back is exact
-PAD = 16  # white around everything
+# Lengths in pixels.
+DPI = 128  # A power of two makes the conversion of pixels to inches and back exact.
+PAD = 16  # the margin around a page
 GAP = 4  # between images
-MIN_WIDTH = 620  # room for a heading
-WIDE, TALL = 1060, 1280  # images are enlarged as long as their sheet stays within this
+MIN_WIDTH = 620  # A page is at least this wide, so that its heading fits.
+WIDE, TALL = 1060, 1280  # A sheet of images is enlarged up to this size.
 
 HEADING, LABEL, SMALL = 11.0, 9.0, 8.0  # points
 INK, FADED, RULE, BAND = "#1a1a1a", "#6e6e6e", "#c8c8c8", "#ececec"
-# Blue and orange differ for every common colour blindness, and in lightness too.
+# Blue and orange differ for every common colour blindness, and also in lightness.
 FIRST, SECOND, THIRD = "#12508c", "#e08214", "#7a7a7a"
-SEQUENTIAL, DIVERGING = "Blues", "RdBu_r"  # white is nothing, dark is much
+SEQUENTIAL, DIVERGING = "Blues", "RdBu_r"  # White is 0 in both, and dark is a large value.
 
-FRAME = 80  # milliseconds, of a GIF
+FRAME = 80  # duration of a frame of a GIF, milliseconds
 
-INACTIVE = 0.01  # nats: below this a latent says nothing
+INACTIVE = 0.01  # A latent with a smaller KL, in nats, counts as inactive.
 
-Drawn = Figure | Sequence[Figure]  # a picture, or the frames of a moving one
+Drawn = Figure | Sequence[Figure]  # a picture, or the frames of an animation
 
 
 @dataclass(frozen=True)
 class Page:
-    """A heading, the content, a caption. Positions are pixels right of and below the content's top left corner."""
+    """A figure with a heading, content and a caption.
+
+    Positions are pixels to the right of and below the top left corner of the content, which lies `left` and `top`
+    pixels from that of the figure.
+    """
 
     figure: Figure
     left: int
     top: int
 
-    def text(self, x: float, y: float, text: str, **style: Any) -> None:
+    def add_text(self, x: float, y: float, text: str, **style: Any) -> None:
+        """Write one line of text, centred vertically on y; `style` are matplotlib's properties of texts."""
         width, height = self.figure.bbox.size
-        usual: dict[str, Any] = {"size": SMALL, "color": INK, "va": "center", "parse_math": False}
-        self.figure.text((self.left + x) / width, 1 - (self.top + y) / height, text, **(usual | style))
+        defaults: dict[str, Any] = {"size": SMALL, "color": INK, "va": "center", "parse_math": False}
+        self.figure.text((self.left + x) / width, 1 - (self.top + y) / height, text, **(defaults | style))
 
-    def axes(self, x: float, y: float, width: float, height: float) -> Axes:
-        """Axes in that rectangle, with a thin frame on the left and below."""
-        whole_width, whole_height = self.figure.bbox.size
-        bottom = whole_height - self.top - y - height
+    def add_axes(self, x: float, y: float, width: float, height: float) -> Axes:
+        """Add axes in a rectangle, with a thin frame on the left and below."""
+        page_width, page_height = self.figure.bbox.size
+        bottom = page_height - self.top - y - height
         axes = self.figure.add_axes(
-            ((self.left + x) / whole_width, bottom / whole_height, width / whole_width, height / whole_height)
+            ((self.left + x) / page_width, bottom / page_height, width / page_width, height / page_height)
         )
         axes.spines[["top", "right"]].set_visible(False)
         axes.tick_params(labelsize=SMALL, colors=INK, length=3)
         return axes
 
-    def image(self, x: int, y: int, pixels: np.ndarray) -> None:
-        """Lay (height, width, 3) uint8 pixels on the page as they are."""
+    def add_image(self, x: int, y: int, pixels: np.ndarray) -> None:
+        """Add uint8 pixels (height, width, 3) to the page without changing their size or colour."""
         bottom = round(self.figure.bbox.height) - self.top - y - len(pixels)
         self.figure.figimage(pixels, self.left + x, bottom, origin="upper")
 
 
-def page(
+def new_page(
     width: float,
     height: float,
     heading: str,
@@ -80,7 +86,7 @@ def page(
     top: float = 0,
     bottom: float = 0,
 ) -> Page:
-    """An empty page for `width` x `height` pixels of content; the margins are room for its labels."""
+    """Return an empty page for `width` x `height` pixels of content, with margins for its labels."""
     left, top = PAD + round(left), round(top)
     total = max(left + round(width + right) + PAD, MIN_WIDTH)
     headlines = wrap(heading, total - 2 * PAD, HEADING, "bold")
@@ -91,25 +97,26 @@ def page(
     figure = Figure(figsize=(total / DPI, tall / DPI), dpi=DPI, facecolor="white")
     sheet = Page(figure, left, above)
     for i, line in enumerate(headlines):
-        sheet.text(PAD - left, PAD - above + 13 + 26 * i, line, size=HEADING, weight="bold")
+        sheet.add_text(PAD - left, PAD - above + 13 + 26 * i, line, size=HEADING, weight="bold")
     for i, line in enumerate(captions):
-        sheet.text(PAD - left, height + bottom + 14 + 10 + 20 * i, line, color=FADED)
+        sheet.add_text(PAD - left, height + bottom + 14 + 10 + 20 * i, line, color=FADED)
     return sheet
 
 
 @cache
 def _renderer() -> RendererAgg:
+    """Return a renderer that only measures texts, because a new one for each text is slow."""
     return RendererAgg(1, 1, DPI)
 
 
 def text_width(text: str, size: float = SMALL, weight: str = "normal") -> int:
-    """Pixels that a line of text takes."""
+    """Return the width of a line of text in pixels; `size` is in points."""
     font = FontProperties(size=size, weight=weight)
     return int(np.ceil(_renderer().get_text_width_height_descent(text, font, ismath=False)[0]))
 
 
 def wrap(text: str, width: int, size: float, weight: str = "normal") -> list[str]:
-    """Lines no wider than `width` pixels; names without a space are broken where they must be."""
+    """Break a text into lines of at most `width` pixels, inside a word only where the word is too long."""
     letters = len(text)
     while True:
         lines = textwrap.wrap(text, max(letters, 1), break_on_hyphens=False)
@@ -118,38 +125,49 @@ def wrap(text: str, width: int, size: float, weight: str = "normal") -> list[str
         letters -= 1 + letters // 40
 
 
-def number(value: float, digits: int = 2) -> str:
-    """Fixed decimals with a true minus sign, and no minus before a rounded zero."""
+def format_number(value: float, digits: int = 2) -> str:
+    """Format a value with fixed decimals, a true minus sign, and no minus before a rounded zero."""
     return f"{round(float(value), digits) + 0.0:.{digits}f}".replace("-", "−")
 
 
-def span(values: np.ndarray) -> str:
-    """The smallest and the largest value, on one line."""
-    return f"{number(values.min())}\u00a0…\u00a0{number(values.max())}"
+def format_range(values: np.ndarray) -> str:
+    """Format the smallest and the largest value, with spaces that no line breaks."""
+    return f"{format_number(values.min())}\u00a0…\u00a0{format_number(values.max())}"
 
 
-def nats(value: float) -> str:
-    """Two decimals, three near the threshold of inactivity."""
-    return f"{number(value, 2 if value >= 0.1 else 3)} nats"
+def format_nats(value: float) -> str:
+    """Format nats with two decimals, or three below 0.1, near the threshold of inactive latents."""
+    return f"{format_number(value, 2 if value >= 0.1 else 3)} nats"
 
 
-def size_of(images: np.ndarray) -> str:
-    """(..., C, H, W) as a caption says it: "28 × 28 grey" or "64 × 64 colour" (height × width)."""
+def format_size(images: np.ndarray) -> str:
+    """Describe images (..., C, H, W) by height, width and kind: "28 × 28 grey" or "64 × 64 colour"."""
     channels, height, width = images.shape[-3:]
     return f"{height} × {width} {'grey' if channels == 1 else 'colour'}"
 
 
 def enlargement(rows: int, columns: int, height: int, width: int, least: tuple[int, int] = (24, 24)) -> int:
-    """By what whole factor to enlarge images in a sheet: to fill the page, but at least `least` (height, width)."""
-    room = min(((WIDE - GAP) / columns - GAP) / width, ((TALL - GAP) / rows - GAP) / height)
-    need = max(-(-least[0] // height), -(-least[1] // width))
-    return max(1, need, int(room))
+    """Return the whole factor by which images fill a sheet of this many rows and columns.
+
+    Each image becomes at least `least` (height, width) pixels large, even where the sheet then exceeds WIDE and TALL.
+    """
+    fitting = min(((WIDE - GAP) / columns - GAP) / width, ((TALL - GAP) / rows - GAP) / height)
+    needed = max(-(-least[0] // height), -(-least[1] // width))
+    return max(1, needed, int(fitting))
+
+
+def tile_centre(index: int, side: int, factor: int) -> float:
+    """Return the position of the middle of the image with this index in a sheet of `tile`, along one axis in pixels.
+
+    `side` is the side of an image before it is enlarged.
+    """
+    return GAP + (index + 0.5) * (side * factor + GAP) - GAP / 2
 
 
 def tile(grid: np.ndarray, factor: int) -> np.ndarray:
-    """Images (rows, columns, C, H, W) in [0, 1] as one sheet (height, width, 3) uint8 with grey between them.
+    """Arrange images (rows, columns, C, H, W) in [0, 1] on one sheet, (height, width, 3) uint8, with grey between them.
 
-    A pixel becomes `factor` x `factor` pixels of its colour; one that is not a number shows as the grey.
+    A pixel becomes `factor` x `factor` pixels of its colour; a pixel that is not finite becomes grey.
     """
     gap = 200
     rows, columns, channels, height, width = grid.shape
@@ -162,16 +180,16 @@ def tile(grid: np.ndarray, factor: int) -> np.ndarray:
 
 
 def to_uint8(figure: Figure) -> np.ndarray:
-    """The drawn figure, (height, width, 3): what `save` writes, for a dashboard."""
+    """Draw a figure into uint8 pixels (height, width, 3), the same that `save` writes."""
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
 
 def save(drawn: Drawn, path: str | Path) -> None:
-    """Write a PNG, or of several frames a GIF, whole or not at all.
+    """Write a PNG, or a GIF of several frames, completely or not at all.
 
-    The same data give the same bytes: the file carries no date and no version.
+    The same data give the same bytes, because the file has no date and no version.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -180,7 +198,7 @@ def save(drawn: Drawn, path: str | Path) -> None:
         if isinstance(drawn, Figure):
             imsave(beside, to_uint8(drawn), format="png", dpi=DPI, origin="upper", pil_kwargs={"pnginfo": None})
         else:
-            pictures = {id(figure): to_uint8(figure) for figure in drawn}  # a frame that comes again is drawn once
+            pictures = {id(figure): to_uint8(figure) for figure in drawn}  # A repeated frame is drawn only once.
             first, *rest = (Image.fromarray(pictures[id(figure)]) for figure in drawn)
             first.save(beside, format="gif", save_all=True, append_images=rest, duration=FRAME, loop=0)
         beside.replace(path)

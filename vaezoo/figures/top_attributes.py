@@ -1,26 +1,29 @@
-"""What else the latent that goes with an attribute best goes with."""
+"""For single attributes: the best latent, and the other attributes that correlate with this latent."""
 
 from collections.abc import Sequence
+from typing import Annotated
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from vaezoo.figures.style import FADED, FIRST, LABEL, RULE, THIRD, number, page, text_width
+from vaezoo.figures import Computed
+from vaezoo.figures.style import FADED, FIRST, LABEL, RULE, THIRD, format_number, new_page, text_width
 
-WIDTH, BAR = 230, 24  # of a panel, of a row in it
-ABOVE, BELOW = 34, 30  # a panel: its name, its scale
+WIDTH, BAR = 230, 24  # width of a panel and height of a bar, pixels
+ABOVE, BELOW = 34, 30  # pixels above a panel for its name, and below it for its scale
 
 
 def top_attributes(
-    top_latents: np.ndarray,
-    top_columns: np.ndarray,
-    top_correlations: np.ndarray,
+    top_latents: Annotated[np.ndarray, Computed("top_attributes", "latents")],
+    top_columns: Annotated[np.ndarray, Computed("top_attributes", "columns")],
+    top_correlations: Annotated[np.ndarray, Computed("top_attributes", "correlations")],
     factor_names: Sequence[str],
     title: str,
 ) -> Figure:
-    """A panel for each of A attributes: |r| with the latent (A,) of the attributes `top_columns` (A, m), itself first.
+    """Draw a panel for each of A attributes with the |r| of its latent (A,) and M attributes, itself first.
 
-    The number beside a bar is r with its sign.
+    `top_columns` (A, M) are the columns of these attributes and `top_correlations` (A, M) r. The number beside a bar is
+    r with its sign.
     """
     panels, bars = top_columns.shape
     across = min(panels, 2)
@@ -28,7 +31,7 @@ def top_attributes(
     name = max(text_width(factor_names[k]) for k in top_columns.flat) + 12
     number_width = text_width("−0.00") + 10
     wide, tall = name + WIDTH + number_width + 24, ABOVE + BAR * bars + BELOW
-    sheet = page(
+    sheet = new_page(
         wide * across - 24,
         tall * down,
         "Attributes that go with one latent",
@@ -37,8 +40,8 @@ def top_attributes(
     )
     for i, (latent, columns, r) in enumerate(zip(top_latents, top_columns, top_correlations, strict=True)):
         x, y = i % across * wide, i // across * tall
-        sheet.text(x, y + 12, f"{factor_names[columns[0]]}: z{latent}", size=LABEL, weight="bold")
-        axes = sheet.axes(x + name, y + ABOVE, WIDTH, BAR * bars)
+        sheet.add_text(x, y + 12, f"{factor_names[columns[0]]}: z{latent}", size=LABEL, weight="bold")
+        axes = sheet.add_axes(x + name, y + ABOVE, WIDTH, BAR * bars)
         axes.barh(range(bars), np.abs(r), height=0.7, color=[FIRST] + [THIRD] * (bars - 1))
         axes.set(xlim=(0, 1), ylim=(bars - 0.5, -0.5))
         axes.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
@@ -47,11 +50,12 @@ def top_attributes(
         axes.set_axisbelow(True)
         for j, (k, value) in enumerate(zip(columns, r, strict=True)):
             middle = y + ABOVE + BAR * (j + 0.5)
-            sheet.text(x + name - 8, middle, factor_names[k], ha="right")
-            sheet.text(x + name + WIDTH * abs(value) + 6, middle, signed(value), color=FADED)
+            sheet.add_text(x + name - 8, middle, factor_names[k], ha="right")
+            sheet.add_text(x + name + WIDTH * abs(value) + 6, middle, format_signed(value), color=FADED)
     return sheet.figure
 
 
-def signed(r: float) -> str:
-    text = number(r)
+def format_signed(r: float) -> str:
+    """Format a correlation with its sign, also where it is positive."""
+    text = format_number(r)
     return text if text.startswith("−") or float(text) == 0 else f"+{text}"

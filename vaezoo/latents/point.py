@@ -1,39 +1,42 @@
-"""Codes without a density."""
+"""Codes without a density, as those of an autoencoder."""
 
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from vaezoo.latents.categories import first_of
-from vaezoo.latents.draws import Prior, draw, draw_one_hot
+from vaezoo.latents.categories import first_category
+from vaezoo.latents.draws import Prior, draw_codes
 from vaezoo.numerics import full_precision
 from vaezoo.ranges import Categories, Natural
 
 
 class PointPosterior(NamedTuple):
-    """A single code per image, without any noise: continuous numbers, and probabilities of categories."""
+    """A single code for each image without noise: continuous numbers (B, J), and probabilities (B, K) of categories."""
 
     continuous: Tensor
     probabilities: tuple[Tensor, ...] = ()
 
     @property
     def mean(self) -> Tensor:
+        """Return the codes, (B, width)."""
         return torch.cat([self.continuous, *self.probabilities], dim=1)
 
     @property
     def clusters(self) -> Tensor:
-        return first_of(self.probabilities)
+        """Return the probabilities of the first category, (B, K)."""
+        return first_category(self.probabilities)
 
     def sample(self, *, relaxed: bool = True) -> Tensor:
+        """Return the codes themselves, because they have no noise."""
         return self.mean
 
 
 class Point:
-    """One code per image and no density; pictures are drawn from a prior that nothing or a critic holds it to.
+    """The space of codes without a density.
 
-    With `categories`, the code has the probabilities of each as columns after the `dim` continuous ones, and they are
-    decoded as they are.
+    Images are generated from a prior, which the codes follow only where a critic of the model makes them. With
+    `categories` the probabilities of each category follow the `dim` continuous columns, and are decoded as they are.
     """
 
     def __init__(self, dim: Natural, categories: Categories = (), prior: Prior = "normal") -> None:
@@ -44,13 +47,14 @@ class Point:
         self.num_params = self.dim
 
     def posterior(self, params: Tensor) -> PointPosterior:
-        """Encoder output (B, dim): codes, then logits."""
+        """Return the codes of an encoder's output (B, dim): continuous numbers, then logits of each category."""
         z, *logits = full_precision(params).split([self.continuous, *self.categories], dim=1)
-        return PointPosterior(z, tuple(each.softmax(dim=1) for each in logits))
+        return PointPosterior(z, tuple(columns.softmax(dim=1) for columns in logits))
 
     def sample_prior(self, count: int, *, device: torch.device | str = "cpu") -> Tensor:
-        z = draw(self.prior, count, self.continuous, device)
-        return torch.cat([z, *draw_one_hot(self.categories, z)], dim=1)
+        """Draw from the prior, with one-hot categories, (count, dim)."""
+        return draw_codes(self.prior, count, self.continuous, self.categories, device)
 
     def mode(self, codes: Tensor) -> Tensor:
+        """Return the codes, which are decoded as they are."""
         return codes

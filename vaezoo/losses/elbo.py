@@ -6,21 +6,26 @@ from torch import Tensor
 
 
 class ImageDistribution(Protocol):
+    """A distribution over images, such as those of `vaezoo.likelihoods`; rec is (B,) in nats per image."""
+
     def rec(self, x: Tensor) -> Tensor: ...
 
 
 class Posterior(Protocol):
+    """A posterior, such as those of `vaezoo.latents`; kl is (B, J) in nats."""
+
     def kl(self) -> Tensor: ...
 
 
 def elbo_terms(p: ImageDistribution, q: Posterior, x: Tensor) -> dict[str, Tensor]:
-    """Batch means of -log p(x|z) and KL(q(z|x) || p(z)) and what follows from them, none of them weighted.
+    """Return the batch means of -log p(x|z), `rec`, and KL(q(z|x) || p(z)), `kl`, and the terms that follow from them.
 
-    `rec` sums over pixels and channels and `kl` over latents; nothing is divided by their number, so a beta here is
-    the beta of the paper. elbo = -(rec + kl) <= log p(x): some texts print the bound with the sign of the KL, or of
-    the whole, the other way round. What is missing is a KL, too: log p(x) = elbo + KL(q(z|x) || p(z|x)), not minus.
-    Public code that averages squared errors over P pixels and weights the KL by w trains beta = w P with the Gaussian
-    likelihood of variance 1/2: its w = 0.00025 for 64x64 colour images is a beta of 3.07.
+    With x (B, C, H, W),
+
+        elbo = -(rec + kl) = log p(x) - KL(q(z|x) || p(z|x))        (Kingma & Welling, 2014)
+
+    `rec` is a sum over pixels and channels and `kl` a sum over latents; neither is divided by their numbers or
+    weighted, so a beta that multiplies `kl` is the beta of the paper. `kl_share` = kl / (rec + kl); `kl_per_dim` (J,).
     """
     rec = p.rec(x).mean()
     kl_per_dim = q.kl().mean(0)  # (J,)

@@ -1,10 +1,10 @@
-"""What an image still says of the codes that it was generated from: lower bounds of I(u; x), in nats.
+"""Lower bounds of the mutual information between codes and the images that are generated from them, in nats.
 
-    I(u; x) >= H(u) + mean log q(u|x),  x generated from u of a known prior     (Barber & Agakov, 2003)
+    I(u; x) >= H(u) + mean log q(u|x),  x generated from u ~ p(u)     (Barber & Agakov, 2003)
 
-with equality where q is the posterior. The entropies change no gradient; they make the logged value mean something: 0
-for a q that knows nothing of a category, ln K at most. That of continuous codes is below I by more than what q misses
-when q's variance is fixed: with variance 1 it is never above ln 2 - ln(2 pi) / 2 = -0.226 for a code of U(-1, 1).
+with equality where q is the posterior. The entropies have no gradient, but they give the logged values a scale: the
+bound for a category is 0 where q ignores the image, and ln K at most. The bound for continuous codes is lower where the
+variance of q is fixed: with variance 1 it is at most ln 2 - ln(2 pi) / 2 = -0.226 for a code with the prior U(-1, 1).
 """
 
 from typing import Any
@@ -13,7 +13,10 @@ from torch import Tensor
 
 
 def information_bounds(q: Any, codes: Tensor, latent: Any) -> dict[str, Tensor]:
-    """`mi_c` of all continuous codes and `mi_s` of all categories; `codes` (B, D) are [c, s, ...], one-hot s."""
-    of_c, of_s = q.log_prob(codes).tensor_split([latent.continuous], dim=1)
+    """Return the bounds `mi_c` for all continuous codes and `mi_s` for all categories.
+
+    `codes` (B, D) are [c, s, ...] with one-hot s, from which the images were generated; `latent` is a `Codes` space.
+    """
+    log_c, log_s = q.log_prob(codes).tensor_split([latent.continuous], dim=1)
     h_c, h_s = latent.entropies
-    return {"mi_c": h_c + of_c.sum(1).mean(), "mi_s": h_s + of_s.sum(1).mean()}
+    return {"mi_c": h_c + log_c.sum(1).mean(), "mi_s": h_s + log_s.sum(1).mean()}

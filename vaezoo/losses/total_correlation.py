@@ -1,29 +1,26 @@
-"""Where the KL divergence comes from: index-code information, total correlation, dimension-wise KL; nats per image.
+"""The components of the KL divergence: index-code information, total correlation, dimension-wise KL; nats per image.
 
 Chen, Li, Grosse & Duvenaud, "Isolating sources of disentanglement in variational autoencoders", NeurIPS 2018, eq. 2.
 With the aggregate posterior q(z) = (1/N) sum_n q(z|x_n) of all N training images,
 
     E_x KL(q(z|x) || p(z)) = MI + TC + dwKL
-    MI   = E[ log q(z|x) - log q(z) ]               what a code tells about which image it came from
-    TC   = E[ log q(z) - sum_d log q(z_d) ]         how far the latents are from independent
-    dwKL = E[ sum_d log q(z_d) - log p(z) ]         how far each of them is from its prior
+    MI   = E[ log q(z|x) - log q(z) ]               index-code mutual information
+    TC   = E[ log q(z) - sum_d log q(z_d) ]         total correlation: 0 for independent latents
+    dwKL = E[ sum_d log q(z_d) - log p(z) ]         divergence of each latent from its prior
 
-A batch of B knows q(z) only through estimates, log q(z_i) ~ log sum_j w_ij q(z_i|x_j), with the weights w_ij of
+In a batch of B images, q(z) is estimated by log q(z_i) ~ log sum_j w_ij q(z_i|x_j), and q(z_d) likewise, with weights
 
     mws           1/(NB)                                           minibatch weighted sampling (their equation 3)
     mss           1/N if j = i;  (N-M)/(NM) if j = i+1;  else 1/M  minibatch stratified sampling, M = B-1
-    mss_uniform   1/N if j = i;  (N-1)/(NM) else                   mss averaged over which j gets the odd weight
+    mss_uniform   1/N if j = i;  (N-1)/(NM) else                   the mean of mss over the images that can be i+1
 
-Rows of the last two sum to 1 and are unbiased for q(z), though not for its logarithm; with N = B, mss_uniform is exact.
-Rows of mws sum to 1/N, so its densities are too low: MI is too large by up to ln N and TC by up to (J-1) ln N, dwKL too
-small by up to J ln N. Its weights being all the same, N moves these values and no gradient. A negative TC under mss or
-mss_uniform is no bug: the images near z are rarely in a batch much smaller than N, and missing them lowers log q(z)
-more than the log q(z_d), where many others are near.
-Errata. A public version of the stratified matrix, copied by others, puts 1/N in column 0 instead of the diagonal.
-Without 1/(NB), as much code has it, TC is off by -(J-1) ln(NB): no gradient knows, but the logged value is another.
-N is the size of the training split: B, or B over some weight of the KL, are guesses. What is estimated is the mean of
-log q(z) and of each log q(z_d), not of q(z). Densities take the log variance, not a variance in the place of sigma, and
-are summed as logarithms: exponentiated first they underflow.
+N is the size of the training split. The rows of mss and mss_uniform sum to 1. Their estimates of q(z) are unbiased,
+though those of its logarithm are not; with N = B, mss_uniform is exact. The rows of mws sum to 1/N, so its densities
+are too low: MI is too large by up to ln N, TC by up to (J-1) ln N, and dwKL is too small by up to J ln N. All its
+weights are equal, so N changes these values but no gradient.
+
+A negative TC under mss or mss_uniform is no error. A batch much smaller than N rarely has the images whose codes are
+near z. Without them log q(z) is too low, and more so than the log q(z_d), for which many other images are near.
 """
 
 import math
@@ -38,15 +35,18 @@ Estimator = Literal["mws", "mss", "mss_uniform"]
 
 
 class Decomposition(NamedTuple):
+    """MI, TC and dwKL of a batch, scalars in nats per image."""
+
     mi: Tensor
     tc: Tensor
     dwkl: Tensor
 
 
 def log_weights(estimator: Estimator, batch: int, images: Tensor | int) -> Tensor:
-    """log w_ij, (B, B), for N = `images` >= `batch`; where N is, and of its precision if it is a floating-point tensor.
+    """Return log w_ij, (B, B), for B = `batch` and N = `images` >= B, on the device of N.
 
-    A single image has no neighbours: its weight is 1/N under every estimator, and its terms mean little.
+    A floating-point N also sets the precision. A single image has the weight 1/N under every estimator, and its terms
+    have little meaning. Raises ValueError for an unknown estimator.
     """
     n = torch.as_tensor(images)
     log_n, m = n.log(), max(batch - 1, 1)
@@ -64,15 +64,16 @@ def log_weights(estimator: Estimator, batch: int, images: Tensor | int) -> Tenso
 
 
 def kl_decomposition(z: Tensor, mean: Tensor, logvar: Tensor, log_w: Tensor) -> Decomposition:
-    """MI, TC and dwKL of one sample z_i ~ N(mean_i, diag exp(logvar_i)) an image; all (B, J), log_w (B, B).
+    """Return MI, TC and dwKL from one sample z_i ~ N(mean_i, diag exp(logvar_i)) of each image.
 
-    Their sum is the batch mean of log q(z|x) - log p(z), whatever the weights. The densities of all pairs are kept for
-    the backward pass, a few arrays of B * B * J numbers: under 1 MB at B = 64 and J = 10, near 1 GB at B = 2048.
+    `z`, `mean` and `logvar` are (B, J), `log_w` (B, B). For any weights the sum of the terms is the batch mean of
+    log q(z|x) - log p(z). The backward pass needs a few arrays of B * B * J numbers: less than 1 MB at B = 64 and
+    J = 10, about 1 GB at B = 2048.
     """
     with torch.autocast(z.device.type, enabled=False):
         dtype = torch.promote_types(z.dtype, torch.float32)
         z, mean, logvar, log_w = (t.to(dtype) for t in (z, mean, logvar, log_w))
-        pairs = log_normal(z[:, None], mean, logvar)  # (B, B, J): z_i under the posterior of image j
+        pairs = log_normal(z[:, None], mean, logvar)  # (B, B, J): log q(z_i,d|x_j)
         log_qz_x = log_normal(z, mean, logvar).sum(1)
         log_qz = torch.logsumexp(log_w + pairs.sum(2), dim=1)
         log_qz_d = torch.logsumexp(log_w[:, :, None] + pairs, dim=1).sum(1)
@@ -81,11 +82,15 @@ def kl_decomposition(z: Tensor, mean: Tensor, logvar: Tensor, log_w: Tensor) -> 
 
 
 def batch_decomposition(z: Tensor, q: Any, estimator: Estimator, train_images: Tensor) -> Decomposition:
-    """That of a step's codes z (B, J) and their Gaussian posteriors, all of them where several processes share it."""
+    """Return the terms of a training step from its codes z (B, J) and Gaussian posteriors q.
+
+    Where several processes share the step, their codes are gathered first. `train_images` is N.
+    """
     z, mean, logvar = map(gather, (z, q.mean, q.logvar))
     images = train_images.clamp(min=len(z)).to(z.dtype)
     return kl_decomposition(z, mean, logvar, log_weights(estimator, len(z), images))
 
 
 def log_normal(z: Tensor, mean: Tensor, logvar: Tensor) -> Tensor:
+    """Return log N(z; mean, exp(logvar)) of every entry."""
     return -0.5 * ((z - mean).square() * torch.exp(-logvar) + logvar + math.log(2 * math.pi))

@@ -14,10 +14,10 @@ from typing import Any
 
 
 @cache
-def find_functions() -> dict[str, str]:
-    """Return the file of each public function in this folder."""
+def find_functions() -> dict[str, tuple[str, ast.FunctionDef]]:
+    """Return the file and the source of each public function in this folder."""
     return {
-        node.name: path.stem
+        node.name: (path.stem, node)
         for path in sorted(Path(__file__).parent.glob("[!_]*.py"))
         for node in ast.parse(path.read_text(encoding="utf-8")).body
         if isinstance(node, ast.FunctionDef) and not node.name.startswith("_")
@@ -25,10 +25,10 @@ def find_functions() -> dict[str, str]:
 
 
 def __getattr__(name: str) -> Any:
-    files = find_functions()
-    if name not in files:
+    functions = find_functions()
+    if name not in functions:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{files[name]}"), name)
+    return getattr(import_module(f"{__name__}.{functions[name][0]}"), name)
 
 
 def __dir__() -> list[str]:

@@ -1,9 +1,9 @@
-"""Entropies of the aggregate posterior of one latent dimension, whole and by level of each factor, in nats.
+"""Entropies of the aggregate posterior of one latent, over all rows and given each factor, in nats.
 
-    q(z) = (1/N) Σ_n N(z; μ_n, σ_n²),    H = -∫ q ln q        and H(z|v_k) = Σ_u p(v_k = u) H(q(·|v_k = u))
+    q(z) = (1/N) Σ_n N(z; μ_n, σ_n²),    H(z) = -∫ q ln q,    H(z|v_k) = Σ_u p(v_k = u) H(q(·|v_k = u))
 
-Three estimators of the same numbers, each for one dimension: `mu` and `sigma` (N,), `levels` (N, K) and `sizes` (K,) as
-`groups.varying` returns them; the result is H(z) and the K values of H(z|v_k).
+Three functions estimate the same numbers. Each takes one latent: the means `mu` and deviations `sigma` (N,) of its
+posteriors, and `levels` (N, K) and `sizes` (K,) from `groups.renumber_levels`. Each returns H(z) and H(z|v_k), (K,).
 """
 
 import numpy as np
@@ -13,27 +13,30 @@ from scipy.special import logsumexp, xlogy
 Entropies = tuple[float, np.ndarray]
 
 
-def interval(mu: np.ndarray, sigma: np.ndarray) -> tuple[float, float, float]:
-    """Both ends of an interval that misses nothing, 8σ beyond every mean, and the narrowest component's σ."""
+def integration_interval(mu: np.ndarray, sigma: np.ndarray) -> tuple[float, float, float]:
+    """Return both ends of an interval that reaches 8σ beyond every mean, and the smallest σ."""
     return float((mu - 8 * sigma).min()), float((mu + 8 * sigma).max()), float(sigma.min())
 
 
-def grid_points(mu: np.ndarray, sigma: np.ndarray) -> float:
-    """Points of a grid with a spacing of at most half the smallest σ, 2 000 at least; can be huge."""
-    low, high, narrowest = interval(mu, sigma)
+def count_grid_points(mu: np.ndarray, sigma: np.ndarray) -> float:
+    """Return the number of points, 2 000 at least, of a grid whose spacing is at most half the smallest σ.
+
+    The number is a float because it can exceed any integer type.
+    """
+    low, high, narrowest = integration_interval(mu, sigma)
     return max(2_000.0, np.ceil(2 * (high - low) / narrowest) + 1)
 
 
-def quadrature(mu: np.ndarray, sigma: np.ndarray, levels: np.ndarray, sizes: np.ndarray) -> Entropies:
-    """The reference: every component's density on a fine grid, and the rectangle rule.
+def entropies_by_quadrature(mu: np.ndarray, sigma: np.ndarray, levels: np.ndarray, sizes: np.ndarray) -> Entropies:
+    """Integrate the exact densities by the rectangle rule on a fine grid; this is the reference estimator.
 
-    The rule converges faster than any power of the spacing on sums of Gaussians, so half the smallest σ is plenty. One
-    pass over the densities serves every level of every factor.
+    On sums of Gaussians the rule converges faster than any power of the spacing, so half the smallest σ is fine enough.
+    Each density is computed once and serves every level of every factor.
     """
-    low, high, _ = interval(mu, sigma)
-    points = int(grid_points(mu, sigma))
+    low, high, _ = integration_interval(mu, sigma)
+    points = int(count_grid_points(mu, sigma))
     dz = (high - low) / (points - 1)
-    counts = _level_counts(levels, sizes)
+    counts = _count_levels(levels, sizes)
     entropy, by_level = 0.0, np.zeros(len(counts))
     for start in range(0, points, 1024):
         z = low + dz * np.arange(start, min(start + 1024, points))
@@ -41,37 +44,40 @@ def quadrature(mu: np.ndarray, sigma: np.ndarray, levels: np.ndarray, sizes: np.
         density = np.zeros((len(counts), len(z)))
         for rows in np.split(near, range(1024, len(near), 1024)):
             s = sigma[rows, None]
-            density += _membership(levels[rows], sizes) @ (np.exp(-0.5 * ((z - mu[rows, None]) / s) ** 2) / s)
+            density += _level_indicators(levels[rows], sizes) @ (np.exp(-0.5 * ((z - mu[rows, None]) / s) ** 2) / s)
         density /= np.sqrt(2 * np.pi)
-        whole = density[: sizes[0]].sum(axis=0) / len(mu)  # the levels of any one factor make up the whole
+        whole = density[: sizes[0]].sum(axis=0) / len(mu)  # The levels of any factor partition the rows.
         entropy -= dz * float(xlogy(whole, whole).sum())
         by_level -= dz * xlogy(density / counts[:, None], density / counts[:, None]).sum(axis=1)
-    return entropy, _average(by_level, counts, sizes)
+    return entropy, _average_by_factor(by_level, counts, sizes)
 
 
-def binned(mu: np.ndarray, sigma: np.ndarray, levels: np.ndarray, sizes: np.ndarray, width: float = 0.05) -> Entropies:
-    """For many rows: histograms of the means in slices of nearly equal σ, each convolved with its Gaussian.
+def entropies_by_binning(
+    mu: np.ndarray, sigma: np.ndarray, levels: np.ndarray, sizes: np.ndarray, width: float = 0.05
+) -> Entropies:
+    """Convolve histograms of the means with Gaussians; this is fast for many rows.
 
-    A component is shared out between the two nearest positions and the two nearest slices (`width` apart in ln σ) so
-    that its mean and its variance stay exact. Structure finer than the grid, up to 2¹⁵ positions, is blurred, which
-    matters only where σ and the distances between means are both below 1/30 000 of the range.
+    The rows are sorted into slices of nearly equal σ, `width` apart in ln σ, and each slice has one histogram and one
+    Gaussian. A component is divided between the two nearest positions and the two nearest slices, so that its mean and
+    its variance stay exact. Details finer than the grid of at most 2¹⁵ positions are blurred; this matters only where σ
+    and the distances between means are both below 1/30 000 of the range.
     """
-    low, high, narrowest = interval(mu, sigma)
+    low, high, narrowest = integration_interval(mu, sigma)
     size = 2 ** int(np.clip(np.ceil(np.log2((high - low) / narrowest)) + 1, 12, 15))
     dz = (high - low) / (size - 1)
     position = np.minimum(((mu - low) / dz).astype(np.int64), size - 2)
     share = (mu - low) / dz - position
 
-    # Sharing out between two positions widens a component by share (1 - share) dz²: take that off its own variance.
+    # Dividing a component between two positions adds share (1 - share) dz² to its variance, so that is subtracted here.
     variance = np.maximum(sigma**2 - share * (1 - share) * dz**2, (0.1 * dz) ** 2)
     smallest = variance.min()
     slices = (np.log(variance / smallest) / (2 * width)).astype(np.int64)
     centres = smallest * np.exp(2 * width * np.arange(slices.max() + 2))  # variances, ascending
     upper = (variance - centres[slices]) / (centres[slices + 1] - centres[slices])
 
-    counts = _level_counts(levels, sizes)
+    counts = _count_levels(levels, sizes)
     distance = dz * np.minimum(np.arange(size), size - np.arange(size))
-    # The interval ends 8σ beyond every mean, so nothing wraps around and no padding is needed.
+    # No padding is needed because the interval ends 8σ beyond every mean, so that nothing wraps around.
     spectrum = np.zeros((len(counts), size // 2 + 1), dtype=np.complex128)
     order = np.argsort(slices, kind="stable")
     ends = np.concatenate(([0], np.cumsum(np.bincount(slices, minlength=len(centres)))))
@@ -80,62 +86,69 @@ def binned(mu: np.ndarray, sigma: np.ndarray, levels: np.ndarray, sizes: np.ndar
         rows = np.concatenate((below, here))
         if rows.size:
             weights = np.concatenate((upper[below], 1 - upper[here]))
-            histogram = _histogram(position[rows], share[rows], weights, levels[rows], sizes, size)
+            histogram = _sum_by_level_and_position(position[rows], share[rows], weights, levels[rows], sizes, size)
             kernel = np.exp(-0.5 * distance**2 / centre)
             spectrum += fft.rfft(histogram, axis=1) * fft.rfft(kernel / kernel.sum())
     mass = np.maximum(fft.irfft(spectrum, size, axis=1), 0.0)
     whole = mass[: sizes[0]].sum(axis=0) / len(mu)
     by_level = -xlogy(mass / counts[:, None], mass / (counts[:, None] * dz)).sum(axis=1)
-    return -float(xlogy(whole, whole / dz).sum()), _average(by_level, counts, sizes)
+    return -float(xlogy(whole, whole / dz).sum()), _average_by_factor(by_level, counts, sizes)
 
 
-def sampled(
+def entropies_by_sampling(
     mu: np.ndarray, sigma: np.ndarray, levels: np.ndarray, sizes: np.ndarray, rng: np.random.Generator, samples: int
 ) -> Entropies:
-    """As first published: -ln q(z) averaged over one z for each of at most `samples` rows of every (sub)population.
+    """Average -ln q(z) over draws of z, as the code of Chen et al. (2018) did.
 
-    Costs rows times samples for the whole and again for each factor; the noise inflates gaps between close runners-up.
+    One z is drawn from each of at most `samples` random rows: of all rows, and of the rows with each level. The cost is
+    rows times samples, once for all rows and once for each factor. The noise makes gaps between similar codes larger.
     """
 
     def entropy(rows: np.ndarray) -> float:
-        drawn = rng.permutation(rows)[:samples]
-        z = mu[drawn] + sigma[drawn] * rng.standard_normal(len(drawn))
+        drawn_rows = rng.permutation(rows)[:samples]
+        z = mu[drawn_rows] + sigma[drawn_rows] * rng.standard_normal(len(drawn_rows))
         log_q = [
             logsumexp(-0.5 * ((part[:, None] - mu[rows]) / sigma[rows]) ** 2 - np.log(sigma[rows]), axis=1)
             for part in np.array_split(z, max(1, len(z) * len(rows) // 2**20))
         ]
         return float(0.5 * np.log(2 * np.pi) + np.log(len(rows)) - np.concatenate(log_q).mean())
 
-    by_level = [entropy(np.flatnonzero(levels[:, k] == u)) for k, many in enumerate(sizes) for u in range(many)]
-    return entropy(np.arange(len(mu))), _average(np.array(by_level), _level_counts(levels, sizes), sizes)
+    by_level = [entropy(np.flatnonzero(levels[:, k] == u)) for k, count in enumerate(sizes) for u in range(count)]
+    return entropy(np.arange(len(mu))), _average_by_factor(np.array(by_level), _count_levels(levels, sizes), sizes)
 
 
-def _level_counts(levels: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-    """Rows at each level, all factors in one vector of length Σ S_k."""
-    return np.concatenate([np.bincount(column, minlength=many) for column, many in zip(levels.T, sizes, strict=True)])
+def _count_levels(levels: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """Return how many rows have each level, for all factors in one vector (Σ S_k,)."""
+    return np.concatenate([np.bincount(column, minlength=count) for column, count in zip(levels.T, sizes, strict=True)])
 
 
-def _membership(levels: np.ndarray, sizes: np.ndarray) -> sparse.csc_array:
-    """(Σ S_k, n): 1 where a row has the level; multiplying by it sums rows by level for all factors at once."""
+def _level_indicators(levels: np.ndarray, sizes: np.ndarray) -> sparse.csc_array:
+    """Return indicators (Σ S_k, n): 1 where a row has the level.
+
+    Multiplying by this matrix sums rows by level, for all factors at once.
+    """
     n, k = levels.shape
     indices = (levels + np.cumsum(sizes) - sizes).ravel()
     return sparse.csc_array((np.ones(n * k), indices, np.arange(0, n * k + 1, k)), shape=(int(sizes.sum()), n))
 
 
-def _histogram(
+def _sum_by_level_and_position(
     position: np.ndarray, share: np.ndarray, weights: np.ndarray, levels: np.ndarray, sizes: np.ndarray, size: int
 ) -> np.ndarray:
-    """(Σ S_k, size): weights by level and position, a fraction `share` of each going to the next position."""
+    """Return the sums of weights (Σ S_k, size) by level and position.
+
+    Each row adds the fraction `share` (n,) of its weight to the position after its own.
+    """
     parts = []
-    for column, many in zip(levels.T, sizes, strict=True):
+    for column, count in zip(levels.T, sizes, strict=True):
         cells = column * size + position
-        part = np.bincount(cells, weights * (1 - share), many * size)
-        part += np.bincount(cells + 1, weights * share, many * size)
-        parts.append(part.reshape(many, size))
+        part = np.bincount(cells, weights * (1 - share), count * size)
+        part += np.bincount(cells + 1, weights * share, count * size)
+        parts.append(part.reshape(count, size))
     return np.concatenate(parts)
 
 
-def _average(by_level: np.ndarray, counts: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-    """(K,): the levels' entropies weighted by how often the levels occur."""
+def _average_by_factor(by_level: np.ndarray, counts: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """Return the mean entropy (K,) of the levels of each factor, weighted by their numbers of rows."""
     starts = np.cumsum(sizes) - sizes
     return np.add.reduceat(by_level * counts, starts) / np.add.reduceat(counts, starts)

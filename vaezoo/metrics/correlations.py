@@ -1,18 +1,22 @@
 """Pearson correlations between codes, and between factors and codes.
 
-    r(x, y) = Cov(x, y) / √(Var x · Var y)         in [-1, 1]; a constant column gives 0
-
-The score is the mean of |r| over pairs of different codes, 0 for uncorrelated ones (a number of ours, to rank runs by).
-Collapsed codes have nothing left to correlate and look excellent. Levels of a factor are used as numbers, which says
-nothing about a cyclic one such as an angle.
+r(x, y) = Cov(x, y) / √(Var x · Var y)         in [-1, 1]; a constant column gives 0
 """
 
 import numpy as np
 
+from vaezoo.metrics.directions import Better
 from vaezoo.metrics.protocol import Result, Skip
 
 
+@Better(lower=("score",), group="easy")
 def correlation(test_codes: np.ndarray, test_factors: np.ndarray | None = None) -> Result:
+    """Compute the mean of |r| over pairs of different codes (M, D); 0 for uncorrelated codes, lower is better.
+
+    The score is our own, to rank runs. Collapsed codes are constant, so they get 0 and look excellent. `factors` (K, D)
+    correlates the levels of the factors (M, K) with the codes; levels count as numbers, which has no meaning for a
+    cyclic factor such as an angle.
+    """
     d = test_codes.shape[1]
     if d < 2:
         raise Skip("correlations between codes need two codes or more")
@@ -29,18 +33,21 @@ def correlation(test_codes: np.ndarray, test_factors: np.ndarray | None = None) 
 
 
 def pearson(*tables: np.ndarray, floor: float = 0.0) -> np.ndarray:
-    """(A, A): r between all columns of the tables, side by side; 0 for those with a variance not above `floor`."""
+    """Return r between all A columns of the tables, side by side, (A, A); 0 where a variance is at most `floor`."""
     products = covariance(*tables)
     variances = np.diag(products)
-    known = variances > floor
-    stds = np.sqrt(np.where(known, variances, 1.0))
-    return np.clip(np.where(known[:, None] & known, products, 0.0) / stds[:, None] / stds, -1.0, 1.0)
+    varies = variances > floor
+    stds = np.sqrt(np.where(varies, variances, 1.0))
+    return np.clip(np.where(varies[:, None] & varies, products, 0.0) / stds[:, None] / stds, -1.0, 1.0)
 
 
 def covariance(*tables: np.ndarray) -> np.ndarray:
-    """(A, A), divided by n - 1: all columns of the tables, side by side, in float64 and a few megabytes at a time."""
+    """Return the covariance, divided by n - 1, of all A columns of the tables, side by side, (A, A) in float64.
+
+    Blocks of rows keep the memory at a few megabytes, which `np.cov` would not.
+    """
     n = len(tables[0])
-    # The mean is taken relative to the first row, so that a constant column gets a variance of exactly 0.
+    # The mean is computed relative to the first row, so that a constant column gets a variance of exactly 0.
     means = [table[0] + np.subtract(table, table[0], dtype=np.float64).mean(axis=0) for table in tables]
     products = np.zeros((sum(map(len, means)),) * 2)
     for start in range(0, n, 2**16):

@@ -1,26 +1,17 @@
-"""DCI: disentanglement, completeness and informativeness, from how much each code counts in predicting each factor.
+"""DCI: disentanglement, completeness and informativeness, from the importance of each code for predicting each factor.
 
 Eastwood & Williams, "A framework for the quantitative evaluation of disentangled representations", ICLR 2018,
-section 2. R (D, K) ≥ 0 is the importance of code i for factor k; with P the rows of R and Q its columns, each divided
-by its sum,
+section 2. R (D, K) ≥ 0 is the importance of code i for factor k; P are the rows of R and Q its columns, each divided
+by its sum:
 
     disentanglement = Σ_i ρ_i (1 - H_K(P_i)),   ρ_i = Σ_k R_ik / Σ R        one code, one factor
     completeness    = Σ_k κ_k (1 - H_D(Q_k)),   κ_k = Σ_i R_ik / Σ R        one factor, one code
-    informativeness = mean over k of how well factor k is predicted for fresh rows
+    informativeness = mean over k of how well factor k is predicted for other rows
 
-with entropies to the base K and D. All in [0, 1], except the informativeness of `dci_lasso`. `score` repeats the
-disentanglement, which the large-scale study (Locatello et al., ICML 2019) prints as DCI. The paper does not weight the
-factors in its completeness: `completeness_unweighted`. Both agree where every column of R sums to 1.
-
-`dci_gbt` has the protocol of that study: gradient boosted trees, impurity importances, accuracy. Its 100 rounds are
-100 trees a level, minutes on dSprites, so the factors are shared out to processes. `dci_gbt_2k` is the same from 2 000
-rows, under its own name. `dci_hgb` boosts trees over binned codes and is some twenty times faster, but a monitor and no
-replacement: the two agree within 0.01 on clean codes and not on noisy or duplicated ones.
-
-`dci_lasso` is the linear form: R = |w|, and informativeness is the error on fresh rows over the deviation of the factor
-(0 is best, 1 no better than the mean). An informative code that is not linear looks uninformative, levels count as
-numbers, the weights of exact duplicates have no unique solution, and of noise the few weights that are not 0 look
-specialised.
+with entropies to the base K and D. All are in [0, 1], higher is better, except the informativeness of `dci_lasso`.
+`score` repeats the disentanglement, which the large-scale study (Locatello et al., ICML 2019) prints as DCI. The paper
+does not weight the factors in its completeness; that is `completeness_unweighted`. Both are equal where every column of
+R sums to 1.
 """
 
 from collections.abc import Callable
@@ -32,12 +23,14 @@ from joblib import Parallel, cpu_count, delayed
 from sklearn.ensemble import GradientBoostingClassifier, HistGradientBoostingClassifier
 from threadpoolctl import threadpool_limits
 
+from vaezoo.metrics.directions import Better
 from vaezoo.metrics.entropies import entropy
-from vaezoo.metrics.predictors import Split, drawn, lasso, standardise
+from vaezoo.metrics.predictors import Split, draw_split, lasso, standardise
 from vaezoo.metrics.protocol import Result, Skip
 from vaezoo.progress import progress
 
 
+@Better(higher=("score", "disentanglement", "completeness*", "informativeness"), group="disentanglement")
 def dci_gbt(
     codes: np.ndarray,
     factors: np.ndarray,
@@ -49,7 +42,12 @@ def dci_gbt(
     depth: int = 3,
     learning_rate: float = 0.1,
 ) -> Result:
-    # Splits are chosen by Friedman's improvement: the default where scikit-learn has a choice, and all it has since.
+    """Compute DCI with gradient boosted trees, impurity importances and accuracy, as the large-scale study does.
+
+    `train` and `test` rows of codes (N, D) and factors (N, K) are drawn. There is one tree for each round and level,
+    which takes minutes on dSprites, so the factors are distributed to processes.
+    """
+    # `criterion` is not passed, because newer versions of scikit-learn only have its default, Friedman's improvement.
     booster = partial(
         GradientBoostingClassifier,
         loss="log_loss",
@@ -66,9 +64,10 @@ def dci_gbt(
         init=None,
         n_iter_no_change=None,
     )
-    return _boosted(booster, _drawn(codes, factors, rng, train, test), rng)
+    return _score_boosting(booster, _draw_split(codes, factors, rng, train, test), rng)
 
 
+@Better(higher=("score", "disentanglement", "completeness*", "informativeness"), group="disentanglement")
 def dci_gbt_2k(
     codes: np.ndarray,
     factors: np.ndarray,
@@ -80,10 +79,12 @@ def dci_gbt_2k(
     depth: int = 3,
     learning_rate: float = 0.1,
 ) -> Result:
+    """Compute `dci_gbt` from 2 000 rows, which has a name of its own because its values do not compare."""
     sizes = {"train": train, "test": test, "rounds": rounds, "depth": depth}
     return dci_gbt(codes, factors, rng, **sizes, learning_rate=learning_rate)
 
 
+@Better(higher=("score", "disentanglement", "completeness*", "informativeness"), group="disentanglement")
 def dci_hgb(
     codes: np.ndarray,
     factors: np.ndarray,
@@ -96,6 +97,11 @@ def dci_hgb(
     learning_rate: float = 0.1,
     bins: int = 255,
 ) -> Result:
+    """Compute DCI with trees over binned codes, some twenty times faster than `dci_gbt`.
+
+    It serves to watch a training and does not replace `dci_gbt`: both agree within 0.01 on clean codes, but not on
+    noisy or duplicated codes.
+    """
     booster = partial(
         HistGradientBoostingClassifier,
         loss="log_loss",
@@ -110,9 +116,10 @@ def dci_hgb(
         categorical_features=None,
         early_stopping=False,
     )
-    return _boosted(booster, _drawn(codes, factors, rng, train, test), rng)
+    return _score_boosting(booster, _draw_split(codes, factors, rng, train, test), rng)
 
 
+@Better(higher=("score", "disentanglement", "completeness*"), lower=("informativeness",), group="disentanglement")
 def dci_lasso(
     codes: np.ndarray,
     factors: np.ndarray,
@@ -122,55 +129,63 @@ def dci_lasso(
     test: int = 5_000,
     alpha: float = 0.02,
 ) -> Result:
-    x, y, x_test, y_test = _drawn(codes, factors, rng, train, test)
+    """Compute DCI with one Lasso a factor: R = |w|.
+
+    Informativeness is the error on other rows divided by the deviation of the factor: 0 is best, 1 is no better than
+    the mean. Levels count as numbers. A code that follows a factor, but not linearly, looks uninformative. The weights
+    of exact duplicates are not unique. On noise the few weights that are not 0 look specialised.
+    """
+    x, y, x_test, y_test = _draw_split(codes, factors, rng, train, test)
     (x, x_test), (y, y_test) = standardise(x, x_test), standardise(y, y_test)
     weights = lasso(x, y, alpha)
     errors = np.sqrt(np.square(y_test - x_test @ weights).mean(axis=0)) / y_test.std(axis=0)
-    return {**of_matrix(np.abs(weights)), "informativeness": float(errors.mean()), "errors": errors}
+    return {**score_importances(np.abs(weights)), "informativeness": float(errors.mean()), "errors": errors}
 
 
-def _drawn(codes: np.ndarray, factors: np.ndarray, rng: np.random.Generator, train: int, test: int) -> Split:
-    split = drawn(codes, factors, rng, train, test)
+def _draw_split(codes: np.ndarray, factors: np.ndarray, rng: np.random.Generator, train: int, test: int) -> Split:
+    """Draw rows to learn from and rows to judge by; skip the metric for a single code or factor."""
+    split = draw_split(codes, factors, rng, train, test)
     if codes.shape[1] < 2 or split[1].shape[1] < 2:
         raise Skip("the logarithms' bases are the numbers of codes and of factors: it needs two or more of both")
     return split
 
 
-def _boosted(booster: Callable[..., Any], split: Split, rng: np.random.Generator) -> Result:
-    """One classifier a factor, in as many processes as there are cores; the same numbers however many those are."""
+def _score_boosting(booster: Callable[..., Any], split: Split, rng: np.random.Generator) -> Result:
+    """Fit one classifier a factor in as many processes as there are cores; the number of cores changes no score."""
     x, y, x_test, y_test = split
-    many = y.shape[1]
+    factors = y.shape[1]
     tasks = [
-        delayed(_fit)(booster(random_state=int(rng.integers(2**31))), x, level, x_test, level_test)
+        delayed(_fit_and_score)(booster(random_state=int(rng.integers(2**31))), x, level, x_test, level_test)
         for level, level_test in zip(y.T, y_test.T, strict=True)
     ]
-    with progress("boosting", many, "factor") as bar:
+    with progress("boosting", factors, "factor") as bar:
         fits = []
-        for fit in Parallel(n_jobs=min(many, cpu_count()), return_as="generator")(tasks):
+        for fit in Parallel(n_jobs=min(factors, cpu_count()), return_as="generator")(tasks):
             fits.append(fit)
             bar.update()
     columns, train_accuracy, accuracy = zip(*fits, strict=True)
     return {
-        **of_matrix(np.stack(columns, axis=1)),
+        **score_importances(np.stack(columns, axis=1)),
         "informativeness": float(np.mean(accuracy)),
         "informativeness_train": float(np.mean(train_accuracy)),
         "accuracy": np.array(accuracy),  # (K,)
     }
 
 
-def _fit(
+def _fit_and_score(
     classifier: Any, x: np.ndarray, y: np.ndarray, x_test: np.ndarray, y_test: np.ndarray
 ) -> tuple[np.ndarray, float, float]:
-    """Importances (D,), which sum to 1 or are all 0, and the accuracy on both tables."""
+    """Return the importances (D,) and the accuracy on both tables."""
     with threadpool_limits(1):
         classifier.fit(x, y)
         return importances(classifier), float(classifier.score(x, y)), float(classifier.score(x_test, y_test))
 
 
 def importances(classifier: Any) -> np.ndarray:
+    """Return the importance of each code (D,) for a fitted booster; they sum to 1 or are all 0."""
     if isinstance(classifier, GradientBoostingClassifier):
         return classifier.feature_importances_
-    # The histogram booster has no public importances: the gain of all its splits, summed by code.
+    # The gains of all splits are summed by code, because scikit-learn has no importances for the histogram booster.
     gains = np.zeros(classifier.n_features_in_)
     for trees in classifier._predictors:
         for tree in trees:
@@ -179,14 +194,14 @@ def importances(classifier: Any) -> np.ndarray:
     return gains / max(gains.sum(), np.finfo(float).tiny)
 
 
-def of_matrix(importance: np.ndarray) -> Result:
-    """What a matrix R (D, K) says, whoever made it."""
+def score_importances(importance: np.ndarray) -> Result:
+    """Return disentanglement and completeness of a matrix R (D, K)."""
     by_code, by_factor = specialisation(importance), specialisation(importance.T)
-    disentanglement = weighted(by_code, importance.sum(axis=1))
+    disentanglement = weighted_mean(by_code, importance.sum(axis=1))
     return {
         "score": disentanglement,
         "disentanglement": disentanglement,
-        "completeness": weighted(by_factor, importance.sum(axis=0)),
+        "completeness": weighted_mean(by_factor, importance.sum(axis=0)),
         "completeness_unweighted": float(by_factor.mean()),
         "importance": importance,  # (D, K)
         "by_code": by_code,  # (D,)
@@ -195,9 +210,10 @@ def of_matrix(importance: np.ndarray) -> Result:
 
 
 def specialisation(table: np.ndarray) -> np.ndarray:
-    """1 - H(row) / ln(columns) of every row: 1 for a single entry, 0 for equal ones; a row of zeros counts as equal."""
+    """Return 1 - H(row) / ln(columns) of every row: 1 for a single entry, 0 for equal entries or zeros."""
     return 1 - entropy(table + 1e-11) / np.log(table.shape[1])
 
 
-def weighted(values: np.ndarray, weights: np.ndarray) -> float:
+def weighted_mean(values: np.ndarray, weights: np.ndarray) -> float:
+    """Return the weighted mean, or the plain mean where all weights are 0."""
     return float(np.average(values, weights=weights if weights.sum() > 0 else None))

@@ -1,15 +1,15 @@
-"""Ground-truth factors as an index: rows that share a level of one factor, without encoding anything again.
+"""Ground-truth factors as an index: draw rows that share the level of a factor, without encoding images again.
 
-A *full product* holds every combination of levels equally often: once (dSprites, any generated grid), or several times
-(SmallNORB, whose ten objects of a category are told apart by no factor). Writing a combination as one number, the last
-factor fastest and copies after it, cell = Σ_k v_k · stride_k + copy, a factor is fixed by adding a multiple of its
-stride, and the other factors stay independent of it. That is an intervention in the sense of the Higgins and FactorVAE
-scores, and they report it as the fact `interventional`.
+A *full product* has every combination of levels equally often: once (dSprites, any generated grid), or several times
+(SmallNORB, where no factor distinguishes the ten objects of a category). A combination is written as one number with
+the last factor and the copies fastest, cell = Σ_k v_k · stride_k + copy. A factor is then fixed by adding a multiple of
+its stride, and the other factors stay independent of it. That is an intervention in the sense of the Higgins and
+FactorVAE scores, which report it as the fact `interventional`.
 
 Any other table (CelebA attributes, chairs with missing views) is sampled from lists of the rows that have each level.
-The other factors then follow their joint distribution in the table, so what looks like the fixed factor may be
-another one correlated with it. Rows drawn uniformly at random from a full product lie in between: their factors are
-independent in expectation only, and they count as not interventional.
+The other factors then follow their joint distribution in the table, so a metric may see a factor that is correlated
+with the fixed one. Rows that were drawn at random from a full product have factors that are independent in expectation
+only, so they are not interventional.
 """
 
 import math
@@ -19,39 +19,40 @@ import numpy as np
 from vaezoo.metrics.protocol import Skip
 
 
-def varying(factors: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Levels (N, K) renumbered 0 … S_k - 1 without gaps, the sizes S_k, and which columns of `factors` they are.
+def renumber_levels(factors: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the levels (N, K) of the factors that vary, their numbers of levels S (K,), and their columns (K,).
 
-    Levels that never occur are forgotten, and so are factors with a single level: their entropy is 0.
+    Levels are numbered 0 … S_k - 1; levels that do not occur are left out. So are factors with a single level, because
+    their entropy is 0.
     """
     counts = [np.bincount(column) for column in factors.T]
-    kept = np.array([k for k, count in enumerate(counts) if np.count_nonzero(count) > 1], dtype=np.int64)
-    if kept.size == 0:
+    columns = np.array([k for k, count in enumerate(counts) if np.count_nonzero(count) > 1], dtype=np.int64)
+    if columns.size == 0:
         raise Skip("no factor varies in these rows")
-    renumbered = [np.cumsum(counts[k] > 0)[factors[:, k]] - 1 for k in kept]
-    return np.stack(renumbered, axis=1), np.array([np.count_nonzero(counts[k]) for k in kept]), kept
+    renumbered = [np.cumsum(counts[k] > 0)[factors[:, k]] - 1 for k in columns]
+    return np.stack(renumbered, axis=1), np.array([np.count_nonzero(counts[k]) for k in columns]), columns
 
 
-def stratified(labels: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
-    """Which of the rows, ascending: `count` of them, or all, each class (N,) with its share of them.
+def draw_stratified(labels: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
+    """Draw `count` rows, or all, with each class of labels (N,) in proportion; return them in ascending order.
 
-    A class gets its share rounded down; what is left goes one by one to the largest remainders, of equals to the class
-    that comes first. Rows within a class are random.
+    The proportional number of a class is rounded down, and the rows that are left go to the classes with the largest
+    remainders, of equals to the first. Rows within a class are random.
     """
     if count >= len(labels):
         return np.arange(len(labels))
     _, classes, sizes = np.unique(labels, return_inverse=True, return_counts=True)
-    quotas, remainders = np.divmod(sizes * count, len(labels))  # in whole numbers, so that ties are ties
+    quotas, remainders = np.divmod(sizes * count, len(labels))  # Whole numbers keep equal remainders equal.
     quotas[np.argsort(-remainders, kind="stable")[: count - quotas.sum()]] += 1
     drawn = (rng.choice(np.flatnonzero(classes == c), quota, replace=False) for c, quota in enumerate(quotas.tolist()))
     return np.sort(np.concatenate(list(drawn)))
 
 
 class Groups:
-    """Draws rows of a table in which chosen factors have chosen levels."""
+    """Draws rows from a table of factors (N, K) in which one factor has a certain level."""
 
     def __init__(self, factors: np.ndarray) -> None:
-        self.levels, self.sizes, _ = varying(factors)  # (N, K), (K,)
+        self.levels, self.sizes, _ = renumber_levels(factors)  # (N, K), (K,)
         n, k = self.levels.shape
         self.full_product = False
         if n % math.prod(self.sizes.tolist()) == 0:
@@ -67,8 +68,8 @@ class Groups:
                 counts += np.bincount(column, minlength=counts.size)
             self.starts = np.cumsum(self.counts, axis=1) - self.counts
 
-    def matching(self, rng: np.random.Generator, k: np.ndarray, level: np.ndarray) -> np.ndarray:
-        """For each entry one row whose factor k has this level, uniform among such rows; k and level broadcast."""
+    def draw_matching(self, rng: np.random.Generator, k: np.ndarray, level: np.ndarray) -> np.ndarray:
+        """Draw a row for each entry of k and level, which broadcast, uniformly among the rows whose factor k has it."""
         k, level = np.broadcast_arrays(k, level)
         if self.full_product:
             cells = rng.integers(len(self.levels), size=level.shape)
@@ -76,12 +77,12 @@ class Groups:
             return self.row_of_cell[cells]
         return self.rows_by_level[k, self.starts[k, level] + rng.integers(self.counts[k, level])]
 
-    def pairs(self, rng: np.random.Generator, k: np.ndarray, pairs: int) -> tuple[np.ndarray, np.ndarray]:
-        """Rows a, b (n, pairs): a is uniform, b agrees with it in factor k[i]; the level differs from pair to pair."""
+    def draw_pairs(self, rng: np.random.Generator, k: np.ndarray, pairs: int) -> tuple[np.ndarray, np.ndarray]:
+        """Draw rows a and b, both (n, pairs): a uniformly, and b with the level of a in factor k[i]; k is (n,)."""
         a = rng.integers(len(self.levels), size=(len(k), pairs))
-        return a, self.matching(rng, k[:, None], self.levels[a, k[:, None]])
+        return a, self.draw_matching(rng, k[:, None], self.levels[a, k[:, None]])
 
-    def batches(self, rng: np.random.Generator, k: np.ndarray, batch: int) -> np.ndarray:
-        """Rows (n, batch) that all share one level of factor k[i], the level uniform among those that occur."""
+    def draw_batches(self, rng: np.random.Generator, k: np.ndarray, batch: int) -> np.ndarray:
+        """Draw rows (n, batch): in row i all have the same level of factor k[i], drawn uniformly; k is (n,)."""
         level = np.repeat(rng.integers(self.sizes[k])[:, None], batch, axis=1)
-        return self.matching(rng, k[:, None], level)
+        return self.draw_matching(rng, k[:, None], level)

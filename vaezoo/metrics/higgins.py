@@ -1,29 +1,29 @@
-"""The beta-VAE metric: which factor was held fixed, told from how little the codes differ.
+"""The beta-VAE metric: predict from the differences of codes which factor was held fixed.
 
 Higgins et al., "beta-VAE: Learning basic visual concepts with a constrained variational framework", ICLR 2017,
-section 3. One vector: pick a factor k, draw L pairs of rows that agree in it,
+section 3. For one vector, draw a factor k and L pairs of rows that agree in it:
 
     x = (1/L) Σ_l |z(a_l) - z(b_l)|        (D,)
 
-and let a linear classifier name k. The score is its accuracy on fresh vectors: a share in [0, 1], chance 1/K.
+A linear classifier learns to predict k from x. The score is its accuracy on other vectors: a share in [0, 1], chance
+1/K, higher is better.
 
-`higgins_svm` is the form of the DIP-VAE paper (hinge loss, C = 0.01); the paper gives neither L nor the number of
-vectors, 64 and 5 000 + 2 500 are ours. `higgins_logistic` is the form and the constants of the large-scale study
-(Locatello et al., ICML 2019), with today's multinomial fit in place of one classifier a factor.
-
-A score means little without L, the number of vectors, the loss and C: a randomly rotated code gets anything from 0.4 to
-0.95. A code without any trace of one factor still gets 1, because the classifier names the missing factor whenever no
-code is small. The vectors are used as they are; standardising them, or rescaling a code, changes the score.
+A score means little without L, the number of vectors, the loss and C: codes that were rotated at random get any value
+from 0.4 to 0.95. Codes without any information about one factor still get 1, because the classifier predicts that
+factor whenever no code is small. The vectors are used as they are: standardising them, or rescaling a code, changes the
+score.
 """
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 from sklearn.svm import LinearSVC
 
+from vaezoo.metrics.directions import Better
 from vaezoo.metrics.groups import Groups
 from vaezoo.metrics.protocol import Result, Skip
 
 
+@Better(higher=("score",), group="disentanglement")
 def higgins_svm(
     codes: np.ndarray,
     factors: np.ndarray,
@@ -34,7 +34,11 @@ def higgins_svm(
     test: int = 2_500,
     C: float = 0.01,
 ) -> Result:
-    # LIBLINEAR's dual solver, one class against the rest; it shrinks the intercept together with the weights.
+    """Compute the form of the DIP-VAE paper (Kumar et al., ICLR 2018): hinge loss and C = 0.01.
+
+    That paper gives neither L nor the number of vectors; 64 `pairs` and 5 000 + 2 500 vectors are our choice.
+    """
+    # This is LIBLINEAR's dual solver, one class against the rest; it penalises the intercept as it does the weights.
     seed = int(rng.integers(2**31))
     classifier = LinearSVC(
         penalty="l2",
@@ -46,9 +50,10 @@ def higgins_svm(
         max_iter=20_000,
         random_state=seed,
     )
-    return _accuracy(classifier, codes, factors, rng, pairs, train, test)
+    return _score_classifier(classifier, codes, factors, rng, pairs, train, test)
 
 
+@Better(higher=("score",), group="disentanglement")
 def higgins_logistic(
     codes: np.ndarray,
     factors: np.ndarray,
@@ -59,11 +64,15 @@ def higgins_logistic(
     test: int = 5_000,
     C: float = 1.0,
 ) -> Result:
+    """Compute the form and the constants of the large-scale study (Locatello et al., ICML 2019).
+
+    The study had one classifier a factor; here one multinomial classifier is fitted, as scikit-learn does today.
+    """
     classifier = LogisticRegression(C=C, solver="lbfgs", tol=1e-4, max_iter=1_000)
-    return _accuracy(classifier, codes, factors, rng, pairs, train, test)
+    return _score_classifier(classifier, codes, factors, rng, pairs, train, test)
 
 
-def _accuracy(
+def _score_classifier(
     classifier: LinearSVC | LogisticRegression,
     codes: np.ndarray,
     factors: np.ndarray,
@@ -72,6 +81,7 @@ def _accuracy(
     train: int,
     test: int,
 ) -> Result:
+    """Fit the classifier to `train` vectors of codes (N, D) and factors (N, K), and score it on `test` others."""
     groups = Groups(factors)
     if len(groups.sizes) < 2:
         raise Skip("naming the fixed factor needs two factors or more")
@@ -89,10 +99,10 @@ def _accuracy(
 def mean_differences(
     codes: np.ndarray, groups: Groups, rng: np.random.Generator, k: np.ndarray, pairs: int
 ) -> np.ndarray:
-    """(n, D): the mean absolute difference of the codes over pairs that agree in factor k[i]."""
+    """Return the mean absolute difference of codes (N, D) over pairs that agree in factor k[i], (n, D) for k (n,)."""
     x = np.empty((len(k), codes.shape[1]))
-    step = max(1, 2**20 // (pairs * codes.shape[1]))  # a few megabytes at a time
+    step = max(1, 2**20 // (pairs * codes.shape[1]))  # This many vectors need a few megabytes.
     for start in range(0, len(k), step):
-        a, b = groups.pairs(rng, k[start : start + step], pairs)
+        a, b = groups.draw_pairs(rng, k[start : start + step], pairs)
         x[start : start + step] = np.abs(codes[a] - codes[b]).mean(axis=1, dtype=np.float64)
     return x

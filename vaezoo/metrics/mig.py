@@ -1,19 +1,15 @@
-"""MIG, the mutual information gap: how much more the best code knows of a factor than the next best.
+"""MIG, the mutual information gap: how much more the best code knows about a factor than the next best code.
 
 Chen, Li, Grosse & Duvenaud, "Isolating sources of disentanglement in variational autoencoders", NeurIPS 2018, eq. 6:
 
     MIG = (1/K) Σ_k [ I_(1)(k) - I_(2)(k) ] / H(v_k)        I_(1), I_(2): the two largest I(z_d; v_k) over d
 
-Range [0, 1]; informations in nats. A factor kept in two codes (an angle as cosine and sine) gets 0 although nothing is
-entangled with it.
+MIG is in [0, 1], higher is better; informations are in nats. A factor that is represented by two codes (an angle by its
+cosine and its sine) gets 0, although no other factor shares these codes.
 
-`mig_hist` bins the posterior means (protocol of the large-scale study, Locatello et al., ICML 2019). Twenty bins of
-equal width cannot tell 32 or 40 levels apart, so perfect linear codes of dSprites get 0.902; and the plug-in estimate
-is biased upwards by about (bins - 1)(levels - 1) / 2n nats, so compare at equal rows only.
-
-`mig_exact` is the paper's form: I is H(z_d) - H(z_d|v_k) under the encoder's own Gaussians, over all rows, and nothing
-is drawn. The paper leaves the shape of dSprites out; `no_shape` does too. `mig_sampled` estimates the same quantity as
-the paper's code did; it is slow and noisy, and there to check the other.
+`mig_hist` estimates I from binned posterior means; this is the protocol of the large-scale study (Locatello et al.,
+ICML 2019). `mig_exact` is the form of the paper. `mig_sampled` estimates the quantity of `mig_exact` as the authors'
+code did; it is slow and noisy and serves to check `mig_exact`.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,11 +18,13 @@ from functools import partial
 import numpy as np
 
 from vaezoo.metrics import aggregate
+from vaezoo.metrics.directions import Better
 from vaezoo.metrics.entropies import discretise, factor_entropies, gap, mutual_information
-from vaezoo.metrics.groups import varying
+from vaezoo.metrics.groups import renumber_levels
 from vaezoo.metrics.protocol import Result, Skip
 
 
+@Better(higher=("score", "no_shape"), group="disentanglement")
 def mig_hist(
     codes: np.ndarray,
     factors: np.ndarray,
@@ -36,16 +34,22 @@ def mig_hist(
     rows: int | None = 10_000,
     bins: int = 20,
 ) -> Result:
-    """`rows` are drawn with replacement; None takes the whole table as it is."""
+    """Compute MIG from posterior means (N, D) in bins of equal width and factors (N, K).
+
+    `rows` rows are drawn with replacement; None takes the whole table. Twenty bins cannot separate 32 or 40 levels, so
+    perfect linear codes of dSprites get 0.902. The estimate of I is biased upwards by about (bins - 1)(levels - 1) / 2n
+    nats, so scores compare at equal numbers of rows only.
+    """
     if codes.shape[1] < 2:
         raise Skip("a gap needs two codes or more")
     if rows is not None:
-        drawn = rng.integers(len(codes), size=rows)
-        codes, factors = codes[drawn], factors[drawn]
-    levels, _, kept = varying(factors)
-    return _gaps(mutual_information(discretise(codes, bins), levels), levels, kept, factor_names)
+        drawn_rows = rng.integers(len(codes), size=rows)
+        codes, factors = codes[drawn_rows], factors[drawn_rows]
+    levels, _, columns = renumber_levels(factors)
+    return _score_gaps(mutual_information(discretise(codes, bins), levels), levels, columns, factor_names)
 
 
+@Better(higher=("score", "no_shape"), group="disentanglement")
 def mig_exact(
     means: np.ndarray,
     logvars: np.ndarray,
@@ -54,17 +58,25 @@ def mig_exact(
     *,
     estimator: str = "auto",
 ) -> Result:
-    """`estimator`: "quadrature", "binned" (agrees within 3e-4), or "auto", quadrature while it takes seconds."""
+    """Compute MIG with I = H(z_d) - H(z_d|v_k) under the posteriors of all N rows; nothing is drawn.
+
+    Means and log variances are (N, D), factors (N, K). `estimator` is "quadrature", "binned", which agrees with it
+    within 3e-4, or "auto": quadrature where that takes seconds. The paper leaves the shape of dSprites out of the mean;
+    `no_shape` is that value.
+    """
     if estimator not in ("auto", "quadrature", "binned"):
         raise ValueError(f"estimator={estimator!r}: expected 'auto', 'quadrature' or 'binned'")
     if estimator == "auto":
-        points = [aggregate.grid_points(mu, deviations(logvar)) for mu, logvar in zip(means.T, logvars.T, strict=True)]
-        estimator = "quadrature" if len(means) * sum(points) <= 2e9 else "binned"
-    entropies = aggregate.quadrature if estimator == "quadrature" else aggregate.binned
-    result = _from_posteriors(entropies, means, logvars, factors, factor_names)
-    return {**result, "binned": estimator == "binned"}
+        pairs = zip(means.T, logvars.T, strict=True)
+        points = sum(aggregate.count_grid_points(mu, deviations(logvar)) for mu, logvar in pairs)
+        estimator = "quadrature" if len(means) * points <= 2e9 else "binned"
+    exact = estimator == "quadrature"
+    entropies = aggregate.entropies_by_quadrature if exact else aggregate.entropies_by_binning
+    result = _score_posteriors(entropies, means, logvars, factors, factor_names)
+    return {**result, "binned": not exact}
 
 
+@Better(higher=("score", "no_shape"), group="disentanglement")
 def mig_sampled(
     means: np.ndarray,
     logvars: np.ndarray,
@@ -74,33 +86,38 @@ def mig_sampled(
     *,
     samples: int = 10_000,
 ) -> Result:
-    entropies = partial(aggregate.sampled, rng=rng, samples=samples)
-    return _from_posteriors(entropies, means, logvars, factors, factor_names)
+    """Compute MIG as `mig_exact`, with entropies averaged over at most `samples` draws of each population."""
+    entropies = partial(aggregate.entropies_by_sampling, rng=rng, samples=samples)
+    return _score_posteriors(entropies, means, logvars, factors, factor_names)
 
 
-def _from_posteriors(
+def _score_posteriors(
     entropies: Callable[..., aggregate.Entropies],
     means: np.ndarray,
     logvars: np.ndarray,
     factors: np.ndarray,
     factor_names: Sequence[str],
 ) -> Result:
+    """Compute MIG (D codes, K varying factors) with one of the estimators of `aggregate`."""
     if means.shape[1] < 2:
         raise Skip("a gap needs two codes or more")
-    levels, sizes, kept = varying(factors)
+    levels, sizes, columns = renumber_levels(factors)
     information = np.empty((means.shape[1], len(sizes)))
     for d, (mu, logvar) in enumerate(zip(means.T, logvars.T, strict=True)):
-        whole, given_factor = entropies(mu.astype(np.float64), deviations(logvar), levels, sizes)
-        information[d] = np.maximum(whole - given_factor, 0.0)
-    return _gaps(information, levels, kept, factor_names)
+        entropy, conditional_entropies = entropies(mu.astype(np.float64), deviations(logvar), levels, sizes)
+        information[d] = np.maximum(entropy - conditional_entropies, 0.0)
+    return _score_gaps(information, levels, columns, factor_names)
 
 
 def deviations(logvar: np.ndarray) -> np.ndarray:
-    """σ, not below 1e-8: codes are float32 and know no finer differences."""
+    """Return σ = exp(logvar / 2), at least 1e-8 because float32 codes have no finer differences."""
     return np.maximum(np.exp(logvar.astype(np.float64) / 2), 1e-8)
 
 
-def _gaps(information: np.ndarray, levels: np.ndarray, kept: np.ndarray, factor_names: Sequence[str]) -> Result:
+def _score_gaps(
+    information: np.ndarray, levels: np.ndarray, columns: np.ndarray, factor_names: Sequence[str]
+) -> Result:
+    """Return MIG from I (D, K) and the levels (N, K); `columns` (K,) are their places in the table of factors."""
     entropies = factor_entropies(levels)
     gaps = gap(information) / entropies
     result: Result = {
@@ -109,7 +126,7 @@ def _gaps(information: np.ndarray, levels: np.ndarray, kept: np.ndarray, factor_
         "information": information,  # (D, K), nats
         "factor_entropies": entropies,  # (K,), nats
     }
-    names = [factor_names[k] for k in kept] if len(factor_names) else []
+    names = [factor_names[k] for k in columns] if len(factor_names) else []
     if "shape" in names and len(names) > 1:
         result["no_shape"] = float(np.delete(gaps, names.index("shape")).mean())
     return result

@@ -1,26 +1,23 @@
-"""How well classes and attributes are read off codes by a linear classifier; shares in [0, 1].
+"""The accuracy of linear classifiers that predict classes and attributes from codes; shares in [0, 1].
 
-Each learns from the rows that are not held out and is judged by those that are. `majority` is what "always the most
-frequent class of the former" gets.
-
-`probe_linear` is one linear layer trained as papers report it: softmax and cross-entropy on the codes as they are, Adam
-(Kingma & Ba, ICLR 2015) on batches of 128 for 50 epochs, judged as it is after the last. First weights and biases are
-uniform in ±1/√D. Codes on a small scale are learned slowly, so this is no bound on what they hold.
-`probe_attributes` is the same layer with a sigmoid for each binary attribute; its scores are means over attributes.
-`probe_logistic` shows what more there is: softmax regression on standardised codes, fitted to convergence.
+Each classifier learns from the rows that are not held out and is scored on the held-out rows. `majority` is the
+accuracy of always predicting the most frequent class of the rows to learn from.
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
-from scipy.special import expit
+from scipy.special import expit, softmax
 from sklearn.linear_model import LogisticRegression
 
-from vaezoo.metrics.attributes import binary, named
+from vaezoo.metrics.attributes import binary_columns, name_columns
+from vaezoo.metrics.directions import Better
 from vaezoo.metrics.predictors import standardise
 from vaezoo.metrics.protocol import Result, Skip
 
 
+@Better(higher=("score", "test_acc"))
 def probe_linear(
     codes: np.ndarray,
     labels: np.ndarray,
@@ -31,21 +28,27 @@ def probe_linear(
     batch: int = 128,
     lr: float = 1e-3,
 ) -> Result:
-    """Codes (N, D), labels (N,), and which rows are held out, (N,) booleans."""
-    y = classes_to_learn(labels, held_out)
+    """Train one linear layer to predict labels (N,) from codes (N, D) by softmax and cross-entropy.
+
+    Codes are used as they are, and the layer is scored as it is after the last of `epochs`, as papers report it. Codes
+    on a small scale are learned slowly, so the score is no upper bound; `probe_logistic` is closer to one.
+    """
+    y = training_labels(labels, held_out)
     targets = np.eye(y.max() + 1, dtype=bool)[y]
-    layer = trained(codes[~held_out], targets, softmax, rng, epochs, batch, lr)
-    return judged(logits(codes, layer).argmax(axis=1), labels, held_out)
+    layer = train_layer(codes[~held_out], targets, partial(softmax, axis=1), rng, epochs, batch, lr)
+    return score_classes(logits(codes, layer).argmax(axis=1), labels, held_out)
 
 
+@Better(higher=("score", "test_acc"))
 def probe_logistic(codes: np.ndarray, labels: np.ndarray, held_out: np.ndarray, *, C: float = 1.0) -> Result:
-    """Codes (N, D), labels (N,), and which rows are held out, (N,) booleans."""
-    y = classes_to_learn(labels, held_out)
-    x, everything = standardise(codes[~held_out], codes)
+    """Fit softmax regression to labels (N,) and standardised codes (N, D) until it converges."""
+    y = training_labels(labels, held_out)
+    x, all_rows = standardise(codes[~held_out], codes)
     classifier = LogisticRegression(C=C, solver="lbfgs", tol=1e-4, max_iter=1_000).fit(x, y)
-    return judged(classifier.predict(everything), labels, held_out)
+    return score_classes(classifier.predict(all_rows), labels, held_out)
 
 
+@Better(higher=("score", "test_acc"))
 def probe_attributes(
     codes: np.ndarray,
     factors: np.ndarray,
@@ -57,50 +60,56 @@ def probe_attributes(
     batch: int = 128,
     lr: float = 1e-3,
 ) -> Result:
-    """Means over attributes, and all of them as arrays (K,). Factors (N, K); those of levels 0 and 1 are attributes."""
-    both_parts(held_out)
-    chosen = binary(factors[~held_out])
-    true = factors[:, chosen] == 1
-    layer = trained(codes[~held_out], true[~held_out], expit, rng, epochs, batch, lr)
-    right = (logits(codes, layer) >= 0) == true
-    usual = true == (true[~held_out].mean(axis=0) > 0.5)
+    """Train one linear layer as `probe_linear` does, with a sigmoid for each binary attribute.
+
+    Attributes are the factors (N, K) with levels 0 and 1. Scores are means over attributes; arrays are (K,).
+    """
+    check_parts(held_out)
+    columns = binary_columns(factors[~held_out])
+    yes = factors[:, columns] == 1
+    layer = train_layer(codes[~held_out], yes[~held_out], expit, rng, epochs, batch, lr)
+    correct = (logits(codes, layer) >= 0) == yes
+    frequent = yes == (yes[~held_out].mean(axis=0) > 0.5)
     return {
-        **shares(right, usual, held_out),
-        "accuracy": right[held_out].mean(axis=0),
-        "majority_rate": usual[held_out].mean(axis=0),
-        "names": named(chosen, factor_names),
+        **score_answers(correct, frequent, held_out),
+        "accuracy": correct[held_out].mean(axis=0),
+        "majority_rate": frequent[held_out].mean(axis=0),
+        "names": name_columns(columns, factor_names),
     }
 
 
-def both_parts(held_out: np.ndarray) -> None:
+def check_parts(held_out: np.ndarray) -> None:
+    """Skip the metric unless there are rows to learn from and held-out rows."""
     if held_out.all() or not held_out.any():
         raise Skip("it needs rows to learn from and held-out rows to be judged by")
 
 
-def classes_to_learn(labels: np.ndarray, held_out: np.ndarray) -> np.ndarray:
-    both_parts(held_out)
+def training_labels(labels: np.ndarray, held_out: np.ndarray) -> np.ndarray:
+    """Return the labels of the rows to learn from; skip the metric where they are all the same."""
+    check_parts(held_out)
     y = labels[~held_out]
     if (y == y[0]).all():
         raise Skip("the rows to learn from are of one class")
     return y
 
 
-def judged(found: np.ndarray, labels: np.ndarray, held_out: np.ndarray) -> Result:
-    return shares(found == labels, labels == np.bincount(labels[~held_out]).argmax(), held_out)
+def score_classes(predictions: np.ndarray, labels: np.ndarray, held_out: np.ndarray) -> Result:
+    """Compare predicted classes (N,) with the labels (N,)."""
+    return score_answers(predictions == labels, labels == np.bincount(labels[~held_out]).argmax(), held_out)
 
 
-def shares(right: np.ndarray, usual: np.ndarray, held_out: np.ndarray) -> Result:
-    """Of answers, (N,) or (N, K), that are `right`, and that would be if they were the most frequent one."""
-    accuracy = float(right[held_out].mean())
+def score_answers(correct: np.ndarray, frequent: np.ndarray, held_out: np.ndarray) -> Result:
+    """Return the shares of answers, (N,) or (N, K), that are correct, and where the most frequent answer would be."""
+    accuracy = float(correct[held_out].mean())
     return {
         "score": accuracy,
         "test_acc": accuracy,
-        "train_acc": float(right[~held_out].mean()),
-        "majority": float(usual[held_out].mean()),
+        "train_acc": float(correct[~held_out].mean()),
+        "majority": float(frequent[held_out].mean()),
     }
 
 
-def trained(
+def train_layer(
     codes: np.ndarray,
     targets: np.ndarray,
     predict: Callable[[np.ndarray], np.ndarray],
@@ -109,11 +118,12 @@ def trained(
     batch: int,
     lr: float,
 ) -> np.ndarray:
-    """Weights and, in the last row, biases (D + 1, K) for targets (N, K), booleans.
+    """Train the weights and, in the last row, the biases (D + 1, K) of a layer for boolean targets (N, K).
 
-    Softmax and sigmoid have the same gradient in a batch: xᵀ (prediction - target), divided by its rows.
+    Adam (Kingma & Ba, ICLR 2015) minimises the cross-entropy. For softmax and for sigmoid its gradient in a batch is
+    xᵀ (prediction - target) divided by the number of rows. Weights and biases begin uniform in ±1/√D.
     """
-    x = with_ones(codes)
+    x = append_ones(codes)
     bound = 1 / np.sqrt(codes.shape[1])
     layer = rng.uniform(-bound, bound, (x.shape[1], targets.shape[1]))
     mean, square = np.zeros_like(layer), np.zeros_like(layer)
@@ -122,8 +132,8 @@ def trained(
         order = rng.permutation(len(x))
         for start in range(0, len(x), batch):
             rows = order[start : start + batch]
-            some = x[rows]
-            gradient = some.T @ (predict(some @ layer) - targets[rows]) / len(rows)
+            inputs = x[rows]
+            gradient = inputs.T @ (predict(inputs @ layer) - targets[rows]) / len(rows)
             step += 1
             mean += 0.1 * (gradient - mean)
             square += 0.001 * (gradient**2 - square)
@@ -131,14 +141,11 @@ def trained(
     return layer
 
 
-def with_ones(codes: np.ndarray) -> np.ndarray:
+def append_ones(codes: np.ndarray) -> np.ndarray:
+    """Append a column of ones, which the biases multiply."""
     return np.hstack([codes, np.ones((len(codes), 1))])
 
 
 def logits(codes: np.ndarray, layer: np.ndarray) -> np.ndarray:
-    return with_ones(codes) @ layer
-
-
-def softmax(z: np.ndarray) -> np.ndarray:
-    p = np.exp(z - z.max(axis=1, keepdims=True))
-    return p / p.sum(axis=1, keepdims=True)
+    """Return the outputs (N, K) of a layer (D + 1, K)."""
+    return append_ones(codes) @ layer

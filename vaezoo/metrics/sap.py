@@ -1,27 +1,23 @@
-"""SAP, the separated attribute predictability: how much better the best single code predicts a factor than the next.
+"""SAP, the separated attribute predictability: how much better the best code predicts a factor than the next best code.
 
 Kumar, Sattigeri & Balakrishnan, "Variational inference of disentangled latent concepts from unlabeled observations",
-ICLR 2018, section 4 (an earlier version of the paper does not have it). With S[d, k] the quality of predicting factor k
+ICLR 2018, section 4 (earlier versions of the paper do not have it). With S[d, k] the quality of predicting factor k
 from code d alone,
 
-    SAP = (1/K) Σ_k ( S_(1)[k] - S_(2)[k] )        the two largest over d; range [0, 1]
-
-`sap_discrete`: S is the test accuracy of a linear support vector machine on that one code, one level against the rest
-(protocol of the large-scale study). Such a machine cannot single out a level in the middle, so a perfect ordinal code
-scores low: 0.24 for near-perfect codes of dSprites. It also grows with the rows and with the scale of the codes.
-`sap_continuous`: S is the squared Pearson correlation, levels used as numbers. Nothing is drawn, and the scale of the
-codes does not matter, but the numbering of the levels does.
+    SAP = (1/K) Σ_k ( S_(1)[k] - S_(2)[k] )        the two largest over d; in [0, 1], higher is better
 """
 
 import numpy as np
 from sklearn.svm import LinearSVC
 
 from vaezoo.metrics.correlations import pearson
+from vaezoo.metrics.directions import Better
 from vaezoo.metrics.entropies import gap
-from vaezoo.metrics.groups import varying
+from vaezoo.metrics.groups import renumber_levels
 from vaezoo.metrics.protocol import Result, Skip
 
 
+@Better(higher=("score",), group="disentanglement")
 def sap_discrete(
     codes: np.ndarray,
     factors: np.ndarray,
@@ -31,15 +27,21 @@ def sap_discrete(
     test: int = 5_000,
     C: float = 0.01,
 ) -> Result:
+    """Compute SAP of codes (N, D) with S the test accuracy of a linear support vector machine on each code.
+
+    The machine separates each level from the rest; this is the protocol of the large-scale study (Locatello et al.,
+    ICML 2019). It cannot separate a level in the middle, so ordinal codes score low: nearly perfect codes of dSprites
+    get 0.24. The score grows with the number of rows and with the scale of the codes.
+    """
     if codes.shape[1] < 2:
         raise Skip("a gap needs two codes or more")
-    levels, _, _ = varying(factors)
-    rows, fresh = rng.integers(len(codes), size=train), rng.integers(len(codes), size=test)
+    levels, _, _ = renumber_levels(factors)
+    train_rows, test_rows = rng.integers(len(codes), size=train), rng.integers(len(codes), size=test)
     accuracy = np.empty((codes.shape[1], levels.shape[1]))
     for d, code in enumerate(codes.T.astype(np.float64)):
         for k, level in enumerate(levels.T):
-            # The primal solver, faster when rows outnumber features. It draws nothing, and yet it advances numpy's
-            # global generator unless it is given a state.
+            # The primal solver is faster where rows outnumber features. Without a random_state it advances numpy's
+            # global generator, although it draws nothing.
             svm = LinearSVC(
                 penalty="l2",
                 C=C,
@@ -51,17 +53,22 @@ def sap_discrete(
                 max_iter=1_000,
                 random_state=0,
             )
-            svm.fit(code[rows, None], level[rows])
-            accuracy[d, k] = svm.score(code[fresh, None], level[fresh])
+            svm.fit(code[train_rows, None], level[train_rows])
+            accuracy[d, k] = svm.score(code[test_rows, None], level[test_rows])
     gaps = gap(accuracy)
     return {"score": float(gaps.mean()), "gaps": gaps, "accuracy": accuracy}
 
 
+@Better(higher=("score",), group="disentanglement")
 def sap_continuous(codes: np.ndarray, factors: np.ndarray) -> Result:
+    """Compute SAP of codes (N, D) with S the squared Pearson correlation of codes and levels.
+
+    Levels count as numbers, so their numbering matters; the scale of the codes does not. Nothing is drawn.
+    """
     if codes.shape[1] < 2:
         raise Skip("a gap needs two codes or more")
-    _, _, kept = varying(factors)
+    _, _, columns = renumber_levels(factors)
     d = codes.shape[1]
-    r2 = np.square(pearson(codes, factors[:, kept], floor=1e-12)[:d, d:])
+    r2 = np.square(pearson(codes, factors[:, columns], floor=1e-12)[:d, d:])
     gaps = gap(r2)
     return {"score": float(gaps.mean()), "gaps": gaps, "r2": r2}

@@ -1,18 +1,4 @@
-"""How sharp images are: the variance of their Laplacian; higher is sharper.
-
-The grey image I in [0, 255] (luma 0.299 R + 0.587 G + 0.114 B of colour) is convolved with
-
-    0  1  0
-    1 -4  1
-    0  1  0
-
-its border reflected without repeating the last pixel (... c b | a b c ...). The score of an image is the population
-variance of the result, never clipped or rounded. For I in [0, 1] divide by 65 025. Noise is sharp, too, and so are the
-checkerboards of transposed convolutions: read it beside the reconstruction error.
-
-`laplacian_var_mean_no1` is the mean over reconstructions without those of the class "1": that digit has fewer edges
-than the others. Box plots are five numbers a row: whiskers end at the last value within 1.5 interquartile ranges.
-"""
+"""The sharpness of images: the variance of their Laplacian; higher is sharper."""
 
 from collections.abc import Sequence
 
@@ -21,7 +7,7 @@ import numpy as np
 from vaezoo.metrics.protocol import Result, Skip
 
 LUMA = np.array([0.299, 0.587, 0.114])
-LEFT_OUT = "1"
+LEFT_OUT = "1"  # This digit has fewer edges than the others.
 
 
 def laplacian(
@@ -31,9 +17,13 @@ def laplacian(
     image_labels: np.ndarray | None = None,
     label_names: Sequence[str] = (),
 ) -> Result:
-    """`image_labels` (N,) are the classes of the images, and so of their reconstructions.
+    """Compute the mean variance of the Laplacian of images, reconstructions and samples (N, C, H, W) in [0, 1].
 
-    Arrays: the values of all images, and `box_` (1 + classes, 5), all images in the first row.
+    Noise is sharp, too, and so are the checkerboards of transposed convolutions, so read the score beside the
+    reconstruction error. `image_labels` (N,) are the classes of the images and of their reconstructions;
+    `laplacian_var_mean_no1` is the mean over reconstructions of all classes but "1".
+
+    Arrays are the values of all images (N,), and `box_` (1 + classes, 5) with all images in the first row.
     """
     result: Result = {}
     for name, pictures, labels in (
@@ -49,32 +39,46 @@ def laplacian(
                 f"box_{name}": boxes(values, labels, len(label_names)),
             }
     if reconstructions is not None and image_labels is not None and LEFT_OUT in label_names:
-        kept = image_labels != list(label_names).index(LEFT_OUT)
-        result["laplacian_var_mean_no1"] = float(result["reconstructions"][kept].mean())  # type: ignore[index]
+        others = image_labels != list(label_names).index(LEFT_OUT)
+        result["laplacian_var_mean_no1"] = float(result["reconstructions"][others].mean())  # type: ignore[index]
     return result
 
 
 def variances(images: np.ndarray) -> np.ndarray:
-    """(N,) of images (N, C, H, W) in [0, 1], float64."""
+    """Return the population variance of the Laplacian of each image (N, C, H, W) in [0, 1], (N,) in float64.
+
+    The grey image in [0, 255] (of colour 0.299 R + 0.587 G + 0.114 B) is convolved with
+
+        0  1  0
+        1 -4  1
+        0  1  0
+
+    with its border reflected without repeating the last pixel (... c b | a b c ...). Nothing is clipped or rounded. For
+    images in [0, 1] divide by 65 025.
+    """
     if images.shape[1] not in (1, 3):
         raise Skip(f"images of {images.shape[1]} channels are neither grey nor colour")
-    found = []
-    for some in np.split(images, range(256, len(images), 256)):  # so that what is in between stays small
-        some = 255.0 * some.astype(np.float64)
-        grey = some[:, 0] if some.shape[1] == 1 else np.einsum("nchw,c->nhw", some, LUMA)
+    blocks = []
+    for block in np.split(images, range(256, len(images), 256)):  # Blocks keep the memory of the steps small.
+        pixels = 255.0 * block.astype(np.float64)
+        grey = pixels[:, 0] if pixels.shape[1] == 1 else np.einsum("nchw,c->nhw", pixels, LUMA)
         wide = np.pad(grey, ((0, 0), (1, 1), (1, 1)), mode="reflect")
         sides = wide[:, :-2, 1:-1] + wide[:, 2:, 1:-1] + wide[:, 1:-1, :-2] + wide[:, 1:-1, 2:]
-        found.append((sides - 4 * grey).var(axis=(1, 2)))
-    return np.concatenate(found)
+        blocks.append((sides - 4 * grey).var(axis=(1, 2)))
+    return np.concatenate(blocks)
 
 
 def boxes(values: np.ndarray, labels: np.ndarray | None, classes: int) -> np.ndarray:
-    """(1 + classes, 5): lower whisker, quartile, median, quartile, upper whisker; NaN for a class without an image."""
+    """Return a box of all values and one of each class, (1 + classes, 5); NaN for a class without an image."""
     groups = [values] if labels is None else [values, *(values[labels == label] for label in range(classes))]
     return np.array([box(group) if len(group) else [np.nan] * 5 for group in groups])
 
 
 def box(values: np.ndarray) -> list[float]:
+    """Return the lower whisker, quartile, median, quartile and upper whisker of a box plot.
+
+    Whiskers end at the last value within 1.5 interquartile ranges of the box.
+    """
     low, middle, high = np.percentile(values, [25, 50, 75])
     reach = 1.5 * (high - low)
     inside = values[(values >= low - reach) & (values <= high + reach)]

@@ -1,34 +1,27 @@
 """The FactorVAE metric: which code varies least when one factor is held fixed.
 
-Kim & Mnih, "Disentangling by factorising", ICML 2018, section 4. One vote: pick a factor k and one of its levels, draw
-a batch of rows with that level, and take
+Kim & Mnih, "Disentangling by factorising", ICML 2018, section 4. For one vote, draw a factor k and one of its levels,
+draw a batch of rows with that level, and vote for
 
     d* = argmin_d  Var_batch(z_d) / Var(z_d)
 
-The votes fill a table V[k, d]; the classifier answers argmax_k V[k, d*]. A share in [0, 1]; chance is 1/K or a little
-more, since the rule is fitted to noise. Ties go to the lowest index, and so does a code that never won a vote.
-
-`factor_vae` has the protocol of the large-scale study (Locatello et al., ICML 2019) and the accuracy on fresh votes.
-Codes with a standard deviation below 0.05 take no part: without that rule a constant code makes 0/0. The threshold is
-absolute, so an informative code on a small scale is lost as well; `stds` shows it. `factor_vae_paper` follows public
-re-implementations of the paper: 800 votes spread evenly over the factors, codes dropped by their KL divergence, and
-the accuracy on the very votes that were counted. It reads a little higher.
-
-A categorical latent counts as one code, and what takes the place of its variance is the Gini impurity 1 - Σ_c p_c² of
-the most probable categories in the batch, over that of the whole table; it takes part from 0.05 on.
-
-Codes of pure noise win votes for a factor that no code knows, so a missing factor costs less than 1/K.
+The votes are counted in a table V[k, d], and the classifier predicts argmax_k V[k, d*]. The score is its accuracy, a
+share in [0, 1], higher is better; chance is 1/K or a little more, because the classifier is fitted to noise. Ties go to
+the lowest index, and so does a code without a vote. Codes of pure noise win the votes for a factor about which no code
+is informative, so a missing factor costs less than 1/K.
 """
 
 from collections.abc import Sequence
 
 import numpy as np
 
+from vaezoo.metrics.directions import Better
 from vaezoo.metrics.evidence import gaussian_kl
 from vaezoo.metrics.groups import Groups
 from vaezoo.metrics.protocol import Result
 
 
+@Better(higher=("score",), group="disentanglement")
 def factor_vae(
     codes: np.ndarray,
     factors: np.ndarray,
@@ -40,20 +33,28 @@ def factor_vae(
     test: int = 5_000,
     threshold: float = 0.05,
 ) -> Result:
-    """`categories`: how many values each categorical latent has, whose probabilities are the last columns of codes."""
+    """Compute the score with the protocol of the large-scale study (Locatello et al., ICML 2019), on other votes.
+
+    Codes (N, D) with a standard deviation below `threshold` are left out, because a constant code gives 0/0. The
+    threshold is absolute, so it also leaves out informative codes on a small scale; `stds` shows this.
+
+    `categories` are the numbers of values of the categorical latents, whose probabilities are the last columns of
+    codes. A categorical latent counts as one code. Its variance is replaced by the Gini impurity 1 - Σ_c p_c² of the
+    most probable categories, which must be at least `threshold`, too.
+    """
     groups = Groups(factors)
     gaussian = codes.shape[1] - sum(categories)
     codes, indicators = codes[:, :gaussian], one_hot(codes[:, gaussian:], categories)
     ginis = gini(indicators.mean(axis=0), categories)
     stds = np.append(codes.std(axis=0, ddof=1, dtype=np.float64), np.sqrt(ginis))
     active = np.append(stds[:gaussian] >= threshold, ginis >= threshold)
-    many = len(groups.sizes)
+    count = len(groups.sizes)
     table = (codes, stds, active, groups, rng)
-    votes = count_votes(*table, rng.integers(many, size=train), batch, indicators, categories)
-    fresh = count_votes(*table, rng.integers(many, size=test), batch, indicators, categories)
-    answer = votes.argmax(axis=0)  # (D,)
+    votes = count_votes(*table, rng.integers(count, size=train), batch, indicators, categories)
+    test_votes = count_votes(*table, rng.integers(count, size=test), batch, indicators, categories)
+    prediction = votes.argmax(axis=0)  # (D,)
     return {
-        "score": float(fresh[answer, np.arange(len(stds))].sum() / test),
+        "score": float(test_votes[prediction, np.arange(len(stds))].sum() / test),
         "train_accuracy": float(votes.max(axis=0).sum() / train),
         "active_dims": int(active.sum()),
         "interventional": groups.full_product,
@@ -62,6 +63,7 @@ def factor_vae(
     }
 
 
+@Better(higher=("score",), group="disentanglement")
 def factor_vae_paper(
     means: np.ndarray,
     logvars: np.ndarray,
@@ -72,6 +74,11 @@ def factor_vae_paper(
     votes: int = 800,
     min_kl: float = 0.01,
 ) -> Result:
+    """Compute the score as public implementations of the paper do: with the accuracy on the counted votes themselves.
+
+    The votes are distributed evenly over the factors, and codes (N, D) with a mean KL below `min_kl` nats are left out.
+    The score is a little higher than that of `factor_vae`.
+    """
     groups = Groups(factors)
     stds = means.std(axis=0, ddof=1, dtype=np.float64)
     active = (gaussian_kl(means, logvars) >= min_kl) & (np.ptp(means, axis=0) > 0)
@@ -96,29 +103,30 @@ def count_votes(
     indicators: np.ndarray | None = None,
     categories: Sequence[int] = (),
 ) -> np.ndarray:
-    """V (K, D): how often code d varied least among the active ones while factor k was fixed; zeros if none is.
+    """Count how often code d varied least among the `active` codes while factor k was fixed: V (K, D).
 
-    D counts the columns of `codes`, then the categorical latents, given by their `indicators` (N, sum of values).
+    `k` (n,) are the fixed factors. D counts the columns of `codes` and then the categorical latents, which are the
+    `indicators` (N, sum of values). Without an active code V is 0.
     """
     votes = np.zeros((len(groups.sizes), len(stds)), dtype=np.int64)
     dims = np.flatnonzero(active)
     if dims.size == 0:
         return votes
-    step = max(1, 2**20 // (batch * dims.size))  # a few megabytes at a time
+    step = max(1, 2**20 // (batch * dims.size))  # This many votes need a few megabytes.
     for start in range(0, len(k), step):
-        chosen = k[start : start + step]
-        rows = groups.batches(rng, chosen, batch)
+        fixed = k[start : start + step]
+        rows = groups.draw_batches(rng, fixed, batch)
         spread = codes[rows[:, :, None], dims[dims < codes.shape[1]]].var(axis=1, ddof=1, dtype=np.float64)
         if indicators is not None and categories:
-            among = gini(indicators[rows].mean(axis=1), categories)
-            spread = np.hstack([spread, among[:, dims[dims >= codes.shape[1]] - codes.shape[1]]])
+            impurity = gini(indicators[rows].mean(axis=1), categories)
+            spread = np.hstack([spread, impurity[:, dims[dims >= codes.shape[1]] - codes.shape[1]]])
         ratios = spread / stds[dims] ** 2
-        np.add.at(votes, (chosen, dims[ratios.argmin(axis=1)]), 1)
+        np.add.at(votes, (fixed, dims[ratios.argmin(axis=1)]), 1)
     return votes
 
 
 def one_hot(probabilities: np.ndarray, categories: Sequence[int]) -> np.ndarray:
-    """The most probable value of each categorical latent as indicators, float32, in the columns of `probabilities`."""
+    """Return indicators of the most probable value of each categorical latent, as `probabilities` in float32."""
     indicators = np.zeros(probabilities.shape, np.float32)
     first = 0
     for values in categories:
@@ -129,7 +137,10 @@ def one_hot(probabilities: np.ndarray, categories: Sequence[int]) -> np.ndarray:
 
 
 def gini(shares: np.ndarray, categories: Sequence[int]) -> np.ndarray:
-    """(..., G): 1 - Σ_c p_c² of each categorical latent, from the shares (..., sum of values) of its values."""
+    """Return the Gini impurity 1 - Σ_c p_c² of each of G categorical latents, (..., G).
+
+    `shares` (..., sum of values) are those of the values of all latents.
+    """
     if not categories:
         return np.zeros((*shares.shape[:-1], 0))
     starts = np.cumsum([0, *categories[:-1]])

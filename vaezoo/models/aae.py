@@ -1,13 +1,12 @@
-"""Adversarial autoencoder (Makhzani et al., 2016): a critic, in place of a KL, holds the codes to the prior.
+"""Adversarial autoencoder (Makhzani et al., 2016): a critic, instead of a KL, brings the codes to the prior.
 
     autoencoder    minimises  rec = mean -log p(x|z), z = E(x)           over encoder and decoder
-    critic         minimises  mean softplus(-l(z_p)) + mean softplus(l(z))      z_p ~ p(z) are the real ones
+    critic         minimises  mean softplus(-l(z_p)) + mean softplus(l(z))      z_p ~ p(z) are the real codes
     encoder        minimises  lambda mean softplus(-l(z))
 
-At its best the critic pays log 4 - 2 JS(p(z), q(z)) for the aggregate posterior q(z), and nothing says what a single
-q(z|x) should be: there is no KL and no bound on log p(x). The encoder has two optimisers, so that the reconstruction
-does not drown the critic's word. A port that adds both losses in one step of the encoder differs from this by more than
-rounding, since Adam scales a sum of gradients and not each of them.
+l is the logit of the critic. The optimal critic pays log 4 - 2 JS(p(z), q(z)) for the aggregate posterior q(z). Nothing
+determines a single q(z|x): there is no KL and no bound on log p(x). The encoder has two optimisers, because in a common
+one the gradient of the reconstruction would hide that of the critic.
 """
 
 from collections.abc import Callable, Sequence
@@ -24,7 +23,7 @@ from vaezoo.ranges import Weight
 
 
 class AAE(AdversarialModel):
-    """Codes are points, or draws of a Gaussian posterior whose variance only the critic widens (latent=gaussian)."""
+    """An autoencoder with a critic of its codes: points, or draws of a Gaussian posterior, which the critic widens."""
 
     latents = ("Point", "Gaussian")
 

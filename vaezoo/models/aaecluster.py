@@ -1,12 +1,12 @@
-"""Adversarial autoencoder that clusters (Makhzani et al., 2016): a code is a category y beside continuous latents z.
+"""Adversarial autoencoder that clusters (Makhzani et al., 2016): a code is a category y and continuous latents z.
 
     autoencoder    minimises  rec = mean -log p(x|y, z), (y, z) = E(x), y a softmax      over encoder and decoder
-    critics        minimise   mean softplus(-l_y(y_p)) + mean softplus(l_y(y)), and the same of z, their sum
+    critics        minimise   mean softplus(-l_y(y_p)) + mean softplus(l_y(y)), and the same for z, their sum
     encoder        minimises  lambda [ mean softplus(-l_y(y)) + mean softplus(-l_z(z)) ]
 
-y_p are uniform one-hot draws and z_p ~ N(0, I); the cluster of an image is arg max y. Each part has a critic of its
-own, so nothing asks y and z to be independent. That of y drives the softmax to its vertices and all of them to be used
-alike; without noise on what it sees it would know real ones by being one-hot and learn no more.
+y_p are uniform one-hot draws and z_p ~ N(0, I); the cluster of an image is arg max y. Each part has its own critic, so
+nothing makes y and z independent. The critic of y drives the softmax to its vertices and to an equal use of them. It
+sees y with noise, because otherwise one-hot vectors alone would tell it which ones are real.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,6 +23,8 @@ from vaezoo.ranges import Weight
 
 
 class AAECluster(AdversarialModel):
+    """An adversarial autoencoder with a critic for its category, and another for its continuous latents."""
+
     latents = ("Point",)
     requires = {"latent.categories != []": "a category of clusters (latent=clusters)"}
 
@@ -33,11 +35,8 @@ class AAECluster(AdversarialModel):
         self.critic_z = critic(self.latent.continuous)
 
     def players(self) -> dict[str, Sequence[nn.Module]]:
-        return {
-            "autoencoder": [self.encoder, self.decoder],
-            "critics": [self.critic_y, self.critic_z],
-            "encoder": [self.encoder],
-        }
+        critics = [self.critic_y, self.critic_z]
+        return {"autoencoder": [self.encoder, self.decoder], "critics": critics, "encoder": [self.encoder]}
 
     def autoencoder_objective(self, x: Tensor, drawn: Terms) -> Terms:
         rec = self.decode(self.encode(x).sample()).rec(x).mean()
@@ -48,19 +47,18 @@ class AAECluster(AdversarialModel):
             codes = self.encode(x).sample()
         real, fake = self.logits(self.sample_prior(len(x), device=x.device).to(codes)), self.logits(codes)
         loss = critic_loss(real["y"], fake["y"]) + critic_loss(real["z"], fake["z"])
-        accuracies = {
-            f"{key}_{part}": share for part in real for key, share in critic_accuracy(real[part], fake[part]).items()
+        shares = {
+            f"{key}_{part}": value for part in real for key, value in critic_accuracy(real[part], fake[part]).items()
         }
-        return {"loss": loss, **accuracies}
+        return {"loss": loss, **shares}
 
     def encoder_objective(self, x: Tensor, drawn: Terms) -> Terms:
         fake = self.logits(self.encode(x).sample())
         adv_y, adv_z = generator_loss(fake["y"]), generator_loss(fake["z"])
-        lambda_adv = self.now(self.lambda_adv)
-        loss = lambda_adv * (adv_y + adv_z)
-        return {"loss": loss, "adv_y": adv_y, "adv_z": adv_z, **scheduled(lambda_adv=lambda_adv)}
+        weight = self.now(self.lambda_adv)
+        return {"loss": weight * (adv_y + adv_z), "adv_y": adv_y, "adv_z": adv_z, **scheduled(lambda_adv=weight)}
 
     def logits(self, codes: Tensor) -> dict[str, Tensor]:
-        """What each critic says of its part of codes [z, y]."""
+        """Return the logits of each critic for its part of codes [z, y], (B, J)."""
         z, y = codes[:, : self.latent.continuous], codes[:, self.latent.continuous :]
         return {"y": self.critic_y(y), "z": self.critic_z(z)}

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from vaezoo.errors import UserError
 from vaezoo.models.base import LatentModel, Terms, gradient_norm, parameters_of, statistics_kept
 from vaezoo.ranges import Count
 
@@ -19,20 +20,19 @@ class AdversarialModel(LatentModel):
     there are any, the noise that `draw` makes, and what one move leaves for the next, such as codes, detached: after a
     move the graph of the one before is stale, so only values are shared.
 
-    `optimizers` names the optimisers of players that do not use the common one. `batches_a_step` independent batches
+    `optimizers` has an entry for each player that does not use the common `optimizer` as it is: the arguments that
+    differ, such as {"critic": {"lr": 1e-3}}, or another optimiser altogether. `batches_a_step` independent batches
     reach each step as one; `x.chunk(batches_a_step)` gives them back. With `micro_batches` k > 1 every move goes over
     the batch in k parts and makes one step: the gradient of the whole batch in a fraction of its memory, wherever the
     terms are means over images. Batch normalisation and batch statistics then see the parts.
     """
 
-    batches_a_step = 1
     leader: str | None = None  # the player whose loss is that of the model, where there is one
-    gated: tuple[str, ...] = ()  # the players who may sit a step out
 
     def __init__(
         self,
         *,
-        optimizers: Mapping[str, Callable[..., torch.optim.Optimizer]] | None = None,
+        optimizers: Mapping[str, Mapping[str, Any] | Callable[..., torch.optim.Optimizer]] | None = None,
         micro_batches: Count = 1,
         **parts: Any,
     ) -> None:
@@ -83,8 +83,8 @@ class AdversarialModel(LatentModel):
         self.batches += 1
         return self.merged(terms)
 
-    def validation_step(self, batch: Any, batch_index: int = 0) -> Terms:
-        return self.objective(batch.images, batch.labels)
+    def validate(self, x: Tensor, labels: Tensor | None = None) -> Terms:
+        return self.objective(x, labels)
 
     def parts(self, x: Tensor, labels: Tensor | None) -> list[tuple[Tensor, Terms]]:
         """The micro-batches of a step, each with its share of what is drawn."""
@@ -127,10 +127,25 @@ class AdversarialModel(LatentModel):
         return {**losses, **rest}
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
+        """Return an optimiser for each player; raise UserError where `optimizers` names a player that is none.
+
+        A player that moves only with other options, such as the information of InfoGAN, may be named all the same.
+        """
+        for name in self.player_optimizers:
+            if not hasattr(self, f"{name}_objective"):
+                raise UserError(
+                    f"model.optimizers.{name}: {type(self).__name__} has no such player."
+                    f" Its players are {', '.join(self.players())}."
+                )
         return [
-            self.player_optimizers.get(name, self.optimizer)([p for network in owned for p in network.parameters()])
+            self.optimizer_for(name, [p for network in owned for p in network.parameters()])
             for name, owned in self.owned().items()
         ]
+
+    def optimizer_for(self, name: str, parameters: Sequence[nn.Parameter]) -> torch.optim.Optimizer:
+        """Make the optimiser of one player: its own, or the common one with the arguments that differ."""
+        own = self.player_optimizers.get(name, {})
+        return own(parameters) if callable(own) else self.optimizer(parameters, **own)
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         self.gradient_norm = gradient_norm(optimizer)

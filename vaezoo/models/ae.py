@@ -6,10 +6,7 @@ from vaezoo.models.base import LatentModel, Terms
 
 
 class AE(LatentModel):
-    """With the Gaussian likelihood of variance 1/2 the loss is the summed squared error per image.
-
-    Code that averages over the channels of a pixel trains on a third of it for RGB images.
-    """
+    """An autoencoder; with the Gaussian likelihood of variance 1/2 its loss is the summed squared error per image."""
 
     latents = ("Point",)
 

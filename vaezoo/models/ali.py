@@ -3,13 +3,9 @@
     critic    minimises  -mean ln D(x, z^) - mean ln(1 - D(x~, z))
     pair      minimises  -mean ln(1 - D(x, z^)) - mean ln D(x~, z),   the labels of both halves swapped
 
-x are images and z^ their codes, drawn from q(z|x); z is drawn from the prior and x~ = G(z). With the best critic the
-first is log 4 - 2 JS(q(x, z), p(x, z)), least where the two joint distributions are one. Nothing compares an image with
-its reconstruction, so that G(z^) looks like x only as far as the pairs agree.
-
-The authors' encoder gives log sigma, ours log sigma^2, whose starting point and scale are those of the same last layer.
-Their tables print beta_2 = 1e-3 for an Adam that their code leaves at 0.999, and 1024 joint inputs, of which maxout
-leaves 512. They step both players from the same weights; here the critic moves first.
+x are images and z^ their codes, drawn from q(z|x); z is drawn from the prior and x~ = G(z). For the optimal critic the
+first loss is log 4 - 2 JS(q(x, z), p(x, z)), least where the joint distributions are equal. Nothing compares an image
+with its reconstruction, so G(z^) looks like x only as far as the pairs agree. The critic moves before the pair.
 """
 
 from collections.abc import Callable, Sequence
@@ -24,21 +20,17 @@ from vaezoo.models.base import Terms
 
 
 class ALI(AdversarialModel):
-    """`disc_batch` matters to critics with batch normalisation: "concat" judges both halves by the same statistics.
+    """An encoder and a generator that play together against a critic of pairs.
 
-    "separate" shows them one after the other, each with statistics of its own, which tell the critic more. Where layers
-    are normalised behind the codes, as in network=bigan, "concat" does not suit ALI: a single code of huge variance,
-    which nothing forbids, blinds the critic to both halves.
+    `disc_batch` matters to critics with batch normalisation: "concat" judges both halves with common statistics, and
+    "separate" one after the other, which shows the critic more. Where layers behind the codes are normalised, as in
+    network=bigan, use "separate": with "concat" a single code of huge variance hides both halves from the critic.
     """
 
     likelihood_free = True
 
     def __init__(
-        self,
-        *,
-        critic: Callable[..., nn.Module],
-        disc_batch: Literal["concat", "separate"],
-        **parts: Any,
+        self, *, critic: Callable[..., nn.Module], disc_batch: Literal["concat", "separate"], **parts: Any
     ) -> None:
         super().__init__(**parts)
         self.critic = critic(self.image_shape, condition=self.latent.dim)
@@ -51,11 +43,11 @@ class ALI(AdversarialModel):
         return {"z": self.latent.sample_prior(len(x), device=x.device).to(x)}
 
     def infer_and_generate(self, x: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
-        """A code of each image, and an image of each code."""
+        """Return a code (B, J) of each image, and an image (B, C, H, W) of each code."""
         return self.encode(x).sample(), self.decode(z).mean
 
     def judge(self, x: Tensor, codes: Tensor, fakes: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
-        """The critic's logits of the pairs (x, codes), which it calls real, and of (fakes, z)."""
+        """Return the critic's logits, (B, 1) each, of the pairs (x, codes), which it calls real, and of (fakes, z)."""
         if self.disc_batch == "separate":
             return self.critic(x, codes), self.critic(fakes, z)
         logits = self.critic(torch.cat([x, fakes]), torch.cat([codes, z]))

@@ -2,10 +2,8 @@
 
     minimise  rec + gamma |KL - C|
 
-KL is the mean of the batch and the modulus is taken of that mean: images may differ in what they need. A public
-version takes it image by image and penalises KL = (3, 7) at C = 5, where nothing has to change. Below C the gradient
-pushes the KL up, so the modulus is no ReLU. The first batch has t = 0 and C_0: counting batches from 1, or epochs
-instead, as some versions do, is another schedule.
+KL is the mean of the batch, and the modulus is taken of that mean, because images may differ in what they need. Below C
+the gradient raises the KL, so the modulus is no ReLU. The first batch has t = 0 and C_0.
 """
 
 from typing import Any
@@ -21,7 +19,7 @@ from vaezoo.ranges import Weight
 
 
 class AnnealedVAE(LatentModel):
-    """`capacity` C in nats, usually a schedule; its present value is logged as the term "capacity"."""
+    """A VAE whose KL follows `capacity` C, in nats and usually a schedule; its value is logged as "capacity"."""
 
     latents = ("Gaussian", "Mixed")
 

@@ -1,6 +1,6 @@
 """The plumbing that every model shares; the one file that everything passes through, so it stays short."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set, Sized
 from contextlib import contextmanager
 from typing import Any, ClassVar, Literal
 
@@ -34,12 +34,15 @@ class LatentModel(LightningModule):
     The parts come ready-made from the configuration: `latent` knows how many numbers the encoder must give and the
     decoder takes, so nobody computes a size. A subclass writes `objective`, which can be called without a trainer.
 
-    `batches` counts the finished training batches, whatever the number of optimisers. It is saved with the weights and
-    is the only clock: budgets, schedules, logging and the order of the data follow it. `train_images` is the size of
-    the training split, which estimators of the aggregate posterior need; 0 until a trainer says it.
+    It is an ordinary LightningModule: any Trainer trains it with any DataLoader of images, or of (images, labels).
 
-    A training step is one function, `step`: gradients, the update, and the terms of the batch. It does not wait for the
-    device, so that an `engine` (vaezoo.training.engines) may make several at a stretch, compile or record them.
+    `batches` counts the finished training batches, whatever the number of optimisers. It is saved with the weights, and
+    schedules follow it. `train_images` is the size of the training split, which estimators of the aggregate posterior
+    need; where it is still 0 when training starts, it becomes the length of the trainer's training data set. Models
+    that look at all training images find them in `training_batches`, or, where it is None, in the trainer's DataLoader.
+
+    A training step is one function, `step`: gradients, the update, and the terms of the batch. It never waits for the
+    device, so it can be repeated, compiled or recorded.
 
     Any model can carry a linear classifier of its codes, as an extra term of the loss: `classifier="frozen"` leaves the
     codes alone, `"joint"` lets the cross-entropy train them, too.
@@ -56,10 +59,12 @@ class LatentModel(LightningModule):
     needs_labels = False  # it is given the class of each image
     compares_images: str | None = None  # a term that needs two images in a batch
     category_alone = False  # the code is one category and nothing else
-    batches_a_step = 1  # independent batches that each step takes
+    batches_a_step = 1  # independent batches that a step sees as one; `x.chunk(batches_a_step)` separates them
     requires: ClassVar[dict[str, str]] = {}  # conditions on parameters and other keys, and what is needed instead
     conditional = False  # encoder and decoder are told the class of each image
     recalibrates = False  # the encoder is trained on generated images: its batch norms are not those of real ones
+    gated: tuple[str, ...] = ()  # the players that may skip a step
+    training_batches: Iterable[Any] | None = None
 
     def __init__(
         self,
@@ -77,7 +82,6 @@ class LatentModel(LightningModule):
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
-        self.engine: Any = None  # what a trainer's chunks of batches are handed to
         self.image_shape = tuple(image_shape)  # (C, H, W)
         self.latent = latent
         self.likelihood = likelihood
@@ -137,32 +141,32 @@ class LatentModel(LightningModule):
         loss = terms["loss"] + self.classifier_weight * ce
         return {**terms, "loss": loss, "class_ce": ce, "class_accuracy": accuracy}
 
-    def setup(self, stage: str) -> None:
-        data = getattr(self.trainer, "datamodule", None)
-        if data is not None:
-            self.train_images.fill_(len(data.rows.train))
-
-    def on_fit_start(self) -> None:
-        """Before the first batch, and not when a run goes on, a decoder may be told the mean training image."""
-        data = getattr(self.trainer, "datamodule", None)
+    def begin_at(self, mean_image: Callable[[], Tensor]) -> None:
+        """Start the decoder from the mean training image (C, H, W), which is computed only if a layer can use it."""
         layers: list[Any] = [layer for layer in self.decoder.modules() if hasattr(layer, "begin_at")]
-        if data is not None and layers and self.batches == 0:
-            mean = data.mean_image()
+        if layers:
+            mean = mean_image()
             for layer in layers:
                 layer.begin_at(mean)
 
     def on_train_start(self) -> None:
-        """Under fp16 fused optimisers would take the scale off gradients within their step, too late to clip them."""
+        # Under fp16 a fused optimiser would unscale gradients inside its step, which is too late to clip them.
         for optimizer in self.trainer.optimizers:
             optimizer._step_supports_amp_scaling = False  # type: ignore[attr-defined]
+        dataset = getattr(self.trainer.train_dataloader, "dataset", None)
+        if self.train_images == 0 and isinstance(dataset, Sized):
+            self.train_images.fill_(len(dataset))
 
     def terms_of(self, name: str, x: Tensor, drawn: Terms) -> Terms:
-        """The terms that a step of `name` minimises; `drawn` holds the "labels" of the batch, where there are any."""
+        """Return the terms that a step of `name` minimises; `drawn` holds the "labels" of the batch, if it has any."""
         labels = drawn.get("labels")
         return self.classified(self.objective(x, labels), x, labels)
 
     def step(self, x: Tensor, labels: Tensor | None = None, idle: Set[str] | None = None) -> Terms:
-        """One training step on a batch; its terms, without their graph."""
+        """Make one training step on a batch and return its terms, without their graph.
+
+        `idle` are the players that skip the step; None lets the step decide.
+        """
         (optimizer,) = self.all_optimizers()
         torch.clear_autocast_cache()  # mixed precision would show the weights as they were before the last update
         optimizer.zero_grad(set_to_none=True)
@@ -173,18 +177,25 @@ class LatentModel(LightningModule):
         return {key: term.detach() for key, term in terms.items()}
 
     def idle(self, x: Tensor, labels: Tensor | None = None) -> Set[str]:
-        """Who sits out the step on this batch: the one thing that a step decides on this side of the device."""
+        """Return the players that skip the step on this batch, the only thing that the host decides in a step."""
         return frozenset()
 
-    def ahead(self, batch: int) -> int | None:
-        """How many steps can be made at a stretch from that one on, before `on_train_batch_start` has work."""
-        return None
+    def validate(self, x: Tensor, labels: Tensor | None = None) -> Terms:
+        """Return the terms of a batch without a training step."""
+        return self.classified(self.objective(x, labels), x, labels)
 
-    def training_step(self, batch: Any, batch_index: int = 0) -> Any:
-        return self.step(batch.images, batch.labels) if self.engine is None else self.engine.run(batch)
+    def training_step(self, batch: Any, batch_index: int = 0) -> Terms:
+        """Train on a batch as a DataLoader gives it: images, (images, labels), or a vaezoo.data.batches.Batch."""
+        x, labels = images_and_labels(batch)
+        terms = self.step(x, labels)
+        self.log_dict({f"train/{name}": value for name, value in spread(terms)}, batch_size=len(x))
+        return terms
 
     def validation_step(self, batch: Any, batch_index: int = 0) -> Terms:
-        return self.classified(self.objective(batch.images, batch.labels), batch.images, batch.labels)
+        x, labels = images_and_labels(batch)
+        terms = self.validate(x, labels)
+        self.log_dict({f"val/{name}": value for name, value in spread(terms)}, batch_size=len(x), sync_dist=True)
+        return terms
 
     def all_optimizers(self) -> list[Any]:
         optimizers = self.optimizers()
@@ -198,9 +209,22 @@ class LatentModel(LightningModule):
         if self.gradient_clip is not None:
             nn.utils.clip_grads_with_norm_(parameters_of(optimizer), self.gradient_clip, gradient_norm(optimizer))
 
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Lightning's own progress is left out: `batches` alone says where a resumed run goes on."""
-        checkpoint.pop("loops", None)
+
+def images_and_labels(batch: Any) -> tuple[Tensor, Tensor | None]:
+    """Return the images of a batch, and its labels or None: of images alone, or of a tuple that begins with both."""
+    if isinstance(batch, Tensor):
+        return batch, None
+    images, *others = batch
+    return images, others[0] if others else None
+
+
+def spread(terms: Mapping[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
+    """Yield the name and the value of each number: entry i of the vector `name` is called `name/i`."""
+    for name, term in terms.items():
+        if term.ndim == 0:
+            yield name, term
+        else:
+            yield from ((f"{name}/{i}", value) for i, value in enumerate(term.flatten()))
 
 
 def parameters_of(optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:
@@ -208,7 +232,7 @@ def parameters_of(optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:
 
 
 def gradient_norm(optimizer: torch.optim.Optimizer) -> Tensor:
-    """Of the gradient that the optimiser is about to follow."""
+    """Return the norm of the gradient that the optimiser is about to follow."""
     gradients = [parameter.grad for parameter in parameters_of(optimizer) if parameter.grad is not None]
     return nn.utils.get_total_norm(gradients)
 

@@ -17,10 +17,10 @@ from vaezoo.ranges import Weight
 
 
 class BetaTCVAE(LatentModel):
-    """`form="terms"` is the equation as it stands; its KL is that of the samples.
+    """A VAE with a weight for each part of the KL.
 
-    `form="elbo"` is rec + KL + (alpha - 1) MI + (beta - 1) TC + (gamma - 1) dwKL, the same on average. The share of
-    weight 1 is the closed form of the KL, which has less noise and does not depend on the estimator.
+    `form="terms"` is the equation above; its KL is that of the samples. `form="elbo"` is rec + KL + (alpha - 1) MI +
+    (beta - 1) TC + (gamma - 1) dwKL, equal on average; its KL has a closed form, with less noise and no estimator.
     """
 
     compares_images = "the total correlation of beta-TCVAE"

@@ -11,12 +11,9 @@ from vaezoo.ranges import Weight
 
 
 class BetaVAE(LatentModel):
-    """`kl_share` is the share of the KL in the negative ELBO; `kl_share_w` that of beta KL in the loss.
+    """A VAE with a weight on the KL.
 
-    The second is what some papers plot as "KL / ELBO", and beta KL what they log as KL.
-
-    Before quoting a beta: Kumar et al. (2018) report 60 and 20, neither of them in their sweep, and print the Gaussian
-    KL without its constant -beta J / 2; Schik's script hands no beta to beta-VAE and beta-TCVAE, which run as VAEs.
+    The term `kl_share` is the share of the KL in the negative ELBO, and `kl_share_w` the share of beta KL in the loss.
     """
 
     latents = ("Gaussian", "Mixed")
@@ -26,8 +23,8 @@ class BetaVAE(LatentModel):
         self.beta = self.kl_weight = beta
 
     def objective(self, x: Tensor, labels: Tensor | None = None) -> Terms:
-        q = self.encode(x)
-        terms = elbo_terms(self.decode(q.sample()), q, x)
+        q = self.encode(x, labels)
+        terms = elbo_terms(self.decode(q.sample(), labels), q, x)
         beta = self.now(self.beta)
         loss = terms["rec"] + beta * terms["kl"]
         return {"loss": loss, **terms, "kl_share_w": beta * terms["kl"] / loss, **scheduled(beta=beta)}

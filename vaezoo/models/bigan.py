@@ -1,18 +1,18 @@
-"""Bidirectional GAN (Donahue et al., 2017): ALI's game with an encoder that adds no noise.
+"""Bidirectional GAN (Donahue et al., 2017): the game of ALI with an encoder that adds no noise.
 
     critic    minimises  -mean ln D(x, E(x)) - mean ln(1 - D(G(z), z))
     pair      minimises  -mean ln(1 - D(x, E(x))) - mean ln D(G(z), z)
 
-At the optimum E and G invert each other on the images and codes that occur. The authors' code halves the losses: its
-log begins at 0.6931 where ours does at 1.3863. Codes of the prior U(-1, 1) end at 1, but nothing squashes E(x).
+At the optimum E and G invert each other on the images and codes that occur. Codes of the prior U(-1, 1) end at 1, but
+nothing bounds E(x).
 """
 
 from vaezoo.models.ali import ALI
 
 
 class BiGAN(ALI):
-    """The model is that of ALI: which codes there are, points of a uniform prior, the latents say."""
+    """ALI with codes that are points of a uniform prior."""
 
     latents = ("Point",)
-    # Probabilities of categories are never one-hot, so the critic would tell them from draws of the prior.
+    # Categories are excluded, because a softmax is never one-hot and the critic would recognise it at once.
     requires = {"latent.categories == []": "continuous codes alone, such as latent=uniform"}

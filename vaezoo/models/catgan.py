@@ -1,12 +1,11 @@
-"""CatGAN (Springenberg, 2016): a classifier without labels, sure of real images and unsure of generated ones.
+"""CatGAN (Springenberg, 2016): a classifier without labels, certain of real images and uncertain of generated ones.
 
     critic       minimises  -H[mean p(x)] + mean H[p(x)] - mean H[p(G(z))]
     generator    minimises  -H[mean p(G(z))] + mean H[p(G(z))]
 
-p is the critic's softmax over K categories, H the entropy in nats, means are over the batch: the critic uses all
-categories alike, but one of them for each image, and cannot say which for a generated one; the generator wants images
-that it is sure of, of all categories. Uniform p is a stationary point, worth -ln K and 0. The critic's entropy of the
-mean is that of real images alone: it is not asked how it spreads generated ones.
+p is the critic's softmax over K categories, H the entropy in nats, and means are over the batch. The critic uses all
+categories alike, one for each real image, and is uncertain of generated ones; the generator makes images of all
+categories that the critic is certain of. Uniform p is a stationary point, worth -ln K and 0.
 """
 
 import math
@@ -23,24 +22,25 @@ from vaezoo.numerics import full_precision
 
 
 def entropies(logits: Tensor) -> tuple[Tensor, Tensor]:
-    """H of the mean of the batch, and the mean of H over the batch; logits (B, K), both in [0, ln K] nats."""
+    """Return H of the mean of the batch, and the mean of H over the batch; logits (B, K), both in [0, ln K] nats."""
     log_p = full_precision(logits).log_softmax(dim=1)
-    everyone = gather(log_p)
-    return entropy(everyone.logsumexp(dim=0) - math.log(len(everyone))), entropy(log_p).mean()
+    whole_batch = gather(log_p)
+    return entropy(whole_batch.logsumexp(dim=0) - math.log(len(whole_batch))), entropy(log_p).mean()
 
 
 def entropy(log_p: Tensor) -> Tensor:
+    """Return the entropy in nats of log probabilities (..., K)."""
     return -(log_p.exp() * log_p).sum(dim=-1)
 
 
 class CatGAN(AdversarialModel):
-    """Its encoder is the critic: the code of an image is p(x). The generator is given the noise of a latent alone."""
+    """A GAN whose critic is the encoder, with p(x) as the code of an image. Its generator takes noise alone."""
 
     compares_images = "the mean category of CatGAN"
     latents = ("Codes",)
     category_alone = True  # its code is one category and nothing else
     likelihood_free = True
-    reconstructs = False  # a category does not say how its image looks
+    reconstructs = False  # because a category does not determine its image
     recalibrates = True
 
     def __init__(
@@ -60,7 +60,7 @@ class CatGAN(AdversarialModel):
         return {"z": self.sample_prior(len(x), device=x.device).to(x)}
 
     def decode(self, z: Tensor, labels: Tensor | None = None) -> Any:
-        """Latents [s, noise] (B, J); s leaves no trace."""
+        """Return the images of latents [s, noise] (B, J); the category s has no influence on them."""
         return super().decode(z[:, self.latent.width :])
 
     def logits(self, x: Tensor) -> Tensor:

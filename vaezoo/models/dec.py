@@ -23,11 +23,10 @@ from torch import Tensor, nn
 
 from vaezoo.distributed import dropout
 from vaezoo.models.adversarial import AdversarialModel
-from vaezoo.models.base import Terms
+from vaezoo.models.base import Terms, images_and_labels
 from vaezoo.ranges import Count, Natural, Probability, Several
 
 RESTARTS = 20  # of K-means
-IMAGES = 1024  # encoded at once where all training images are
 
 
 def soft_assignments(z: Tensor, centres: Tensor) -> Tensor:
@@ -151,10 +150,6 @@ class DEC(AdversarialModel):
         q = past["clusters"](self.latent.posterior(past["encoder"](x)).mean)
         return sharpened(q, self.frequencies)
 
-    def ahead(self, batch: int) -> int:
-        since = batch - self.pretrain_batches
-        return -since if since < 0 else self.refresh - since % self.refresh
-
     def on_train_batch_start(self, batch: Any, batch_index: int = 0) -> None:
         since = int(self.batches) - self.pretrain_batches
         if since == 0:
@@ -164,24 +159,32 @@ class DEC(AdversarialModel):
 
     @torch.no_grad()
     def find_centres(self) -> None:
-        codes = self.training_codes(self.encoder)
+        (codes,) = self.training_codes(self.encoder)
         self.clusters.centres.copy_(k_means(codes, len(self.clusters.centres)))
 
     @torch.no_grad()
     def renew(self) -> None:
-        """P of the present networks takes the place of the past one's."""
-        before = self.past["clusters"](self.training_codes(self.past["encoder"]))
-        q = self.clusters(self.training_codes(self.encoder))
+        """Replace the networks that P follows from by the present ones."""
+        past_codes, codes = self.training_codes(self.past["encoder"], self.encoder)
+        before, q = self.past["clusters"](past_codes), self.clusters(codes)
         self.changed.copy_((before.argmax(1) != q.argmax(1)).float().mean())
         self.frequencies.copy_(q.sum(0))
         self.past.load_state_dict(self.present().state_dict())
 
-    def training_codes(self, encoder: nn.Module) -> Tensor:
-        """Of all training images, in evaluation mode: (N, J)."""
-        trainer: Any = self.trainer
-        data, was_training = trainer.datamodule, encoder.training
-        encoder.eval()
-        batches = data.batches(data.rows.train, IMAGES)
-        codes = [self.latent.posterior(encoder(batch.images.to(self.dtype))).mean for batch in batches]
-        encoder.train(was_training)
-        return torch.cat(codes)
+    def training_codes(self, *encoders: nn.Module) -> list[Tensor]:
+        """Return the codes of all training images by each encoder in evaluation mode, (N, J).
+
+        All encoders see the images in one pass, since a shuffling loader gives another order in the next.
+        """
+        modes = [encoder.training for encoder in encoders]
+        codes: list[list[Tensor]] = [[] for _ in encoders]
+        for encoder in encoders:
+            encoder.eval()
+        batches: Any = self.trainer.train_dataloader if self.training_batches is None else self.training_batches
+        for batch in batches:
+            x = images_and_labels(batch)[0].to(self.clusters.centres)
+            for encoder, parts in zip(encoders, codes, strict=True):
+                parts.append(self.latent.posterior(encoder(x)).mean)
+        for encoder, training in zip(encoders, modes, strict=True):
+            encoder.train(training)
+        return [torch.cat(parts) for parts in codes]

@@ -5,10 +5,8 @@
     kind i    C = Cov[mu]                             the covariance of the posterior means over the data
     kind ii   C = Cov[mu] + diag(E[sigma^2])          that of the codes z, by the law of total covariance
 
-The mean variances of kind ii belong on the diagonal alone. Adding their average to every entry, as several public
-versions do, penalises codes whose aggregate covariance already is the identity. Others centre each image over its
-latents instead of each latent over the images, take exp(2 logvar) for the variance, or leave out 1/B, which asks for
-variances of 1/B at lambda_od B^2. Kind i wants Cov[mu] alone to be I, so q(z) ends wider than the prior: it is no slip.
+The mean variances of kind ii belong on the diagonal alone. Kind i wants Cov[mu] alone to be I, so its q(z) ends wider
+than the prior; the paper intends that.
 """
 
 from typing import Any, Literal, NamedTuple
@@ -24,7 +22,7 @@ from vaezoo.ranges import Probability, Weight
 
 
 class Moments(NamedTuple):
-    """What a batch knows about its aggregate posterior; every entry is a mean over images, so moments average."""
+    """Moments of the aggregate posterior of a batch; as means over images they can be averaged over batches."""
 
     mean: Tensor  # E[mu], (J,)
     second: Tensor  # E[mu mu^T], (J, J)
@@ -32,36 +30,35 @@ class Moments(NamedTuple):
 
 
 def batch_moments(mean: Tensor, logvar: Tensor) -> Moments:
-    """Moments of a batch of posteriors, mean and logvar (B, J), each divided by B."""
-    with torch.autocast(mean.device.type, enabled=False):  # bf16 products would drown small covariances
+    """Return the moments of a batch of posteriors, mean and logvar (B, J)."""
+    with torch.autocast(mean.device.type, enabled=False):  # because bf16 products are too coarse for small covariances
         return Moments(mean.mean(0), mean.T @ mean / len(mean), logvar.exp().mean(0))
 
 
 def covariance(moments: Moments, kind: Literal["i", "ii"]) -> Tensor:
-    """C of kind i or ii, (J, J)."""
+    """Return C of kind i or ii, (J, J)."""
     c = moments.second - torch.outer(moments.mean, moments.mean)
     return c if kind == "i" else c + torch.diag(moments.variance)
 
 
 def covariance_gap(c: Tensor) -> tuple[Tensor, Tensor]:
-    """How far C is from the identity: (sum_{i != j} C_ij^2, sum_i (C_ii - 1)^2), both triangles counted.
+    """Return the distance of C to the identity: (sum_{i != j} C_ij^2, sum_i (C_ii - 1)^2), both triangles counted.
 
-    For means that are exactly N(0, I) a batch of B still shows J(J-1)(B-1)/B^2 and J(2B-1)/B^2 on average: the
-    weights have to be quoted with the batch size.
+    For means that are exactly N(0, I) a batch of B images has J(J-1)(B-1)/B^2 and J(2B-1)/B^2 on average. Quote the
+    weights with the batch size.
     """
     diagonal = c.diagonal()
-    # Zeroed first: the difference of two large sums would lose the digits of small off-diagonal entries.
+    # The diagonal is removed before squaring, because the difference of two large sums would lose small entries.
     off_diagonal = c - torch.diag(diagonal)
     return off_diagonal.square().sum(), (diagonal - 1).square().sum()
 
 
 def running_moments(past: Moments, batch: Moments, weight: Tensor, *, grad_rescale: bool) -> Moments:
-    """(1 - weight) past + weight batch, the past held constant.
+    """Return (1 - weight) past + weight batch, with the past as a constant.
 
-    Differentiated as written, the penalty's gradient is `weight` times that of a single batch and fades as the average
-    grows longer. With `grad_rescale` the value is the same and the gradient passes through the batch at full weight,
-    so that lambda means the same for every length of the average. A plain mean over all past batches, differentiated as
-    written, would switch the penalty off like 1 / t.
+    The gradient of that is `weight` times the gradient of a single batch, and so smaller the longer the average is.
+    With `grad_rescale` the value is the same and the gradient is that of the batch at full weight, so that a lambda
+    has the same strength for every length of the average.
     """
 
     def mix(old: Tensor, new: Tensor) -> Tensor:
@@ -72,11 +69,11 @@ def running_moments(past: Moments, batch: Moments, weight: Tensor, *, grad_resca
 
 
 class DIPVAE(LatentModel):
-    """`cov="minibatch"` takes C from the batch; `cov="running"` from a bias-corrected average of its moments with the
-    given `decay`, as the paper's running estimate (decay 0 is the minibatch form). That average comes too late to hold
-    codes at a size: on images they swing and die out (docs/lessons.md), which is why it is not the default.
+    """A VAE with a penalty on the covariance of its codes.
 
-    `lambda_d=None` stands for the usual ratio: 10 lambda_od for kind i, lambda_od for kind ii.
+    `cov="minibatch"` takes C from the batch; `cov="running"`, the paper's, from a bias-corrected average of moments
+    with `decay`. It is not the default, because with it codes swing and vanish on images (docs/lessons.md).
+    `lambda_d=None` is the usual ratio: 10 lambda_od for kind i, lambda_od for kind ii.
     """
 
     compares_images = "the covariance of DIP-VAE"
@@ -111,7 +108,7 @@ class DIPVAE(LatentModel):
         self.register_buffer("running_variance", torch.zeros(dim))
 
     def moments(self, mean: Tensor, logvar: Tensor) -> Moments:
-        """Those of the batch or, in training with `cov="running"`, of the average that it joins."""
+        """Return the moments of the batch or, in training with `cov="running"`, of the average that it joins."""
         batch = batch_moments(gather(mean), gather(logvar))
         if self.cov == "minibatch" or not self.training:
             return batch

@@ -1,14 +1,11 @@
-"""FactorVAE (Kim & Mnih, 2018): a discriminator estimates the total correlation that the VAE is charged for.
+"""FactorVAE (Kim & Mnih, 2018): a discriminator estimates the total correlation, which the VAE minimises.
 
     VAE              minimises  rec + KL + gamma mean[ d_0(z) - d_1(z) ]                       (their equation 2)
     discriminator    minimises  1/2 [ CE(d(z), 0) + CE(d(z'), 1) ]
 
-z are codes of one batch; z' are codes of an independent second batch in which every latent is permuted over the images,
-so that they follow the product of the marginals. With the optimal discriminator the mean of d_0 - d_1 is the total
-correlation of q(z), in nats; with the two classes swapped, as is easily done, it is minus that.
-
-The discriminator moves after the VAE has, on detached codes: code that keeps the graph of the first pass either stops
-with an error or reaches into the encoder. It has six hidden layers and no batch normalisation.
+z are codes of one batch; z' are codes of an independent second batch in which each latent is permuted over the images,
+so that they follow the product of the marginals. For the optimal discriminator the mean of d_0 - d_1 is the total
+correlation of q(z), in nats. The discriminator moves after the VAE, on detached codes.
 """
 
 from collections.abc import Callable, Sequence
@@ -28,41 +25,31 @@ from vaezoo.ranges import Weight
 
 
 def permute_dims(z: Tensor) -> Tensor:
-    """Each latent shuffled over the batch on its own, (B, J): the columns keep their values, the rows lose their ties.
-
-    Shuffling within a row instead, as one public version does, makes independent latents of different scales look
-    dependent: two of standard deviations 1 and 0.2 by 0.45 nats.
-    """
+    """Permute each latent over the batch independently of the others, (B, J)."""
     return z.gather(0, torch.rand_like(z).argsort(dim=0))
 
 
 def total_correlation(logits: Tensor) -> Tensor:
-    """The discriminator's estimate of TC, mean of d_0 - d_1 over codes of q(z); logits (B, 2), class 0 is q(z)."""
+    """Estimate TC in nats, the mean of d_0 - d_1; logits (B, 2) of codes of q(z), which is class 0."""
     logits = full_precision(logits)
     return (logits[:, 0] - logits[:, 1]).mean()
 
 
 def discriminator_loss(joint: Tensor, permuted: Tensor) -> Tensor:
-    """Half the sum of both cross-entropies; ln 2 for a discriminator that cannot tell them apart."""
+    """Return half the sum of both cross-entropies; logits (B, 2). It is ln 2 where the discriminator only guesses."""
     zeros = torch.zeros(len(joint), dtype=torch.int64, device=joint.device)
     ones = torch.ones(len(permuted), dtype=torch.int64, device=permuted.device)
     return 0.5 * (F.cross_entropy(full_precision(joint), zeros) + F.cross_entropy(full_precision(permuted), ones))
 
 
 class FactorVAE(AdversarialModel):
-    """Each step sees two batches: splitting one instead halves the batch that the total correlation is judged on."""
+    """A VAE with a discriminator of codes; each step takes two batches, so that TC is estimated on a whole one."""
 
     compares_images = "the permutation of FactorVAE"
     batches_a_step = 2
     leader = "vae"
 
-    def __init__(
-        self,
-        *,
-        gamma: Weight,
-        discriminator: Callable[..., nn.Module],
-        **parts: Any,
-    ) -> None:
+    def __init__(self, *, gamma: Weight, discriminator: Callable[..., nn.Module], **parts: Any) -> None:
         super().__init__(**parts)
         self.gamma = gamma
         self.discriminator = discriminator(self.latent.dim)
@@ -86,5 +73,5 @@ class FactorVAE(AdversarialModel):
         with torch.no_grad():
             independent = own_rows(permute_dims(gather(self.encode(second).sample())))
         joint, permuted = self.discriminator(drawn["z"]), self.discriminator(independent)
-        right = [joint[:, 0] > joint[:, 1], permuted[:, 1] > permuted[:, 0]]
-        return {"loss": discriminator_loss(joint, permuted), "accuracy": torch.cat(right).float().mean()}
+        is_right = torch.cat([joint[:, 0] > joint[:, 1], permuted[:, 1] > permuted[:, 0]])
+        return {"loss": discriminator_loss(joint, permuted), "accuracy": is_right.float().mean()}

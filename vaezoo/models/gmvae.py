@@ -1,13 +1,12 @@
-"""GMVAE (Dilokthanakul et al., 2016): a mixture prior that a second latent w shapes, for clustering.
+"""GMVAE (Dilokthanakul et al., 2016): a mixture prior, formed by a second latent w, for clustering.
 
     w ~ N(0, I),  k uniform over K,  h ~ N(mean_k(w), var_k(w)),  x ~ p(x|h)
 
     minimise  rec + KL_w + COND + max(free_kl, mean KL_k)
 
 q(h|x) and q(w|x) are Gaussian; the posterior of k is computed from them. COND + KL_k is the divergence of h from the
-mixture (vaezoo.losses.mixture). While the mean of KL_k is below `free_kl` it has no gradient, or every image would
-begin by using all clusters alike. The authors' later code turns the sign of the whole gradient with respect to pi in
-place of that gate.
+mixture (vaezoo.losses.mixture). While the mean of KL_k is below `free_kl` it has no gradient, because otherwise each
+image would begin by using all clusters alike.
 """
 
 from collections.abc import Callable
@@ -30,19 +29,20 @@ Components = Callable[[Tensor], tuple[Tensor, Tensor]]  # w (B, W) to means and 
 
 
 class Draw(NamedTuple):
-    """One draw of (h, w) and what it costs."""
+    """A draw of (h, w) for each image, and its divergences."""
 
-    h: Tensor
-    kl_w: Tensor  # each (B,)
+    h: Tensor  # (B, H)
+    kl_w: Tensor  # (B,), as the two below
     cond: Tensor
     kl_k: Tensor
 
     def kl(self) -> Tensor:
+        """Return KL_w, COND and KL_k: (B, 3)."""
         return torch.stack([self.kl_w, self.cond, self.kl_k], dim=1)
 
 
 class GMPosterior(NamedTuple):
-    """q(h|x) q(w|x), and the components that w calls for. The code of an image is the mean of h."""
+    """q(h|x) q(w|x), and the function from w to the components. The code of an image is the mean of h."""
 
     h: GaussianPosterior
     w: GaussianPosterior
@@ -55,10 +55,11 @@ class GMPosterior(NamedTuple):
 
     @property
     def clusters(self) -> Tensor:
-        """pi at the means of h and w, (B, K)."""
+        """Return q(k|x) at the means of h and w, (B, K)."""
         return responsibilities(self.h.mean, *self.components(self.w.mean))
 
     def draw(self) -> Draw:
+        """Draw h and w for each image."""
         h, w = self.h.sample(), self.w.sample()
         cond, kl_k = mixture_kl(h, *self.h, *self.components(w), self.form)
         return Draw(h, self.w.kl().sum(1), cond, kl_k)
@@ -67,12 +68,12 @@ class GMPosterior(NamedTuple):
         return self.h.sample()
 
     def kl(self) -> Tensor:
-        """KL_w, COND and KL_k at one draw: (B, 3)."""
+        """Return KL_w, COND and KL_k at one draw: (B, 3)."""
         return self.draw().kl()
 
 
 class GMVAE(LatentModel):
-    """`latent` is the space of h; `samples` draws of (h, w) are averaged for each image."""
+    """A VAE with a mixture prior of h, the space that `latent` is; `samples` draws of (h, w) are averaged."""
 
     def __init__(
         self,
@@ -93,7 +94,7 @@ class GMVAE(LatentModel):
         self.prior = prior(w_dim, 2 * clusters * self.latent.dim)
 
     def components(self, w: Tensor) -> tuple[Tensor, Tensor]:
-        """Means and log variances of the components, (B, K, H) each."""
+        """Return the means and log variances of the components, (B, K, H) each, for w (B, W)."""
         means, logvars = self.prior(w).unflatten(1, (2, self.clusters, self.latent.dim)).unbind(1)
         return full_precision(means), full_precision(logvars)
 
@@ -104,19 +105,19 @@ class GMVAE(LatentModel):
         return GMPosterior(h, w, self.components, self.cond)
 
     def sample_prior(self, count: int, *, device: torch.device | str = "cpu") -> Tensor:
-        own = next(self.parameters())
+        parameter = next(self.parameters())
         w = draw("normal", count, self.w_dim, device)
         k = draw_integers(self.clusters, count, device)
         noise = draw("normal", count, self.latent.dim, device)
         with torch.no_grad():
-            means, logvars = (part.to(device)[torch.arange(count), k] for part in self.components(w.to(own)))
+            means, logvars = (part.to(device)[torch.arange(count), k] for part in self.components(w.to(parameter)))
         return means + torch.exp(0.5 * logvars) * noise
 
     def objective(self, x: Tensor, labels: Tensor | None = None) -> Terms:
         q = self.encode(x)
-        h, w = (GaussianPosterior(*(part.repeat_interleave(self.samples, 0) for part in each)) for each in (q.h, q.w))
-        drawn = GMPosterior(h, w, self.components, self.cond).draw()
-        terms = elbo_terms(self.decode(drawn.h), drawn, x.repeat_interleave(self.samples, 0))
+        h, w = (GaussianPosterior(*(part.repeat_interleave(self.samples, 0) for part in p)) for p in (q.h, q.w))
+        sample = GMPosterior(h, w, self.components, self.cond).draw()
+        terms = elbo_terms(self.decode(sample.h), sample, x.repeat_interleave(self.samples, 0))
         kl_w, cond, kl_k = terms.pop("kl_per_dim")
         free_kl = self.now(self.free_kl)
         loss = terms["rec"] + kl_w + cond + torch.clamp(average(kl_k), min=free_kl)

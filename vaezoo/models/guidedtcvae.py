@@ -12,6 +12,8 @@ from vaezoo.ranges import Weight
 
 
 class GuidedTCVAE(GuidedVAE):
+    """A Guided-VAE with a weight for each part of the KL."""
+
     compares_images = "the total correlation of Guided-beta-TCVAE"
 
     def __init__(self, *, alpha: Weight, beta: Weight, gamma: Weight, estimator: Estimator, **parts: Any) -> None:

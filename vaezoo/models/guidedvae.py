@@ -1,10 +1,9 @@
-"""Guided-VAE (Ding et al., 2020), unsupervised form: a light decoder tells two latents to be scale and rotation.
+"""Guided-VAE (Ding et al., 2020), unsupervised form: a light decoder makes two latents the scale and the rotation.
 
     minimise  rec + KL + 1/2 rec_light + orthogonality sum_{j != k} |w_j . w_k|
 
-rec_light is the cross-entropy of the light decoder's picture, nats per image, and w_j are the columns of its linear
-map. The paper prints the square of the products; the authors' code, followed here, takes their modulus, and since it
-sums the loss over batches of 128, its weight is 1/128 per image. That code does not shuffle the images; we do.
+rec_light is the cross-entropy of the light decoder's picture, in nats per image, and w_j are the columns of its linear
+map. The modulus is that of the authors' code; the paper prints the square.
 """
 
 from collections.abc import Callable
@@ -21,7 +20,7 @@ from vaezoo.ranges import Weight
 
 
 class GuidedVAE(LatentModel):
-    """Latent 0 is guided to the scale, latent 1 to the rotation, the others to the content."""
+    """A VAE with a light decoder, to which latent 0 is the scale, latent 1 the rotation, and the others the content."""
 
     requires = {"latent.dim >= 3": "at least 3 latents, for scale, rotation and content"}
 
@@ -33,7 +32,7 @@ class GuidedVAE(LatentModel):
         self.light_decoder: Any = light_decoder(self.latent.dim, self.image_shape)
 
     def regularizer(self, z: Tensor, q: Any, terms: Terms) -> tuple[Tensor, Terms]:
-        """What the base objective adds to rec, and its terms."""
+        """Return what the base objective adds to rec, and its terms."""
         return terms["kl"], {}
 
     def objective(self, x: Tensor, labels: Tensor | None = None) -> Terms:
@@ -41,7 +40,7 @@ class GuidedVAE(LatentModel):
         z = q.sample()
         terms = elbo_terms(self.decode(z), q, x)
         regularizer, parts = self.regularizer(z, q, terms)
-        with torch.autocast(x.device.type, enabled=False):  # a cross-entropy of probabilities needs all digits
+        with torch.autocast(x.device.type, enabled=False):  # because a cross-entropy of probabilities needs all digits
             picture = self.light_decoder(z).clamp(0, 1)
             rec_light = F.binary_cross_entropy(picture, x, reduction="none").flatten(1).sum(1).mean()
             overlap = self.light_decoder.overlap()

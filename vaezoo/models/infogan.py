@@ -1,18 +1,17 @@
-"""InfoGAN (Chen et al., 2016): a generator whose codes can be read back from its images, by Q on the critic's trunk.
+"""InfoGAN (Chen et al., 2016): a generator whose codes can be read from its images, by Q on the critic's layers.
 
     critic, Q    minimise  -mean log D(x) - mean log(1 - D(x_g)) - lambda_s MI_s - lambda_c MI_c
     generator    minimises -mean log D(x_g) - lambda_s MI_s - lambda_c MI_c
 
     x_g = G([c, s, noise]),    MI_s = ln K + mean log Q(s|x_g),    MI_c = H(c) + mean log Q(c|x_g)
 
-MI are lower bounds of what an image says of its codes, in nats, H(c) = ln 2 for each code of U(-1, 1): the authors'
-code logs MI_c with the entropy of N(0, 1), which is 1/6 at perfect recovery, never more. Each player draws its own
-codes. Q learns in the critic's step alone; with a network of its own (`shared=False`), as Ye & Bors have it for their
-comparison, it learns together with the generator in a third step, and the other two have no MI:
+MI are lower bounds on the information between images and codes, in nats; H(c) = ln 2 for each code of U(-1, 1). Each
+player draws its own codes. Q learns in the critic's step alone. With a network of its own (`shared=False`, the
+comparison of Ye & Bors) it learns together with the generator in a third step, and the others have no MI:
 
     information  minimises -lambda_s MI_s - lambda_c MI_c,  over Q and the generator
 
-MI_s near ln K says that categories can be read, not that they are the classes: two of them may share one.
+MI_s near ln K means that categories can be read, not that they are the classes: two categories may share a class.
 """
 
 import math
@@ -35,7 +34,7 @@ VARIANCES = {"fixed": 1.0, "mse": 0.5}  # of Q's Gaussians where they are not le
 
 
 class CriticWithRecognition(nn.Module):
-    """A critic and, on its last hidden layer, Q: as an encoder it gives the numbers of q(u|x)."""
+    """A critic and, on its last hidden layer, Q; as an encoder it returns the parameters of q(u|x)."""
 
     def __init__(
         self,
@@ -50,7 +49,7 @@ class CriticWithRecognition(nn.Module):
         self.recognition = recognition(self.critic.num_hidden, num_params)
 
     def both(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits of "real" (B, 1) and the numbers of q(u|x), in one pass."""
+        """Return the critic's logits (B, 1) and the parameters of q(u|x), in one pass."""
         hidden = self.critic.hidden(x)
         return self.critic.head(hidden), self.recognition(hidden)
 
@@ -59,8 +58,10 @@ class CriticWithRecognition(nn.Module):
 
 
 class InfoGAN(AdversarialModel):
-    """`cont_likelihood` is that of continuous codes: Gaussian with variance 1 ("fixed", the authors on MNIST), with
-    variances of its own for each image ("learned"), or the squared error of Ye & Bors, variance 1/2 ("mse").
+    """A GAN with codes and a network Q that reads them, which is the encoder.
+
+    `cont_likelihood` is Q's density of continuous codes: Gaussian with variance 1 ("fixed", the authors on MNIST), with
+    a variance for each image ("learned"), or with variance 1/2, the squared error of Ye & Bors ("mse").
     """
 
     latents = ("Codes",)
@@ -98,16 +99,13 @@ class InfoGAN(AdversarialModel):
     def players(self) -> dict[str, Sequence[nn.Module]]:
         if self.shared:
             return {"critic": [self.encoder], "generator": [self.decoder]}
-        return {
-            "critic": [self.critic],
-            "generator": [self.decoder],
-            "information": [self.encoder, self.decoder],
-        }
+        return {"critic": [self.critic], "generator": [self.decoder], "information": [self.encoder, self.decoder]}
 
     def encode(self, x: Tensor, labels: Tensor | None = None) -> MixedPosterior:
         return self.posterior(self.encoder(x))
 
     def posterior(self, params: Tensor) -> MixedPosterior:
+        """Return q(u|x) from its parameters (B, P), with the fixed variance where it is not learned."""
         if self.variance is None:
             return self.latent.posterior(params)
         mean, logits = params.tensor_split([self.latent.continuous], dim=1)
@@ -116,19 +114,19 @@ class InfoGAN(AdversarialModel):
         return q._replace(continuous=q.continuous._replace(logvar=logvar))
 
     def generate(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """As many images from the prior as there are in `x`, and their codes [c, s]."""
+        """Return as many generated images as there are in `x`, and their codes [c, s]."""
         z = self.latent.sample_prior(len(x), device=x.device).to(x)
         return self.decode(z).mean, z[:, : self.latent.width]
 
     def judge(self, x: Tensor, codes: Tensor) -> tuple[Tensor, Terms]:
-        """The critic's logits of generated images and, where Q shares its layers, the bounds on their codes."""
+        """Return the critic's logits of generated images and, where Q shares its layers, the bounds on their codes."""
         if not self.shared:
             return self.critic(x), {}
         logits, params = self.encoder.both(x)
         return logits, information_bounds(self.posterior(params), codes, self.latent)
 
     def weighted(self, bounds: Terms) -> Any:
-        """lambda_s MI_s + lambda_c MI_c, or 0 without bounds."""
+        """Return lambda_s MI_s + lambda_c MI_c, or 0 without bounds."""
         weights = {"mi_s": self.now(self.lambda_s), "mi_c": self.now(self.lambda_c)}
         return sum(weights[name] * bound for name, bound in bounds.items())
 

@@ -2,9 +2,8 @@
 
     minimise  rec + (1 - alpha) KL + (alpha + lambda - 1) D(q(z) || p(z)),        D = MMD^2
 
-With D = KL the regulariser is (1 - alpha) MI + lambda KL(q(z) || p(z)), MI the information that codes carry about
-images: alpha = 0, lambda = 1 is the VAE whatever D is, and alpha = 1, which does not penalise information at all, is
-the MMD-VAE. lambda MMD^2 on top of the full KL, as one public version has it, is alpha = 0 with lambda + 1.
+With D = KL the regulariser is (1 - alpha) MI + lambda KL(q(z) || p(z)), MI the information of codes about images.
+alpha = 0, lambda = 1 is the VAE whatever D is; alpha = 1 does not penalise information at all: the MMD-VAE.
 """
 
 from typing import Any
@@ -20,11 +19,11 @@ from vaezoo.ranges import FractionWeight, Positive, Weight
 
 
 class InfoVAE(LatentModel):
-    """`lambda_mmd` is the paper's lambda, a word that Python keeps for itself; 0 <= alpha <= 1.
+    """A VAE with the MMD^2 between the codes of a batch and as many draws from the prior.
 
-    MMD^2 compares the codes of the batch with as many draws from the prior, by the `kernel` and `bandwidth` of
-    vaezoo.losses.mmd; `bandwidth=None` is twice the number of latents, the mean squared distance of two prior draws.
-    Its estimate is noisier the smaller the batch: the weight has to be quoted with the batch size.
+    `lambda_mmd` is the paper's lambda, 0 <= alpha <= 1, and `kernel` and `bandwidth` are those of vaezoo.losses.mmd;
+    `bandwidth=None` is twice the number of latents, the mean squared distance of two prior draws. Quote the weight with
+    the batch size, because the estimate is noisier in small batches.
     """
 
     compares_images = "the MMD of InfoVAE"

@@ -1,4 +1,4 @@
-"""InfoVAEGAN (Ye & Bors): a GAN with codes, its encoder taught on generated images, whose codes are known.
+"""InfoVAEGAN (Ye & Bors, 2021): a GAN with codes; its encoder learns from generated images, whose codes are known.
 
     critic       minimises -mean log D(x, u_E(x)) - mean log(1 - D(x_g, u))
     generator    minimises -mean log D(x_g, u)
@@ -6,15 +6,9 @@
     encoder      minimises mean |x_g - G(u_E(x_g), noise)|^2 + KL_c + kappa KL_s,             over the encoder alone
 
 x_g = G(u, noise) from codes u = [c, s] of the prior and noise, the same for all players of a step; u_E are draws from
-the encoder's posterior, relaxed ones of categories. KL_s is to the uniform distribution and KL_c to N(0, I), which is
-the definition: as the codes' prior is U(-1, 1), their aggregate cannot come below KL(U || N) = 0.392458 nats a code.
-Squared errors are sums over pixels in [0, 1]; in the authors' [-1, 1] they are four times as large, which
-likelihood.variance=0.125 is.
-
-As printed, the generator's loss is log(1 - D) and updates the encoder, too, whose gradient is zero there: the encoder
-is no part of x_g. The authors' code has -log D over the generator alone, the squared error of a drawn code for
-log p(c|x), the softplus of an output as sigma where the text says sigma^2, and kappa = 0.001 where the text has 1.
-Their critic compares exact one-hot categories with relaxed ones, whose largest entry gives them away.
+the encoder's posterior, relaxed ones of categories. KL_s is to the uniform distribution and KL_c to N(0, I), as the
+paper defines it: the prior of the codes is U(-1, 1), so their aggregate has at least KL(U || N) = 0.392458 nats a code.
+Squared errors are sums over pixels in [0, 1]; likelihood.variance=0.125 is the authors' sum on [-1, 1], 4 times that.
 """
 
 from collections.abc import Callable, Sequence
@@ -34,11 +28,12 @@ from vaezoo.ranges import Weight
 
 
 class InfoVAEGAN(AdversarialModel):
-    """`mutual_information=False` leaves the third player out, which ties the categories to nothing: the ablation.
+    """A GAN with codes and an encoder that learns on generated images.
 
-    `hard_codes` shows the critic the encoder's categories one-hot, as those of the prior are. `encoder_adversarial` is
-    the printed min-max game: the encoder takes part in the generator's move, against the critic's real side. `c_loss`
-    of continuous codes is "squared", of a draw, or "gaussian", -log q(c|x_g).
+    `mutual_information=False` is the ablation without the third player, so that nothing gives categories a meaning.
+    `hard_codes` shows the critic the encoder's categories one-hot, like those of the prior. With `encoder_adversarial`,
+    the printed min-max game, the encoder takes part in the generator's move, against the critic's real side. `c_loss`
+    is the loss of continuous codes: "squared", for a draw, or "gaussian", -log q(c|x_g).
     """
 
     latents = ("Codes",)
@@ -77,11 +72,11 @@ class InfoVAEGAN(AdversarialModel):
         return {"codes": codes.to(x), "noise": noise.to(x)}
 
     def generate(self, codes: Tensor, drawn: Terms) -> Any:
-        """The generator's distribution for these codes and the noise of the step."""
+        """Return the generator's distribution for codes (B, J) and the noise of the step."""
         return self.decode(torch.cat([codes, drawn["noise"]], dim=1))
 
     def judged_codes(self, x: Tensor) -> Tensor:
-        """A draw of the codes of real images for the critic; gradients pass one-hot categories as relaxed ones."""
+        """Draw the codes of real images for the critic; the gradient of one-hot categories is that of relaxed ones."""
         codes = self.encode(x).sample()
         if not self.hard_codes:
             return codes
@@ -117,7 +112,7 @@ class InfoVAEGAN(AdversarialModel):
         return {**terms, **information_bounds(q, drawn["codes"], self.latent)}
 
     def vae_terms(self, p: Any, q: MixedPosterior, target: Tensor) -> Terms:
-        """What is lost of `target` on its way through the codes, and the divergences of these from their priors."""
+        """Return rec of `target` under its reconstruction, the divergences of its codes, and their weighted sum."""
         kl_c, kl_s = q.kl().tensor_split([self.latent.continuous], dim=1)
         terms = {"vae_rec": p.rec(target).mean(), "vae_kl_c": kl_c.sum(1).mean(), "vae_kl_s": kl_s.sum(1).mean()}
         kappa = self.now(self.kappa)

@@ -1,11 +1,10 @@
-"""InfoVAEGAN2 (Ye & Bors): InfoVAEGAN with a second generator G2, of codes alone, for reconstructions.
+"""InfoVAEGAN2 (Ye & Bors, 2021): InfoVAEGAN with a second generator G2, of codes alone, for reconstructions.
 
     the players of InfoVAEGAN, and
     second       minimises mean |x - G2(u_E(x))|^2,      over G2 alone, on real images
 
-The noise that G takes besides is no part of a code, so what G makes of one is another image of its kind. The text lets
-this loss, with both KLs, replace that of the encoder, over encoder and G2 (`train_encoder`); the authors' code adds it
-for G2, which the KLs do not reach.
+G also takes noise, so it makes another image of the same kind from a code. In the paper's text this loss, with both
+KLs, replaces that of the encoder, over encoder and G2 (`train_encoder`); the authors' code has it for G2 alone.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,6 +18,8 @@ from vaezoo.models.infovaegan import InfoVAEGAN
 
 
 class InfoVAEGAN2(InfoVAEGAN):
+    """An InfoVAEGAN with a second generator, which reconstructs images from their codes without noise."""
+
     def __init__(self, *, train_encoder: bool, decoder: Callable[..., nn.Module], **parts: Any) -> None:
         super().__init__(decoder=decoder, **parts)
         self.train_encoder = train_encoder

@@ -2,9 +2,8 @@
 
     minimise  rec + gamma_z |KL_z - C_z| + gamma_c |KL_c - C_c|
 
-KL_z and KL_c are means of the batch. KL_c is taken from the probabilities of the categories, not from their relaxed
-draws, so it cannot exceed ln K; C_c stops there, for a capacity out of reach would only sharpen the probabilities.
-The author's code averages the reconstruction over colour channels: its gamma of 100 on RGB images is 300 here.
+KL_z and KL_c are means of the batch. KL_c comes from the probabilities of the categories, not from their relaxed draws,
+so it is at most ln K. C_c stops there, because a larger capacity would only sharpen the probabilities.
 """
 
 import math
@@ -21,7 +20,7 @@ from vaezoo.ranges import Weight
 
 
 class JointVAE(LatentModel):
-    """Needs latents with categories. The capacities C are in nats; their present values are logged."""
+    """A VAE with categories; the capacities C are in nats and usually schedules, whose values are logged."""
 
     latents = ("Mixed",)
 

@@ -1,13 +1,11 @@
-"""Supervised mutual-information VAE (Ye & Bors, 2021, section 3): a label is read from s, and z must not know it.
+"""Supervised mutual-information VAE (Ye & Bors, 2021, section 3): a label is read from s, and z must not tell it.
 
     vae           minimises  rec + KL_z + KL_s + rho_label CE(y, s) + rho_mi L_MI
-    classifier    minimises  -mean ln q(y|z),   over its own parameters alone
+    adversary     minimises  -mean ln q(y|z),   over its own parameters alone
 
-with s = q(s|x) a softmax, its relaxed draw decoded together with z, and L_MI = mean sum_k q(k|z) ln q(k|z) in
-[-ln K, 0]: the VAE raises the entropy of what the classifier makes of z, down to I(z; y) = 0. As printed, equation 12
-lacks the logarithm of its cross-entropy, 13 minimises L_MI over the classifier, too, which would just make it uniform,
-and 14 maximises over the encoder what belongs to the classifier. The paper has two cross-entropies under one name, of
-the label with s (in its text) and with z (in its formula); s is a head of its own, not a softmax of the drawn z.
+s = q(s|x) is a softmax, a head of its own; its relaxed draw is decoded together with z. L_MI = mean sum_k q(k|z) ln
+q(k|z), in [-ln K, 0]: the VAE raises the entropy of the adversary's answer, down to I(z; y) = 0. The printed equations
+12 to 14 differ (docs/lessons.md).
 """
 
 from collections.abc import Callable, Sequence
@@ -27,13 +25,13 @@ from vaezoo.ranges import Weight
 
 
 def negative_entropy(logits: Tensor) -> Tensor:
-    """L_MI: mean over the batch of sum_k p_k ln p_k, p the softmax of logits (B, K); in [-ln K, 0] nats."""
+    """Return L_MI: the mean over the batch of sum_k p_k ln p_k, p the softmax of logits (B, K); in [-ln K, 0] nats."""
     log_p = full_precision(logits).log_softmax(dim=1)
     return (log_p.exp() * log_p).sum(dim=1).mean()
 
 
 class TwoEncoders(nn.Module):
-    """A network for each part of the output, `sizes` numbers each, with nothing shared; outputs side by side."""
+    """An encoder for each part of the parameters, of `sizes` numbers; their outputs are concatenated, (B, P)."""
 
     def __init__(
         self,
@@ -52,9 +50,9 @@ class TwoEncoders(nn.Module):
 
 
 class MIVAE(AdversarialModel):
-    """Needs labels, and one categorical latent with a value for each class.
+    """A VAE with a category that learns the class from labels, and an adversary that looks for the class in z.
 
-    `encoders="single"` has one trunk with heads for z and s, `"dual"` a network for each.
+    `encoders="single"` is one network with outputs for z and s, `"dual"` a network for each.
     """
 
     needs_labels = True
@@ -63,7 +61,7 @@ class MIVAE(AdversarialModel):
         "latent.categories == [dataset.classes]": "one categorical latent with a value for each class (latent=classes)"
     }
     leader = "vae"
-    names_categories = True  # the values of its category are the classes
+    names_categories = True  # because the values of its category are the classes
 
     def __init__(
         self,
@@ -97,8 +95,8 @@ class MIVAE(AdversarialModel):
         mi = negative_entropy(self.adversary(z))
         rho_label, rho_mi = self.now(self.rho_label), self.now(self.rho_mi)
         loss = terms["rec"] + terms["kl"] + rho_label * ce_label + rho_mi * mi
-        found = {"ce_label": ce_label, "mi": mi, "label_accuracy": accuracy(logits, drawn["labels"])}
-        return {"loss": loss, **terms, **found, **scheduled(rho_label=rho_label, rho_mi=rho_mi)}
+        own_terms = {"ce_label": ce_label, "mi": mi, "label_accuracy": accuracy(logits, drawn["labels"])}
+        return {"loss": loss, **terms, **own_terms, **scheduled(rho_label=rho_label, rho_mi=rho_mi)}
 
     def adversary_objective(self, x: Tensor, drawn: Terms) -> Terms:
         logits = full_precision(self.adversary(drawn["z"]))
@@ -107,4 +105,5 @@ class MIVAE(AdversarialModel):
 
 
 def accuracy(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return the share of logits (B, K) whose largest entry is that of the label (B,)."""
     return (logits.argmax(dim=1) == labels).float().mean()

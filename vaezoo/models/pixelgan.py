@@ -1,15 +1,15 @@
-"""PixelGAN autoencoder (Makhzani & Frey, 2017), experimental: a category, and a PixelCNN that knows it.
+"""PixelGAN autoencoder (Makhzani & Frey, 2017), experimental: a category, and a PixelCNN that is conditioned on it.
 
     autoencoder    minimises  nll = mean -log p(x|y),  p a PixelCNN,  y = E(x) a softmax       over encoder and PixelCNN
     critic         minimises  mean softplus(-l(y_p)) + mean softplus(l(y))
     encoder        minimises  lambda mean softplus(-l(y))
 
-y_p are uniform one-hot draws: the critic drives y to the vertices and to an equal use of them. The PixelCNN models all
-that is local, so what is left for y is what it cannot see. One that sees enough does without y, and the autoencoder
-gives no gradient to hold on to: a narrow one, `pixelcnn.blocks` few, leaves more to y.
+y_p are uniform one-hot draws: the critic drives y to the vertices and to an equal use of them. The PixelCNN models what
+is local, and y what the PixelCNN cannot see. A PixelCNN that sees enough needs no y, and then y gets no gradient, so a
+narrow one (few `pixelcnn.blocks`) leaves more to y.
 
-Images are rounded to 0 and 1, which the PixelCNN draws, too. Experimental: the paper's networks and schedule are not
-known to us, and its numbers are no target here.
+Images are rounded to 0 and 1, which the PixelCNN also draws. Experimental, because the networks and the schedule of the
+paper are not published; its numbers are no target here.
 """
 
 from collections.abc import Callable, Sequence
@@ -26,18 +26,18 @@ from vaezoo.ranges import Weight
 
 
 class Drawn(NamedTuple):
-    """Images that were drawn, where others have a mean."""
+    """Drawn images in the place of a distribution, whose mean they stand for."""
 
     mean: Tensor
 
 
 class PixelGAN(AdversarialModel):
-    """A draw from the prior becomes an image pixel by pixel: 784 passes of the network for 28x28."""
+    """An adversarial autoencoder of a category, with a PixelCNN that draws one pixel a pass: 784 passes for 28x28."""
 
     latents = ("Point",)
     category_alone = True  # its code is one category and nothing else
     decoder: Any
-    reconstructs = False  # drawn images of one category are all different
+    reconstructs = False  # because drawn images of one category are all different
 
     def __init__(
         self,
@@ -48,7 +48,7 @@ class PixelGAN(AdversarialModel):
         decoder: Callable[..., nn.Module],
         **parts: Any,
     ) -> None:
-        super().__init__(decoder=pixelcnn, **parts)  # in place of that of the network group
+        super().__init__(decoder=pixelcnn, **parts)  # the PixelCNN replaces the decoder of the network group
         self.lambda_adv = lambda_adv
         self.critic = critic(self.latent.dim)
 
@@ -59,7 +59,7 @@ class PixelGAN(AdversarialModel):
         return super().encode(x.round())
 
     def decode(self, z: Tensor, labels: Tensor | None = None) -> Drawn:
-        """Images drawn for categories (B, K)."""
+        """Draw an image for each category (B, K)."""
         return Drawn(self.decoder.sample(z))
 
     def autoencoder_objective(self, x: Tensor, drawn: Terms) -> Terms:

@@ -7,6 +7,8 @@ from vaezoo.models.base import LatentModel, Terms
 
 
 class VAE(LatentModel):
+    """A variational autoencoder with Gaussian latents, categories or both."""
+
     latents = ("Gaussian", "Mixed")
 
     def objective(self, x: Tensor, labels: Tensor | None = None) -> Terms:

@@ -1,4 +1,4 @@
-"""VAE/GAN (Larsen et al., 2016): an image is compared with its reconstruction by what a critic sees in both.
+"""VAE/GAN (Larsen et al., 2016): an image is compared with its reconstruction by features of a critic.
 
 With z = mu + sigma eps, x~ = Dec(z) and samples x_p = Dec(z_p), z_p ~ N(0, I); f a layer and l the logit of the critic:
 
@@ -6,13 +6,10 @@ With z = mu + sigma eps, x~ = Dec(z) and samples x_p = Dec(z_p), z_p ~ N(0, I); 
     enc    minimises  KL + L_like                      L_like = mean 1/2 sum_f (f(x~) - f(x))^2
     dec    minimises  w L_like + (1 - w) L_adv         L_adv on the same fakes, x~ and x_p, of z that are detached
 
-L_like is -log N(f(x); f(x~), I) without its constant. The critic has no part in it, or it would make its features
-small; the encoder has none in L_adv. The paper's gamma is w / (1 - w). r = 1/2 balances real and generated images; the
-paper adds both kinds of fakes, which is r = 1/3. A text that prints log(1 - Gen(Dis(x))) has the composition the wrong
-way round and lacks the samples of the prior, and one sum of all losses hides that each network minimises its own. Code
-that charges the decoder for all of the critic's loss, real images included, logs something else but trains the same.
-
-The critic wins early, so a gate at the costs lets whoever is ahead sit a step out.
+L_like is -log N(f(x); f(x~), I) without its constant. The critic does not minimise L_like, because it would make its
+features small, and the encoder does not minimise L_adv. The paper's gamma is w / (1 - w). r = 1/2 balances real and
+generated images; the paper adds the costs of both kinds of fakes, which is r = 1/3. The critic becomes strong early, so
+a gate at the costs lets the stronger player skip a step.
 """
 
 from collections.abc import Callable, Sequence, Set
@@ -31,24 +28,20 @@ from vaezoo.ranges import NonNegative, OpenShare, ShareWeight
 
 
 def who_sits_out(c_real: float, c_fake: float, equilibrium: float, margin: float) -> set[str]:
-    """The critic when one of its costs is low, the decoder when one is high, and nobody when both would."""
-    out = set()
-    if min(c_real, c_fake) < equilibrium - margin:
-        out.add("dis")
-    if max(c_real, c_fake) > equilibrium + margin:
-        out.add("dec")
-    return out if len(out) < 2 else set()
+    """Return {"dis"} if a cost is low, {"dec"} if one is high, and no player if neither is so, or both."""
+    is_low, is_high = min(c_real, c_fake) < equilibrium - margin, max(c_real, c_fake) > equilibrium + margin
+    return set() if is_low == is_high else {"dis" if is_low else "dec"}
 
 
 class VAEGAN(AdversarialModel):
-    """`margin=None` opens the gate for good.
+    """A VAE whose reconstruction error is one of the critic's features; `margin=None` switches the gate off.
 
-    Real images, reconstructions and samples pass the critic as one batch, in every move: batch normalisation could
-    tell them apart by their statistics otherwise.
+    Real images, reconstructions and samples pass the critic as one batch in every move, because batch normalisation
+    would otherwise show the critic which is which by their statistics.
     """
 
     gated = ("dis", "dec")
-    likelihood_free = True  # its likelihood is one of features
+    likelihood_free = True  # because its likelihood is one of features
 
     def __init__(
         self,
@@ -80,12 +73,12 @@ class VAEGAN(AdversarialModel):
             return set()
         with torch.no_grad():
             costs = [self.dis_objective(x, drawn) for x, drawn in parts]
-        c_real, c_fake = (torch.stack([each[key] for each in costs]).mean() for key in ("cost_real", "cost_fake"))
+        c_real, c_fake = (torch.stack([cost[key] for cost in costs]).mean() for key in ("cost_real", "cost_fake"))
         real, fake = average(torch.stack([c_real, c_fake])).tolist()
         return who_sits_out(real, fake, self.equilibrium, self.margin)
 
     def dis_objective(self, x: Tensor, drawn: Terms) -> Terms:
-        if "images" not in drawn:  # the gate has made them, if there is one, and nobody has moved since
+        if "images" not in drawn:  # otherwise the gate has made them, and no player has moved since
             with torch.no_grad():
                 drawn["images"] = self.images(self.encode(x).at(drawn["eps"]), drawn)
         real, fake = self.logits(x, drawn["images"])
@@ -111,15 +104,15 @@ class VAEGAN(AdversarialModel):
         return {"loss": w * like + (1 - w) * adv, "like_dec": like, "adv": adv, **scheduled(w=w)}
 
     def images(self, z: Tensor, drawn: Terms) -> Tensor:
-        """Reconstructions, then samples of the prior, (2B, C, H, W)."""
+        """Return reconstructions, then samples of the prior, (2B, C, H, W)."""
         return self.decode(torch.cat([z, drawn["z_p"]])).mean
 
     def logits(self, x: Tensor, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Of real images, and of those generated ones that the critic is asked about."""
+        """Return the critic's logits of real images, and of the generated ones that `fake_sources` selects."""
         real, recon, prior = self.critic(torch.cat([x, images])).chunk(3)
         return real, {"both": torch.cat([recon, prior]), "recon": recon, "prior": prior}[self.fake_sources]
 
     def feature_distance(self, x: Tensor, images: Tensor) -> Tensor:
-        """L_like: half the summed squared difference of the features of images and reconstructions."""
+        """Return L_like: half the squared distance of features of images and reconstructions, its mean over images."""
         real, recon, _ = full_precision(self.critic.features(torch.cat([x, images]))).chunk(3)
         return 0.5 * (recon - real.detach()).square().sum(1).mean()

@@ -1,4 +1,4 @@
-"""Networks that judge: codes or images in, logits out."""
+"""Critics of codes: the discriminators of FactorVAE and of the adversarial autoencoder."""
 
 from torch import Tensor, nn
 
@@ -8,12 +8,12 @@ from vaezoo.ranges import Count, NonNegative, Positive, Sizes
 
 
 class CodeCritic(nn.Module):
-    """Codes (B, J) to `logits` numbers each through layers of `hidden` LeakyReLU units of slope `slope`.
+    """A network from codes (B, J) to `logits` numbers each, with layers of `hidden` LeakyReLU units of slope `slope`.
 
-    Six layers of 1000 units and two logits are the discriminator of FactorVAE (Kim & Mnih, 2018); some public versions
-    have five. Two layers of 1000 ReLU units (slope 0) and one logit are the critic of the adversarial autoencoder
-    (Makhzani et al., 2016), whose weights begin as N(0, `std`). Gaussian `noise` on the codes, in training alone, keeps
-    a critic from winning before the codes have come near the prior.
+    Six layers of 1000 units and two logits are the discriminator of FactorVAE (Kim & Mnih, 2018). Two layers of 1000
+    ReLU units (slope 0) and one logit are the critic of the adversarial autoencoder (Makhzani et al., 2016), whose
+    weights begin as N(0, `std`). During training, Gaussian noise with the deviation `noise` is added to the codes, so
+    that the critic does not win before the codes are near the prior.
     """
 
     def __init__(

@@ -1,9 +1,8 @@
-"""Convolutional encoders and decoders of 4x4 kernels, stride 2, padding 1: each layer halves or doubles the image.
+"""Convolutional encoders and decoders with 4x4 kernels, stride 2 and padding 1: a layer halves or doubles the sides.
 
-`conf/network/convh.yaml` is the network of Higgins et al. (2017) that most later comparisons use, with 4x4 kernels
-throughout (disentanglement_lib cites it, but has 2x2 kernels in layers 3 and 4, and fewer parameters), `convh128.yaml`
-its smaller version of Kim & Mnih (2018); `convb.yaml` is that of Burgess et al. (2018), `convj32.yaml` that of JointVAE
-(Dupont, 2018) on 32x32 images.
+In `conf/network`, `convh.yaml` is the network of Higgins et al. (2017), which most later comparisons use,
+`convh128.yaml` its smaller version of Kim & Mnih (2018), `convb.yaml` the network of Burgess et al. (2018), and
+`convj32.yaml` the network of JointVAE (Dupont, 2018) for 32x32 images.
 """
 
 import math
@@ -13,12 +12,15 @@ from itertools import pairwise
 from torch import Tensor, nn
 
 from vaezoo.networks.fast_convolutions import Conv2d, ConvTranspose2d
-from vaezoo.networks.mlp import mlp, with_condition
+from vaezoo.networks.mlp import append_condition, mlp
 from vaezoo.ranges import Sizes
 
 
 def bottom_shape(image_shape: Sequence[int], channels: int, layers: int) -> tuple[int, int, int]:
-    """Shape of the smallest feature map of `layers` halvings, refused when the image does not divide."""
+    """Return the shape (C, H, W) of the smallest feature map, after `layers` halvings of the sides.
+
+    Raises ValueError where a side is not divisible by 2 to the power of `layers`.
+    """
     _, height, width = image_shape
     factor = 2**layers
     if height % factor or width % factor:
@@ -27,9 +29,9 @@ def bottom_shape(image_shape: Sequence[int], channels: int, layers: int) -> tupl
 
 
 class ConvEncoder(nn.Module):
-    """Convolutions of `channels` filters, fully connected layers of `hidden` units, ReLU between all layers.
+    """Convolutions with `channels` filters, then fully connected layers of `hidden` units, with ReLU between layers.
 
-    `condition` more numbers per image can be appended to the features that the convolutions give.
+    With a `condition` as many numbers u (B, condition) are appended to the features after the convolutions.
     """
 
     def __init__(
@@ -50,14 +52,14 @@ class ConvEncoder(nn.Module):
         self.dense = mlp([math.prod(bottom) + condition, *hidden, num_params], "relu")
 
     def forward(self, x: Tensor, u: Tensor | None = None) -> Tensor:
-        return self.dense(with_condition(self.convolutions(x).flatten(1), u))
+        return self.dense(append_condition(self.convolutions(x).flatten(1), u))
 
 
 class ConvDecoder(nn.Module):
-    """Fully connected layers of `hidden` units, a last one to the bottom feature map, transposed convolutions.
+    """Fully connected layers of `hidden` units and one to the smallest feature map, then transposed convolutions.
 
-    `channels` are the filters of the feature maps from the bottom upwards; the last transposed convolution makes the
-    image's own channels.
+    `channels` are those of the feature maps, beginning with the smallest; the last convolution has the channels of the
+    image.
     """
 
     def __init__(self, latent_dim: int, image_shape: Sequence[int], *, hidden: Sizes, channels: Sizes) -> None:

@@ -1,4 +1,4 @@
-"""Critics and encoders of adversarial models, described layer by layer in `conf/network`."""
+"""Critics and encoders of adversarial models, with the conventions of `vaezoo.networks.layers`."""
 
 import math
 from collections.abc import Sequence
@@ -8,18 +8,18 @@ from torch import Tensor, nn
 
 from vaezoo.networks.fast_convolutions import Conv2d
 from vaezoo.networks.layers import Layer, LayerStyle, bottom_sides, initialise
-from vaezoo.networks.mlp import with_condition
+from vaezoo.networks.mlp import append_condition
 from vaezoo.networks.whole_batch import Dropout
 from vaezoo.ranges import Convolutions, Count, LayerNumbers, NonNegative, Positive, Probability, Sizes
 
 
 class Critic(nn.Module):
-    """Images (B, C, H, W), with codes (B, `condition`) where it judges pairs, to `outputs` logits each.
+    """A network from images (B, C, H, W) to `outputs` logits each, with codes (B, `condition`) where it judges pairs.
 
-    Convolutions, then fully connected layers of `hidden` units; those that are `normed` have batch normalisation, with
-    or without a bias before it. Codes pass through layers of `code_hidden` units and join the fully connected layers of
-    the numbers `joins`, by default the first, or where there is none the flattened maps. `style` is that of all layers:
-    slope, maxout, affine, dropout.
+    It has convolutions and then fully connected layers of `hidden` units. Layers whose numbers are in `normed` have
+    batch normalisation, with a `bias` before it or without. Codes pass through layers of `code_hidden` units and then
+    enter the fully connected layers whose numbers are in `joins`, by default the first. Without fully connected layers
+    they are appended to the flattened maps. `style` applies to all layers: slope, maxout, affine, dropout.
     """
 
     layers: Sequence[Layer]
@@ -75,45 +75,48 @@ class Critic(nn.Module):
         self.head = nn.Linear(self.num_hidden, outputs)
         initialise(self, std, bn_std)
 
-    def images(self, x: Tensor) -> Tensor:
-        """The images in the range that the network takes."""
+    def rescale(self, x: Tensor) -> Tensor:
+        """Rescale images from [0, 1] to the range of the network."""
         return 2 * x - 1 if self.centred else x
 
     def features(self, x: Tensor) -> Tensor:
-        """What a feature-wise likelihood compares: layer `features` before its normalisation, flattened, (B, F).
+        """Return layer `features` before its normalisation, flattened to (B, F), for a likelihood in feature space.
 
-        Neither codes nor dropout: with dropout an image would differ from itself.
+        There is no dropout here, because with it an image would differ from itself; and there are no codes.
         """
-        h = self.images(x)
+        h = self.rescale(x)
         for layer in self.layers[: self.compared - 1]:
-            h = layer.activation(layer.raw(h))
-        return self.layers[self.compared - 1].raw(h).flatten(1)
+            h = layer.activation(layer.apply_linear(h))
+        return self.layers[self.compared - 1].apply_linear(h).flatten(1)
 
     def hidden(self, x: Tensor, u: Tensor | None = None) -> Tensor:
-        """The last hidden layer, (B, num_hidden), on which further heads can stand."""
-        given = 0 if u is None else u.shape[1]
-        if given != self.condition:
-            raise ValueError(f"this network takes {self.condition} numbers beside each image, got {given}")
-        h = self.input_dropout(self.images(x))
+        """Return the last hidden layer, (B, num_hidden), which other heads can use, too.
+
+        Raises ValueError unless `u` has `condition` columns.
+        """
+        columns = 0 if u is None else u.shape[1]
+        if columns != self.condition:
+            raise ValueError(f"this network takes {self.condition} numbers beside each image, got {columns}")
+        h = self.input_dropout(self.rescale(x))
         if u is not None:
             u = self.code_layers(self.input_dropout(u))
         for layer in self.layers:
             h = layer(h, u)
-        return h if self.joins_layers else with_condition(h.flatten(1), u)
+        return h if self.joins_layers else append_condition(h.flatten(1), u)
 
     def forward(self, x: Tensor, u: Tensor | None = None) -> Tensor:
         return self.head(self.hidden(x, u))
 
 
 class Encoder(Critic):
-    """The same layers for inference: images (B, C, H, W) to `num_params` numbers each, all heads in one layer."""
+    """A network of the same layers from images (B, C, H, W) to `num_params` numbers each, all in one last layer."""
 
     def __init__(self, image_shape: Sequence[int], num_params: int, **options: Any) -> None:
         super().__init__(image_shape, outputs=num_params, **options)
 
 
 class RecognitionHead(nn.Sequential):
-    """InfoGAN's Q (Chen et al., 2016): a critic's hidden layer (B, H) to the `num_params` numbers of q(u|x)."""
+    """InfoGAN's Q (Chen et al., 2016): from a critic's hidden layer (B, H) to the `num_params` numbers of q(u|x)."""
 
     def __init__(
         self,

@@ -1,14 +1,14 @@
-"""nn.Conv2d and nn.ConvTranspose2d with the same parameters and the same results, faster on a CPU.
+"""Replacements of nn.Conv2d and nn.ConvTranspose2d with the same parameters and results that are faster on a CPU.
 
-oneDNN, which computes them there, works at the pace of a large matrix product where the channels of a pixel lie side by
-side in memory ("channels last"). It does not in three places, each of which is written otherwise here:
+oneDNN, which computes convolutions on a CPU, is as fast as a large matrix product where the channels of a pixel are
+adjacent in memory ("channels last"). There are three exceptions, which this file avoids:
 
-    images of one channel    have both layouts at once, so it falls back to the slower; a copy is unmistakable
-    bias of a transposed     its gradient takes longer than a plain sum of the output's
-    few output channels      a transposed convolution to 1 channel takes as long as one to 16: the matrix product of
-                             all pixels and all weights, whose columns are then added up where they overlap, does not
+    images with one channel    are in both layouts at once, and oneDNN takes the slower one, so they are copied
+    bias of a transposed one   oneDNN computes its gradient more slowly than a sum over the output's gradient
+    few output channels        a transposed convolution to 1 channel takes as long as one to 16, so it is computed as
+                               the matrix product of pixels and weights, whose columns are added where they overlap
 
-Measured in docs/speed.md. On other devices both are the ordinary layers.
+docs/speed.md has the measurements. On other devices both are the ordinary layers.
 """
 
 from typing import Any
@@ -18,29 +18,31 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.grad import conv2d_weight
 
-FEW = 4  # output channels up to which the matrix product wins
+FEW = 4  # Up to this number of output channels the matrix product is faster.
 
 
 def channels_last(x: Tensor) -> Tensor:
-    """The same values (B, C, H, W), those of a pixel side by side."""
+    """Return the same values (B, C, H, W) with the channels of a pixel adjacent in memory."""
     pixels = x.permute(0, 2, 3, 1)
     single = x.shape[1] == 1
     return (pixels.clone(memory_format=torch.contiguous_format) if single else pixels.contiguous()).permute(0, 3, 1, 2)
 
 
 class Conv2d(nn.Conv2d):
+    """A convolution that is fast on a CPU also for images with one channel."""
+
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(channels_last(x) if x.device.type == "cpu" else x)
 
 
 class ConvTranspose2d(nn.ConvTranspose2d):
-    """Without groups, dilation and `output_size`."""
+    """A transposed convolution, without groups, dilation and `output_size`."""
 
     def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]
         if x.device.type != "cpu":
             return super().forward(x)
         weight, bias = self.weight, self.bias
-        if torch.is_autocast_enabled("cpu"):  # it does not see into a Function
+        if torch.is_autocast_enabled("cpu"):  # Autocast does not convert the inputs of a Function.
             dtype = torch.get_autocast_dtype("cpu")
             x, weight, bias = x.to(dtype), weight.to(dtype), None if bias is None else bias.to(dtype)
         y: Tensor = Transposed.apply(channels_last(x), weight, bias, self.stride, self.padding, self.output_padding)
@@ -48,9 +50,11 @@ class ConvTranspose2d(nn.ConvTranspose2d):
 
 
 class Transposed(torch.autograd.Function):
-    """A transposed convolution. Its gradients are those of the convolution that it transposes, with the roles changed.
+    """A transposed convolution, which is the gradient of a convolution with respect to its input.
 
-    What it maps that convolution gives back as a gradient: x is its output's gradient, and the output's is its input.
+    So its own gradient with respect to x is that convolution, applied to the gradient of the output. The gradient with
+    respect to the weight is that of the convolution, whose input is the gradient of the output and whose output's
+    gradient is x.
     """
 
     generate_vmap_rule = True
@@ -74,12 +78,12 @@ class Transposed(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> Any:
         x, weight = ctx.saved_tensors
         gradient = channels_last(gradient)
-        of_x, of_weight, of_bias, *_ = ctx.needs_input_grad
+        needs_x, needs_weight, needs_bias, *_ = ctx.needs_input_grad
         geometry = ctx.stride, ctx.padding
         return (
-            F.conv2d(gradient, weight, None, *geometry) if of_x else None,
-            conv2d_weight(gradient, weight.shape, x, *geometry) if of_weight else None,
-            gradient.sum((0, 2, 3)) if of_bias else None,
+            F.conv2d(gradient, weight, None, *geometry) if needs_x else None,
+            conv2d_weight(gradient, weight.shape, x, *geometry) if needs_weight else None,
+            gradient.sum((0, 2, 3)) if needs_bias else None,
             None,
             None,
             None,

@@ -1,4 +1,8 @@
-"""Generators: latents to the logits of images."""
+"""Generators of adversarial models, from latents to the logits of images.
+
+They have the conventions of `vaezoo.networks.layers`. A published tanh at the end is the likelihood's sigmoid up to the
+scale of the last layer, because 2 sigmoid(l) - 1 = tanh(l / 2).
+"""
 
 import math
 from collections.abc import Sequence
@@ -13,7 +17,7 @@ from vaezoo.ranges import Convolutions, Count, NonNegative, Positive, Sizes
 
 
 class PixelBias(nn.Module):
-    """A bias for each number of an image (C, H, W), which training begins at the log-odds of the mean image (ALI)."""
+    """A bias for each pixel and channel (C, H, W), as in ALI (Dumoulin et al., 2017)."""
 
     def __init__(self, image_shape: Sequence[int]) -> None:
         super().__init__()
@@ -24,16 +28,21 @@ class PixelBias(nn.Module):
 
     @torch.no_grad()
     def begin_at(self, mean: Tensor) -> None:
-        """Pixels that are always 0 or always 1 count as half a grey level of 255 away from it."""
+        """Set the bias to the log-odds of the mean image (C, H, W) in [0, 1], where training begins.
+
+        Pixels that are always 0 or 1 count as half a grey level of 255 away from it, because their log-odds are not
+        finite.
+        """
         self.bias.copy_(mean.logit(eps=0.5 / 255))
 
 
 class Generator(nn.Sequential):
-    """Latents (B, J) to logits (B, C, H, W): `hidden` layers, one to the bottom map of `bottom` channels, convolutions.
+    """A network from latents (B, J) to logits (B, C, H, W) by convolutions that enlarge feature maps.
 
-    Each layer has batch normalisation and an activation but the last, a convolution [kernel, stride] to the image's own
-    channels. The bottom is normalised number by number (`flat_norm`) or map by map; without a bottom the latents
-    themselves are maps of 1x1.
+    Layers of `hidden` units are followed by one to the smallest feature map, which has `bottom` channels, and by the
+    convolutions. Each layer has batch normalisation and an activation, except the convolution `last` [kernel, stride],
+    which has the channels of the image. The smallest map is normalised number by number with `flat_norm`, otherwise
+    channel by channel. Without `bottom` the latents themselves are the channels of a 1x1 map.
     """
 
     requires = {"dataset.batch_size > 1": "at least 2 images in a batch for its batch normalisation"}
@@ -68,17 +77,17 @@ class Generator(nn.Sequential):
             self.append(nn.Unflatten(1, shape))
         channels = shape[0]
         for filters, kernel, stride in convolutions:
-            self.append(upwards(channels, filters, kernel, stride, padded=padded, bias=bias))
+            self.append(enlarging_convolution(channels, filters, kernel, stride, padded=padded, bias=bias))
             self.extend([nn.BatchNorm2d(filters), nn.LeakyReLU(slope)])
             channels = filters
-        self.append(upwards(channels, image_shape[0], *last, padded=padded, bias=not pixel_bias))
+        self.append(enlarging_convolution(channels, image_shape[0], *last, padded=padded, bias=not pixel_bias))
         if pixel_bias:
             self.append(PixelBias(image_shape))
         initialise(self, std, bn_std)
 
 
 class DenseGenerator(nn.Sequential):
-    """Latents (B, J) to logits (B, C, H, W) through fully connected layers of `hidden` units; images of any size."""
+    """A network from latents (B, J) to logits (B, C, H, W) of any size, by fully connected layers of `hidden` units."""
 
     requires = {"dataset.batch_size > 1 or not batch_norm": "at least 2 images in a batch for its batch normalisation"}
 
@@ -106,7 +115,10 @@ class DenseGenerator(nn.Sequential):
 def dense_layers(
     sizes: Sequence[int], *, batch_norm: bool, bias: bool, slope: float, affine: bool = True
 ) -> list[nn.Module]:
-    """Linear layers sizes[0] -> ... -> sizes[-1], each with its activation."""
+    """Return linear layers sizes[0] -> ... -> sizes[-1], each with its activation and optional batch normalisation.
+
+    A `bias` of False leaves out the biases before batch normalisation.
+    """
     layers: list[nn.Module] = []
     for inputs, outputs in pairwise(sizes):
         layers.append(nn.Linear(inputs, outputs, bias=bias or not batch_norm))
@@ -115,8 +127,13 @@ def dense_layers(
     return layers
 
 
-def upwards(inputs: int, outputs: int, kernel: int, stride: int, *, padded: bool, bias: bool) -> nn.Module:
-    """The convolution that enlarges a map by its stride; at stride 1 a transposed one would be the same, mirrored."""
+def enlarging_convolution(
+    inputs: int, outputs: int, kernel: int, stride: int, *, padded: bool, bias: bool
+) -> nn.Module:
+    """Return a convolution that multiplies the sides of a map by its stride if it is `padded`.
+
+    At stride 1 it is an ordinary convolution, because a transposed one would be the same with its kernel mirrored.
+    """
     if not padded:
         return ConvTranspose2d(inputs, outputs, kernel, stride, bias=bias)
     padding = (kernel - 1) // 2

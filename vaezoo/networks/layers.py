@@ -1,11 +1,11 @@
-"""Encoders, generators and critics of adversarial models, described layer by layer in `conf/network`.
+"""Layers of the encoders, generators and critics of adversarial models, which `conf/network` describes one by one.
 
-A convolution is written [filters, kernel, stride]. `padded` ones change the sides of an image by their stride alone;
-the others shrink it to 1x1, which only one size of image does. Layers are numbered from 1, convolutions first.
+A convolution is written [filters, kernel, stride]. `padded` convolutions divide or multiply the sides of a map by their
+stride alone. Without padding the convolutions shrink an image to 1x1, which is possible for one size of images only.
+Layers are numbered from 1, convolutions first.
 
-Generators and critics give logits, nothing ends in a sigmoid or a tanh: since 2 sigmoid(l) - 1 = tanh(l / 2), a
-published tanh is the likelihood's sigmoid up to the scale of the last layer. Images come in [0, 1]; a network whose
-paper has them in [-1, 1] is `centred`.
+Generators and critics return logits and do not end in a sigmoid or a tanh. Images are in [0, 1]; a network whose paper
+has images in [-1, 1] is `centred` and rescales them itself.
 """
 
 import math
@@ -19,7 +19,10 @@ from vaezoo.ranges import Convolutions, NonNegative, Probability
 
 
 def initialise(module: nn.Module, std: float | None, bn_std: float = 0.0) -> None:
-    """Weights N(0, std), biases 0, scales of batch normalisation N(1, bn_std); without a std all stay torch's own."""
+    """Draw weights from N(0, std) and scales of batch normalisation from N(1, bn_std), and set biases to 0.
+
+    Without a std everything keeps torch's initial values.
+    """
     if std is None:
         return
     for layer in module.modules():
@@ -32,7 +35,11 @@ def initialise(module: nn.Module, std: float | None, bn_std: float = 0.0) -> Non
 
 
 def bottom_sides(image_shape: Sequence[int], convolutions: Convolutions, padded: bool) -> tuple[int, int]:
-    """Height and width of the smallest feature map, refused when the image does not shrink to one."""
+    """Return height and width of the smallest feature map of an image (C, H, W).
+
+    Raises ValueError where the sides are not divisible by the product of the strides or, without padding, where the
+    convolutions do not shrink the image to exactly 1x1.
+    """
     _, height, width = image_shape
     if padded:
         factor = math.prod(stride for _, _, stride in convolutions)
@@ -48,7 +55,7 @@ def bottom_sides(image_shape: Sequence[int], convolutions: Convolutions, padded:
 
 
 class Maxout(nn.Module):
-    """The larger of each two neighbouring channels (Goodfellow et al., 2013): half of them come out."""
+    """The activation that returns the larger of every two adjacent channels (Goodfellow et al., 2013)."""
 
     def forward(self, h: Tensor) -> Tensor:
         return h.unflatten(1, (-1, 2)).amax(2)
@@ -64,9 +71,9 @@ class LayerStyle(TypedDict, total=False):
 
 
 class Layer(nn.Module):
-    """A linear map to which a linear map of codes (B, `condition`) may be added; normalisation, activation, dropout.
+    """A linear map or convolution with normalisation, activation and dropout, and with codes (B, `condition`) or not.
 
-    Adding W u to the linear map of h is the linear map of h and u concatenated.
+    A linear map of the codes is added to that of the input, which is the same as one linear map of both concatenated.
     """
 
     def __init__(
@@ -91,10 +98,10 @@ class Layer(nn.Module):
         )
         self.dropout = Dropout(dropout) if dropout else nn.Identity()
 
-    def raw(self, h: Tensor, u: Tensor | None = None) -> Tensor:
-        """What the linear map gives, before normalisation."""
+    def apply_linear(self, h: Tensor, u: Tensor | None = None) -> Tensor:
+        """Return the output of the linear map, before normalisation."""
         h = self.linear(h.flatten(1) if isinstance(self.linear, nn.Linear) else h)
         return h if u is None or self.codes is None else h + self.codes(u)
 
     def forward(self, h: Tensor, u: Tensor | None = None) -> Tensor:
-        return self.dropout(self.activation(self.raw(h, u)))
+        return self.dropout(self.activation(self.apply_linear(h, u)))

@@ -1,4 +1,4 @@
-"""The light decoder of Guided-VAE: a linear picture of the content, turned and scaled by two other latents."""
+"""The light decoder of Guided-VAE (Ding et al., 2020): a linear image, which two other latents rotate and scale."""
 
 from collections.abc import Sequence
 from math import prod
@@ -8,10 +8,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-def turned_and_scaled(images: Tensor, angle: Tensor, scale: Tensor) -> Tensor:
-    """Images (B, C, H, W) seen through a rotation by `angle` (B,), radians, and a scale (B, 2) of x and y.
+def rotate_and_scale(images: Tensor, angle: Tensor, scale: Tensor) -> Tensor:
+    """Rotate images (B, C, H, W) by `angle` (B,) in radians and scale x and y by `scale` (B, 2).
 
-    The sampling grid of the output is scaled, then rotated, as in spatial transformers: a scale above 1 shows the
+    As in spatial transformers the sampling grid of the output is scaled and then rotated, so a scale above 1 makes the
     content smaller. Pixels from outside the image are 0.
     """
     cosine, sine = angle.cos(), angle.sin()
@@ -23,10 +23,10 @@ def turned_and_scaled(images: Tensor, angle: Tensor, scale: Tensor) -> Tensor:
 
 
 class LightDecoder(nn.Module):
-    """z = (z_scale, z_rotation, z_content), (B, J), to images in [0, 1], (B, C, H, W).
+    """A network from z = (z_scale, z_rotation, z_content), (B, J), to images (B, C, H, W) in [0, 1].
 
-    The content is sigmoid(W z_content + b), W with one column for each of the J - 2 content latents; the two others are
-    mapped to scale and angle by affine functions that begin at the identity.
+    The content is sigmoid(W z_content + b); W has one column for each of the J - 2 content latents. Affine functions
+    map the two other latents to scale and angle; at the beginning they return a scale of 1 and an angle of 0.
     """
 
     def __init__(self, latent_dim: int, image_shape: Sequence[int]) -> None:
@@ -44,9 +44,9 @@ class LightDecoder(nn.Module):
 
     def forward(self, z: Tensor) -> Tensor:
         content = torch.sigmoid(self.content(z[:, 2:])).unflatten(1, self.image_shape)
-        return turned_and_scaled(content, self.angle(z[:, 1:2])[:, 0], self.scale(z[:, :1]))
+        return rotate_and_scale(content, self.angle(z[:, 1:2])[:, 0], self.scale(z[:, :1]))
 
     def overlap(self) -> Tensor:
-        """sum_{j != k} |w_j . w_k| over the columns of W: 0 when the content latents draw orthogonal pictures."""
+        """Return sum_{j != k} |w_j . w_k| over the columns of W, which is 0 where these images are orthogonal."""
         products = self.content.weight.T @ self.content.weight
         return (products - torch.diag(products.diagonal())).abs().sum()

@@ -1,8 +1,7 @@
 """Fully connected encoders and decoders.
 
-`conf/network/mlpk.yaml` is the 500-unit tanh network of Kingma & Welling (2014), `mlph.yaml` the 1200-unit network that
-Higgins et al. (2017) used on dSprites, where Kumar et al. (2018) say that they took over a CNN, `mlp002.yaml` the
-network of two 500-unit ReLU layers of Ye & Bors.
+In `conf/network`, `mlpk.yaml` is the 500-unit tanh network of Kingma & Welling (2014), `mlph.yaml` the 1200-unit
+network of Higgins et al. (2017) for dSprites, and `mlp002.yaml` the network of two 500-unit ReLU layers of Ye & Bors.
 """
 
 import math
@@ -20,7 +19,7 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh}
 
 
 def mlp(sizes: Sequence[int], activation: Activation) -> nn.Sequential:
-    """Linear layers sizes[0] -> ... -> sizes[-1], with the activation between them and none after the last."""
+    """Return linear layers sizes[0] -> ... -> sizes[-1], with the activation between them and none after the last."""
     layers: list[nn.Module] = []
     for inputs, outputs in pairwise(sizes[:-1]):
         layers += [nn.Linear(inputs, outputs), ACTIVATIONS[activation]()]
@@ -28,17 +27,17 @@ def mlp(sizes: Sequence[int], activation: Activation) -> nn.Sequential:
 
 
 def dense(inputs: int, outputs: int, *, hidden: Sequence[int], activation: Activation) -> nn.Sequential:
-    """A fully connected network between vectors, (B, inputs) -> (B, outputs), such as that of a mixture prior."""
+    """Return a fully connected network between vectors, (B, inputs) -> (B, outputs), such as a mixture prior has."""
     return mlp([inputs, *hidden, outputs], activation)
 
 
-def with_condition(features: Tensor, u: Tensor | None) -> Tensor:
-    """Features (B, F) with what is known about each image, (B, K), appended."""
+def append_condition(features: Tensor, u: Tensor | None) -> Tensor:
+    """Append the condition u (B, K), such as the class of each image, to features (B, F)."""
     return features if u is None else torch.cat([features, u], dim=1)
 
 
 class MLPEncoder(nn.Module):
-    """Images (B, C, H, W) to `num_params` numbers each; `condition` more numbers per image can be appended."""
+    """A network from images (B, C, H, W), with `condition` numbers u beside each, to `num_params` numbers each."""
 
     def __init__(
         self,
@@ -53,11 +52,11 @@ class MLPEncoder(nn.Module):
         self.layers = mlp([math.prod(image_shape) + condition, *hidden, num_params], activation)
 
     def forward(self, x: Tensor, u: Tensor | None = None) -> Tensor:
-        return self.layers(with_condition(x.flatten(1), u))
+        return self.layers(append_condition(x.flatten(1), u))
 
 
 class MLPDecoder(nn.Module):
-    """Latents (B, J) to the parameters of a likelihood, one per pixel: (B, C, H, W)."""
+    """A network from latents (B, J) to the parameters of a likelihood, (B, C, H, W)."""
 
     def __init__(self, latent_dim: int, image_shape: Sequence[int], *, hidden: Sizes, activation: Activation) -> None:
         super().__init__()

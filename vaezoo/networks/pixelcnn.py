@@ -1,7 +1,8 @@
-"""PixelCNN (van den Oord et al., 2016): an image as a chain of pixels, each given those before it in reading order.
+"""PixelCNN (van den Oord et al., 2016): the distribution of each pixel given the pixels before it in reading order.
 
-Convolutions are masked: those of type A see the pixels before their own, those of type B their own place, too, which by
-then holds nothing of its pixel. The channels of a pixel are independent of each other given the pixels before.
+Its convolutions are masked. Those of type A use the places before their own; those of type B also their own place,
+which after a convolution of type A has no information about its own pixel. The channels of a pixel are independent of
+each other given the pixels before.
 """
 
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ from vaezoo.ranges import Count, Natural, Odd
 
 
 class MaskedConv2d(nn.Conv2d):
-    """A convolution that sees the places before its own in reading order and, where `own`, that one too."""
+    """A convolution that uses the places before its own in reading order and, with `own`, also its own place."""
 
     mask: Tensor
 
@@ -30,10 +31,11 @@ class MaskedConv2d(nn.Conv2d):
 
 
 class PixelCNN(nn.Module):
-    """Images (B, C, H, W) and codes (B, `latent_dim`) to the logits of each pixel given those before: (B, C, H, W).
+    """A network from images (B, C, H, W) and codes (B, `latent_dim`) to the logits of each pixel given those before.
 
-    A first convolution of type A, residual `blocks` of type B, one last 1x1; the code adds a bias to each. What a pixel
-    knows of the image reaches `above` rows up: the less it sees, the more has to come from the code.
+    It has a convolution of type A with a kernel of side `first`, residual `blocks` of type B, and a last 1x1
+    convolution; the code adds a bias to each but the last. A pixel depends on at most `above` rows above its own; the
+    fewer these are, the more information the code must have.
     """
 
     def __init__(
@@ -57,12 +59,12 @@ class PixelCNN(nn.Module):
 
     @torch.no_grad()
     def sample(self, y: Tensor) -> Tensor:
-        """Binary images drawn pixel by pixel, as many passes as there are pixels: (B, C, H, W)."""
+        """Draw binary images (B, C, H, W) for codes y (B, J) pixel by pixel, in as many passes as there are pixels."""
         _, height, width = self.image_shape
         x = torch.zeros(len(y), *self.image_shape, dtype=y.dtype, device=y.device)
         for row in range(height):
-            seen = slice(max(0, row - self.above), row + 1)  # the rows that this one depends on
+            window = slice(max(0, row - self.above), row + 1)  # the rows on which this row depends
             for column in range(width):
-                logits = self(x[:, :, seen], y)[:, :, -1, column]
+                logits = self(x[:, :, window], y)[:, :, -1, column]
                 x[:, :, row, column] = torch.bernoulli(logits.float().sigmoid()).to(x)
         return x

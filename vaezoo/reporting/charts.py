@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from markupsafe import Markup
 
-from vaezoo.metrics.directions import direction
+from vaezoo.metrics.directions import Directions, direction
 from vaezoo.reporting.reading import Run
 from vaezoo.reporting.settings import SEED, Setting, format_value, is_number
 from vaezoo.reporting.summary import Mean, mean, pareto_front
@@ -121,7 +121,7 @@ def depends_on(group: Sequence[Setting], key: str, along: str) -> bool:
 # ---- the charts --------------------------------------------------------------------------------------------------
 
 
-def make_trade_off(group: Sequence[Setting], x: str, y: str) -> Chart:
+def make_trade_off(group: Sequence[Setting], x: str, y: str, recorded: Directions) -> Chart:
     """Draw `y` against `x`, a curve for each model along its weight, with the Pareto front of all settings."""
     curves = []
     for model, members in group_by_model(group).items():
@@ -131,16 +131,17 @@ def make_trade_off(group: Sequence[Setting], x: str, y: str) -> Chart:
                 make_point(setting, x, y, "" if along is None else f"{setting.values[along]:g}") for setting in line
             ]
             curves.append(Curve(model, [point for point in points if np.isfinite([point.x, point.y]).all()]))
-    chart = Chart(add_arrow(x), add_arrow(y), [curve for curve in curves if curve.points])
-    if direction(x) and direction(y):
+    chart = Chart(add_arrow(x, recorded), add_arrow(y, recorded), [curve for curve in curves if curve.points])
+    ways = direction(x, recorded), direction(y, recorded)
+    if all(ways):
         xs, ys = np.array([point.x for point in chart.points]), np.array([point.y for point in chart.points])
-        on_front = pareto_front(xs, ys, (direction(x), direction(y)))
+        on_front = pareto_front(xs, ys, ways)
         front = [point for point, inside in zip(chart.points, on_front, strict=True) if inside]
         return replace(chart, on_front=sorted(front, key=lambda point: point.x))
     return chart
 
 
-def make_sweep_chart(group: Sequence[Setting], key: str, y: str) -> Chart:
+def make_sweep_chart(group: Sequence[Setting], key: str, y: str, recorded: Directions) -> Chart:
     """Draw a score against a swept number, a curve for each model."""
     values = list_numbers(group, key)
     scale = choose_scale(values)
@@ -151,10 +152,12 @@ def make_sweep_chart(group: Sequence[Setting], key: str, y: str) -> Chart:
             curves.append(Curve(model, [point for point in points if np.isfinite(point.y)]))
     marked = values if len(values) <= 10 else [values[i] for i in np.linspace(0, len(values) - 1, 8).astype(int)]
     ticks = [(scale(value), f"{value:g}") for value in marked]
-    return Chart(key, add_arrow(y), [curve for curve in curves if curve.points], ticks=ticks)
+    return Chart(key, add_arrow(y, recorded), [curve for curve in curves if curve.points], ticks=ticks)
 
 
-def make_run_chart(runs: Sequence[Run], setting_of: Mapping[Path, Setting], x: str, y: str) -> Chart:
+def make_run_chart(
+    runs: Sequence[Run], setting_of: Mapping[Path, Setting], x: str, y: str, recorded: Directions
+) -> Chart:
     """Draw two scores of every run against each other, without lines."""
     curves: dict[str, list[Point]] = {}
     for run in runs:
@@ -164,7 +167,9 @@ def make_run_chart(runs: Sequence[Run], setting_of: Mapping[Path, Setting], x: s
         point = Point(run.scores[x], run.scores[y], np.nan, np.nan, "", hover, setting.id)
         if np.isfinite([point.x, point.y]).all():
             curves.setdefault(model_name(setting), []).append(point)
-    return Chart(add_arrow(x), add_arrow(y), [Curve(*item) for item in curves.items()], joined=False)
+    return Chart(
+        add_arrow(x, recorded), add_arrow(y, recorded), [Curve(*item) for item in curves.items()], joined=False
+    )
 
 
 def choose_scale(values: Sequence[float]) -> Callable[[float], float]:
@@ -214,9 +219,9 @@ def make_hover(title: str, lines: Sequence[str]) -> Markup:
     return Markup("<br>").join([Markup("<b>{}</b>").format(title), *lines])
 
 
-def add_arrow(name: str) -> str:
+def add_arrow(name: str, recorded: Directions) -> str:
     """Return the name of a score with an arrow towards its better end."""
-    return {1: f"{name} ↑", -1: f"{name} ↓", 0: name}[direction(name)]
+    return {1: f"{name} ↑", -1: f"{name} ↓", 0: name}[direction(name, recorded)]
 
 
 def format_interval(summary: Mean) -> str:

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import numpy as np
 
-from vaezoo.metrics.directions import direction
+from vaezoo.metrics.directions import Directions, direction
 from vaezoo.reporting.charts import add_arrow, round_to_interval, use_minus
 from vaezoo.reporting.reading import Run
 from vaezoo.reporting.report_data import Report, order_by_rank
@@ -94,11 +94,11 @@ def make_value_cells(values: Iterable[object]) -> list[Cell]:
     return [Cell(format_value(value), style="l") for value in values]
 
 
-def make_score_column(name: str) -> Column:
+def make_score_column(name: str, recorded: Directions) -> Column:
     """Return the column of a score."""
-    way = direction(name)
+    way = direction(name, recorded)
     hint = {1: "higher is better", -1: "lower is better", 0: "neither high nor low is better"}[way]
-    return Column(add_arrow(name), hint, descending=way == 1)
+    return Column(add_arrow(name, recorded), hint, descending=way == 1)
 
 
 def make_state_cell(run: Run) -> Cell:
@@ -117,7 +117,10 @@ def format_exactly(value: float) -> str:
 def make_leaderboard(report: Report) -> Table:
     """Return one row for each setting with a finished run, by rank."""
     means = {name: [mean(setting.scores(name)) for setting in report.settings] for name in report.scores}
-    best = {name: find_best([summary.value for summary in means[name]], direction(name)) for name in report.scores}
+    best = {
+        name: find_best([summary.value for summary in means[name]], direction(name, report.recorded))
+        for name in report.scores
+    }
     rows = []
     for i in order_by_rank(report.settings, report.mean_ranks):
         setting = report.settings[i]
@@ -135,7 +138,7 @@ def make_leaderboard(report: Report) -> Table:
         Column("rank ↓", hint="mean of the ranks in the ranked scores"),
         *make_key_columns(report.keys),
         Column("seeds", style="l"),
-        *map(make_score_column, report.scores),
+        *(make_score_column(name, report.recorded) for name in report.scores),
     ]
     return Table("leaderboard", columns, rows, range(1, 1 + len(report.keys)))
 
@@ -178,6 +181,6 @@ def make_runs_table(report: Report) -> Table:
         Column("state", style="l"),
         *make_key_columns(keys),
         Column("seed", style="l"),
-        *map(make_score_column, names),
+        *(make_score_column(name, report.recorded) for name in names),
     ]
     return Table("all-runs", columns, rows, range(1, 3 + len(keys)))

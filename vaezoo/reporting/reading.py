@@ -10,6 +10,7 @@ from typing import Any
 
 from vaezoo.config.overrides import leaves
 from vaezoo.errors import UserError
+from vaezoo.metrics.directions import Direction
 from vaezoo.progress import progress
 from vaezoo.runs.folder import CONFIG, DONE, read_config, read_reason, read_state
 
@@ -45,6 +46,7 @@ class Run:
     state: str
     config: dict[str, Any] = field(default_factory=dict)  # dotted keys; empty where it cannot be read
     scores: dict[str, float] = field(default_factory=dict)  # without "eval/"
+    directions: dict[str, Direction] = field(default_factory=dict)  # by score, those that the run recorded
     tables: dict[str, Any] = field(default_factory=dict)  # by metric, name and column, such as one attribute's accuracy
     skipped: dict[str, str] = field(default_factory=dict)  # the reason, by metric
     protocols: dict[str, str] = field(default_factory=dict)  # by metric, what the score depends on
@@ -106,6 +108,9 @@ def read_run(folder: Path) -> Run:
             state=state,
             config=config,
             scores={name.removeprefix("eval/"): float(value) for name, value in metrics.get("scores", {}).items()},
+            directions={
+                name.removeprefix("eval/"): Direction.read(text) for name, text in metrics.get("directions", {}).items()
+            },
             tables=metrics.get("tables", {}),
             skipped={metric: sys.intern(reason) for metric, reason in metrics.get("skipped", {}).items()},
             protocols={metric: format_protocol(entry) for metric, entry in metrics.get("protocols", {}).items()},

@@ -1,6 +1,6 @@
 """What a report shows: the runs, their settings, the scores and the ranks, chosen by the configuration."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 
 from vaezoo.errors import UserError, nearest
-from vaezoo.metrics.directions import direction
+from vaezoo.metrics.directions import Directions, direction
 from vaezoo.reporting.charts import group_by_model
 from vaezoo.reporting.reading import FINISHED, Run, read_runs
 from vaezoo.reporting.score_selection import (
     RECONSTRUCTION,
     check_scores,
+    collect_directions,
     list_scores,
     select_headline,
     select_ranked,
@@ -35,6 +36,7 @@ class Report:
     settings: list[Setting]
     scores: list[str]  # the columns of the leaderboard
     ranked: list[str]  # the scores that make the rank
+    recorded: Directions  # that the runs have recorded
     mean_ranks: np.ndarray  # (settings,)
     x: str | None  # the score of reconstruction
     y: list[str]  # the scores that are drawn against it
@@ -73,14 +75,18 @@ def collect_report(config: Any, roots: Sequence[Path], folder: Path) -> Report:
     # A key that differs in runs without scores alone would be an empty column of the leaderboard.
     keys = list_swept_keys([run for run in runs if run.state == FINISHED])
     settings = group_settings(runs, keys)
-    scores = list(config.scores or select_headline(available))
-    ranked = select_ranked(scores, named_by_user=bool(config.scores))
+    recorded = collect_directions(runs)
+    scores = list(config.scores or select_headline(available, recorded))
+    ranked = select_ranked(scores, recorded, named_by_user=bool(config.scores))
+    ways = [direction(name, recorded) for name in ranked]
     columns = [np.array([mean(setting.scores(name)).value for setting in settings]) for name in ranked]
-    mean_ranks = mean_rank(columns, [direction(name) for name in ranked], len(settings))
+    mean_ranks = mean_rank(columns, ways, len(settings))
     x = config.x or next((name for name in RECONSTRUCTION if name in available), None)
-    y = list(config.y or [name for name in scores if direction(name) and name not in ("elbo", x)][:MAX_CURVES])
+    y = list(
+        config.y or [name for name in scores if direction(name, recorded) and name not in ("elbo", x)][:MAX_CURVES]
+    )
     if config.traversals is None:
-        pictured = choose_best_runs(settings, mean_ranks, ranked, config.pictures)
+        pictured = choose_best_runs(settings, mean_ranks, dict(zip(ranked, ways, strict=True)), config.pictures)
     else:
         pictured = find_runs(runs, config.traversals)
     return Report(
@@ -91,6 +97,7 @@ def collect_report(config: Any, roots: Sequence[Path], folder: Path) -> Report:
         settings=settings,
         scores=scores,
         ranked=ranked,
+        recorded=recorded,
         mean_ranks=mean_ranks,
         x=x,
         y=y,
@@ -124,14 +131,17 @@ def order_by_rank(settings: Sequence[Setting], mean_ranks: np.ndarray) -> list[i
 
 
 def choose_best_runs(
-    settings: Sequence[Setting], mean_ranks: np.ndarray, ranked: Sequence[str], count: int
+    settings: Sequence[Setting], mean_ranks: np.ndarray, ranked: Mapping[str, int], count: int
 ) -> list[Run]:
-    """Return the best seed of each of the `count` best settings; runs that lack fewer ranked scores come first."""
+    """Return the best seed of each of the `count` best settings; runs that lack fewer ranked scores come first.
+
+    `ranked` has the direction of each ranked score.
+    """
     best = []
     for i in order_by_rank(settings, mean_ranks)[:count]:
         runs = settings[i].counted
         columns = [np.array([run.scores.get(name, np.nan) for run in runs]) for name in ranked]
-        within = mean_rank(columns, [direction(name) for name in ranked], len(runs))
+        within = mean_rank(columns, list(ranked.values()), len(runs))
         lacking = np.array([sum(name not in run.scores for name in ranked) for run in runs])
         best.append(runs[np.lexsort((within, lacking))[0]])
     return best

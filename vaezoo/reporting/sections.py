@@ -87,7 +87,7 @@ def describe_leaderboard(report: Report) -> Data:
 def describe_trade_off(report: Report) -> Data | None:
     """Return a chart of each drawn score against reconstruction."""
     group = report.counted_settings
-    charts = [make_trade_off(group, report.x, y) for y in report.y] if report.x else []
+    charts = [make_trade_off(group, report.x, y, report.recorded) for y in report.y] if report.x else []
     described = describe_charts(report, charts)
     return {**describe_points(report, charts), "groups": [{"charts": described}]} if described else None
 
@@ -98,7 +98,7 @@ def describe_sweeps(report: Report) -> Data | None:
     names = [name for name in [*report.y, report.x] if name]
     charts_by_key = {}
     for key in list_number_keys(group):
-        charts = [make_sweep_chart(group, key, name) for name in names]
+        charts = [make_sweep_chart(group, key, name, report.recorded) for name in names]
         charts_by_key[key] = [chart for chart in charts if any(len(curve.points) > 1 for curve in chart.curves)]
     groups = [
         {"heading": key, "charts": describe_charts(report, charts)} for key, charts in charts_by_key.items() if charts
@@ -120,7 +120,7 @@ def describe_udr(report: Report) -> Data | None:
                 continue
             rho, count = rank_correlation([run.scores[x] for run in runs], [run.scores[y] for run in runs])
             text = use_minus(f"{round(rho, 2) + 0.0:.2f}") if np.isfinite(rho) else "not defined"
-            charts.append(make_run_chart(runs, report.settings_by_folder, x, y))
+            charts.append(make_run_chart(runs, report.settings_by_folder, x, y, report.recorded))
             notes.append(f"Spearman’s ρ = {text} over {count} runs")
             rows.append({"udr": x, "score": y, "rho": text, "runs": count})
     groups = [{"charts": described}] if (described := describe_charts(report, charts, notes)) else []

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Write files so that they appear whole or not at all."""
 
 import json
 import math
@@ -12,46 +12,54 @@ if TYPE_CHECKING:
 
 
 def write_whole(path: Path, write: Callable[[Path], Any]) -> None:
-    """Let `write` fill a file beside `path`, then rename it: a reader never sees half a file."""
+    """Write `path` through a partial file in its folder that is renamed in the end, so that no reader sees half a file.
+
+    `write` gets the path of the partial file and fills it.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    # The ending stays, since some writers choose their format, or add to the name, by it.
-    beside = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
+    # The partial file keeps the suffix, because some writers choose their format by it, or add it where it is missing.
+    partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
     try:
-        write(beside)
-        beside.replace(path)
+        write(partial)
+        partial.replace(path)
     finally:
-        beside.unlink(missing_ok=True)
+        partial.unlink(missing_ok=True)
 
 
 def remove_unfinished(folder: Path) -> None:
-    """What a killed process was writing in the folder of a run. Only its own places: it may lie among other files."""
-    for place in ("", ".hydra", "checkpoints", "figures", "figures/over_time"):
-        for beside in (folder / place).glob(".*.partial*"):
-            beside.unlink(missing_ok=True)
+    """Remove the partial files that a killed process left in the folder of a run.
+
+    Only the subfolders of a run are searched, because the folder may also hold the user's own files.
+    """
+    for subfolder in ("", ".hydra", "checkpoints", "figures", "figures/over_time"):
+        for partial in (folder / subfolder).glob(".*.partial*"):
+            partial.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
-    write_whole(path, lambda beside: beside.write_text(text))
+    """Write a text file whole."""
+    write_whole(path, lambda partial: partial.write_text(text))
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Numbers that JSON lacks are written as the strings "nan", "inf" and "-inf"."""
+    """Write a value as JSON; numbers that JSON lacks become the strings "nan", "inf" and "-inf"."""
     write_text(path, json.dumps(to_plain(value), indent=2, allow_nan=False) + "\n")
 
 
 def write_arrays(path: Path, arrays: "dict[str, np.ndarray]") -> None:
+    """Write named arrays as an .npz file."""
     import numpy as np
 
-    write_whole(path, lambda beside: np.savez(beside, **arrays))  # type: ignore[arg-type]
+    write_whole(path, lambda partial: np.savez(partial, **arrays))  # type: ignore[arg-type]
 
 
 def to_plain(value: Any) -> Any:
-    """The value in JSON's own types."""
+    """Return the value in the types of JSON; numbers that are not finite, and objects of other types, as strings."""
     if isinstance(value, dict):
         return {str(key): to_plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [to_plain(item) for item in value]
-    if hasattr(value, "tolist"):  # numpy's arrays and scalars, without importing numpy
+    if hasattr(value, "tolist"):  # arrays and scalars of numpy, recognised without importing it
         return to_plain(value.tolist())
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)

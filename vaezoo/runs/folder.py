@@ -1,4 +1,7 @@
-"""Run folders: self-contained, readable while a run goes on, and every file in them whole or not there."""
+"""Read and mark run folders.
+
+A run folder is self-contained and can be read while the run goes on; each file in it is either whole or not there.
+"""
 
 import csv
 import json
@@ -22,33 +25,38 @@ if TYPE_CHECKING:
 
 CONFIG = Path(".hydra") / "config.yaml"
 LAST = Path("checkpoints") / "last.ckpt"
-DONE = Path("done.json")  # the last file of a run that has done all it was asked for
+DONE = Path("done.json")  # written last, once the run is complete
 LOCK = Path(".lock")
-WORKER = Path(".worker.lock")  # of the first of several processes, which may outlive the one that holds the other
+WORKER = Path(".worker.lock")  # held by the first of several workers, which may outlive the holder of LOCK
 ERROR = Path("error.txt")
-PREVIOUS = LAST.with_name("previous.ckpt")  # the one before, for the day when the last is damaged
+PREVIOUS = LAST.with_name("previous.ckpt")  # the checkpoint before the last, used where the last is damaged
 
 
 class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """Plain YAML at the speed of C; a number such as 1e-3 needs no decimal point, as on the command line."""
+    """A fast loader of plain YAML that reads 1e-3 as a number, as Hydra does on the command line."""
 
 
 Loader.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(r"[-+]?\d+[eE][-+]?\d+$"), list("-+0123456789"))
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """The resolved configuration of a run as it was written. Reports read thousands: without OmegaConf."""
+    """Return the resolved configuration of a run as it was written.
+
+    It is read without OmegaConf, because reports read thousands of them. Raises UserError if the folder is not that of
+    a run, or if its configuration cannot be read or was never resolved.
+    """
     path = folder / CONFIG
     if not path.is_file():
-        inside = sorted(str(found.parents[1]) for found in folder.glob(f"*/{CONFIG}"))
-        hint = f" It holds runs, such as run={inside[0]}." if inside else ""
+        runs = sorted(str(config.parents[1]) for config in folder.glob(f"*/{CONFIG}"))
+        hint = f" It holds runs, such as run={runs[0]}." if runs else ""
         raise UserError(f"run={folder}: not a run folder, {CONFIG} is missing.{hint}")
     try:
         config = yaml.load(path.read_text(), Loader)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise UserError(f"run={folder}: {CONFIG} cannot be read ({reason}).") from None
-    # Hydra writes the configuration as it was composed, and the run then resolves it, its own folder above all.
+    # A reference is left if the run was stopped between Hydra, which writes the configuration as it was composed, and
+    # the run itself, which then resolves it, its own folder included.
     if not isinstance(config, dict) or "${" in str(config.get("folder", "${")):
         raise UserError(f"run={folder}: it was stopped before it had begun. Give its whole command line again.")
     update_targets(config)
@@ -56,7 +64,7 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def load_config(folder: Path) -> DictConfig:
-    """The resolved configuration of a run, with `folder` where it lies now."""
+    """Return the resolved configuration of a run, with `folder` set to the place where the run lies now."""
     config = OmegaConf.create(read_config(folder))
     OmegaConf.update(config, "folder", str(folder), force_add=True)
     for logger in config.get("logger", {}).values():
@@ -66,23 +74,27 @@ def load_config(folder: Path) -> DictConfig:
 
 @contextmanager
 def lock_folder(folder: Path, lock: Path = LOCK) -> Iterator[None]:
-    """While entered, nobody else trains in the folder, on this machine or another that shares its files.
+    """Hold the lock of a run folder, so that no other process trains in it, on this or another machine.
 
-    The system gives the lock back when a process dies, however it dies.
+    The operating system releases the lock when the process ends, however it ends. Raises UserError if another process
+    holds the lock.
     """
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        with FileLock(folder / lock, timeout=2):  # `is_running` takes it for an instant
+        # The timeout is not zero, because `is_held` takes the lock for an instant.
+        with FileLock(folder / lock, timeout=2):
             yield
     except Timeout:
         raise UserError(f"{folder}: another process is training there. Wait for it, or stop it first.") from None
 
 
 def is_running(folder: Path) -> bool:
+    """Return whether a process trains in the folder."""
     return any(is_held(folder / lock) for lock in (LOCK, WORKER))
 
 
 def is_held(lock: Path) -> bool:
+    """Return whether a process holds the lock; False for a lock that this user may not open."""
     if not lock.is_file():
         return False
     try:
@@ -90,61 +102,61 @@ def is_held(lock: Path) -> bool:
             return False
     except Timeout:
         return True
-    except OSError:  # in a folder of somebody else's
+    except OSError:  # the folder belongs to another user
         return False
 
 
-def mark_finished(folder: Path, identity: str, afterwards: str) -> None:
-    """done.json: all that this configuration asks for is there."""
+def mark_finished(folder: Path, training_id: str, evaluation_id: str) -> None:
+    """Write done.json, which marks the run as complete."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    write_json(folder / DONE, {"job": identity, "afterwards": afterwards, "finished": now})
+    write_json(folder / DONE, {"job": training_id, "afterwards": evaluation_id, "finished": now})
 
 
 def read_scores(folder: Path) -> dict[str, float]:
-    """By key, as metrics.json has them; none where nothing was scored."""
+    """Return the scores of a run by their names in metrics.json; an empty dictionary if there are none."""
     path = folder / "metrics.json"
     scores = json.loads(path.read_text())["scores"] if path.is_file() else {}
-    return {name: float(value) for name, value in scores.items()}  # "nan" and "inf" are texts there
+    return {name: float(value) for name, value in scores.items()}  # metrics.json has "nan" and "inf" as strings
 
 
-def is_done(folder: Path, identity: str, afterwards: str) -> bool:
-    """Whether this training, and what was to be done with the model then, has been finished here."""
+def is_done(folder: Path, training_id: str, evaluation_id: str) -> bool:
+    """Return whether the folder holds this training and this evaluation, both complete."""
     try:
-        done = json.loads((folder / DONE).read_text())
+        record = json.loads((folder / DONE).read_text())
     except (OSError, ValueError):
         return False
-    return done.get("job") == identity and done.get("afterwards") == afterwards
+    return record.get("job") == training_id and record.get("afterwards") == evaluation_id
 
 
 def read_state(folder: Path) -> str:
-    """What became of a run: "finished", "failed", "stopped" (it can go on), "running", or "new"."""
+    """Return the state of a run: "finished", "failed", "stopped" (it can go on), "running", or "new"."""
     if is_running(folder):
         return "running"
     if (folder / DONE).is_file():
         return "finished"
-    if (said := read_reason(folder)) is not None:
-        return "stopped" if said.startswith("interrupted") else "failed"
+    if (reason := read_reason(folder)) is not None:
+        return "stopped" if reason.startswith("interrupted") else "failed"
     return "stopped" if has_checkpoint(folder) else "new"
 
 
 def read_reason(folder: Path) -> str | None:
-    """The line of error.txt that says it: a message, or the last of a traceback. None where nothing went wrong."""
+    """Return why a run failed: the message in error.txt, or the last line of a traceback. None if nothing failed."""
     try:
         text = (folder / ERROR).read_text(errors="replace").strip()
     except OSError:
         return None
-    lines = text.splitlines() or ["it failed without a word"]
+    lines = text.splitlines() or ["it failed without a message"]
     return lines[-1] if lines[0].startswith("Traceback") else lines[0]
 
 
 def has_checkpoint(folder: Path) -> bool:
-    """Whether a run has left a checkpoint to go on from."""
+    """Return whether a run has a checkpoint to go on from."""
     return any((folder / name).is_file() for name in (LAST, PREVIOUS))
 
 
 def read_history(folder: Path) -> "dict[str, tuple[np.ndarray, np.ndarray]]":
-    """metrics.csv by column: the batch counts at which it has a value, and the values."""
-    import numpy as np  # a slip on the command line is answered without it
+    """Return the columns of metrics.csv: for each, the batch counts at which it has a value, and the values, (N,)."""
+    import numpy as np  # imported here, so that a slip on the command line is answered without it
 
     path = folder / "metrics.csv"
     if not path.is_file():
@@ -162,5 +174,5 @@ def read_history(folder: Path) -> "dict[str, tuple[np.ndarray, np.ndarray]]":
 
 
 def relative_to_cwd(path: Path) -> Path:
-    """Return the path as it can be typed in the present folder."""
+    """Return the path relative to the current folder if it lies there; otherwise as it is."""
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

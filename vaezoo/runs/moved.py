@@ -1,4 +1,4 @@
-"""Classes that lie elsewhere than when a run was recorded, so that old run folders can still be read."""
+"""New places of classes that were moved, so that run folders of earlier versions can still be read."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ MOVED = {
 
 
 def update_targets(config: Any) -> None:
-    """Replace the old names of classes in a configuration, in place."""
+    """Replace the former names of moved classes in a configuration, in place."""
     for node in config.values() if isinstance(config, dict) else config:
         if isinstance(node, dict | list):
             update_targets(node)

@@ -1,4 +1,4 @@
-"""environment.json: what made a run, in enough detail to make it again."""
+"""Describe the environment of a run, for environment.json, in enough detail to make the run again."""
 
 import json
 import os
@@ -13,14 +13,18 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-# The variables that change numbers. Others are not kept: they may hold keys.
+# Only the variables that can change numbers are recorded, because others may hold secret keys.
 VARIABLES: tuple[str, ...] = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "PYTHONHASHSEED")
 VARIABLES += ("CUDA_VISIBLE_DEVICES", "CUBLAS_WORKSPACE_CONFIG", "NVIDIA_TF32_OVERRIDE")
 
 
 def describe_environment(seed: int, device: str, data: dict[str, Any]) -> dict[str, Any]:
-    """Versions of everything installed, device, git commit, command line, seed, and which bytes the data are."""
-    found = {name_of(one): one for one in reversed(list(distributions()))}  # the first of a name is the one imported
+    """Return what the numbers of a run depend on: versions of packages, device, git commit, command line, seed, data.
+
+    `data` identifies the bytes of the data set.
+    """
+    # A package that is installed twice is imported from the first place, so that one must overwrite the others.
+    packages = {normalise_name(package): package for package in reversed(list(distributions()))}
     return {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": shlex.join(sys.orig_argv),
@@ -31,49 +35,52 @@ def describe_environment(seed: int, device: str, data: dict[str, Any]) -> dict[s
         "platform": platform.platform(),
         "processors": os.cpu_count(),
         "variables": {name: os.environ[name] for name in VARIABLES if name in os.environ},
-        "packages": {name: one.version for name, one in sorted(found.items())},
-        "origins": {name: place for name, one in sorted(found.items()) if (place := origin(one))},
-        "git": git_state(),
+        "packages": {name: package.version for name, package in sorted(packages.items())},
+        "origins": {name: origin for name, package in sorted(packages.items()) if (origin := find_origin(package))},
+        "git": read_git_state(),
     }
 
 
-def name_of(one: Distribution) -> str:
-    """Lower case with single hyphens, as package indexes compare names."""
-    return re.sub(r"[-_.]+", "-", one.metadata["Name"]).lower()
+def normalise_name(package: Distribution) -> str:
+    """Return the name of a package in lower case with single hyphens, the form in which indexes compare names."""
+    return re.sub(r"[-_.]+", "-", package.metadata["Name"]).lower()
 
 
-def origin(one: Distribution) -> str | None:
-    """Where a package came from that came from no index, as a requirement names it; without user and password."""
-    text = one.read_text("direct_url.json")
+def find_origin(package: Distribution) -> str | None:
+    """Return the URL that a package was installed from, as a requirement names it, without user and password.
+
+    None if the package came from an index.
+    """
+    text = package.read_text("direct_url.json")
     if text is None:
         return None
-    told = json.loads(text)
-    parts = urlsplit(told["url"])
+    source = json.loads(text)
+    parts = urlsplit(source["url"])
     url = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
-    vcs = told.get("vcs_info")
+    vcs = source.get("vcs_info")
     return f"{vcs['vcs']}+{url}@{vcs['commit_id']}" if vcs else url
 
 
-def git_state() -> dict[str, Any] | None:
-    """Commit of the checkout that this code runs from, and what was changed since, as `git apply` takes it.
+def read_git_state() -> dict[str, Any] | None:
+    """Return the commit of the checkout that this code runs from, and the changes since, as a patch for `git apply`.
 
-    None outside of one, and where the checkout is that of something else which vaezoo is installed in.
+    None if the code runs from no checkout, or is installed within the checkout of another project.
     """
 
     def git(*arguments: str, okay: tuple[int, ...] = (0,)) -> str:
         command = ["git", "-c", "core.quotepath=off", *arguments]
-        done = subprocess.run(command, cwd=root, capture_output=True, timeout=10)
-        if done.returncode not in okay:
-            raise subprocess.CalledProcessError(done.returncode, command)
-        return done.stdout.decode(errors="replace")
+        process = subprocess.run(command, cwd=root, capture_output=True, timeout=10)
+        if process.returncode not in okay:
+            raise subprocess.CalledProcessError(process.returncode, command)
+        return process.stdout.decode(errors="replace")
 
     root = Path(__file__).parents[2]
-    ours = [name for name in ("vaezoo", "conf") if (root / name).is_dir()]
+    folders = [name for name in ("vaezoo", "conf") if (root / name).is_dir()]
     try:
         git("ls-files", "--error-unmatch", "--", "vaezoo/__init__.py")
-        new = git("ls-files", "--others", "--exclude-standard", "-z", "--", *ours).split("\0")[:-1]
-        patches = [git("diff", "--binary", "HEAD", "--", *ours)]
-        patches += [git("diff", "--binary", "--no-index", "--", os.devnull, name, okay=(0, 1)) for name in new]
+        untracked = git("ls-files", "--others", "--exclude-standard", "-z", "--", *folders).split("\0")[:-1]
+        patches = [git("diff", "--binary", "HEAD", "--", *folders)]
+        patches += [git("diff", "--binary", "--no-index", "--", os.devnull, name, okay=(0, 1)) for name in untracked]
         return {"commit": git("rev-parse", "HEAD").strip(), "changed": any(patches), "diff": "".join(patches)}
     except (OSError, subprocess.SubprocessError):
         return None

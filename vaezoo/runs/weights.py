@@ -1,4 +1,4 @@
-"""The weights of a run: its checkpoints, read without executing anything."""
+"""Read the checkpoints of a run without executing anything that they hold, and restore its weights."""
 
 import logging
 import re
@@ -12,13 +12,17 @@ log = logging.getLogger(__name__)
 
 
 def load_checkpoint(folder: Path, name: str = "last") -> dict[str, Any]:
-    """A checkpoint on the CPU; only tensors and plain values are unpickled, whatever the file holds."""
+    """Return a checkpoint of the run, its tensors on the CPU.
+
+    Only tensors and plain values are unpickled, whatever the file holds. Raises UserError if the file is missing or
+    cannot be read.
+    """
     import torch
 
     path = folder / "checkpoints" / f"{name}.ckpt"
     if not path.is_file():
-        known = sorted(found.stem for found in path.parent.glob("*.ckpt"))
-        raise UserError(f"{path} is missing. Checkpoints of this run: {', '.join(known) or 'none'}.")
+        names = sorted(checkpoint.stem for checkpoint in path.parent.glob("*.ckpt"))
+        raise UserError(f"{path} is missing. Checkpoints of this run: {', '.join(names) or 'none'}.")
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
@@ -27,7 +31,10 @@ def load_checkpoint(folder: Path, name: str = "last") -> dict[str, Any]:
 
 
 def find_checkpoint(folder: Path) -> tuple[Path, dict[str, Any]] | None:
-    """The newest checkpoint that can be read, and what it holds; None where a run has not left any."""
+    """Return the path and the content of the newest checkpoint that can be read; None if the run has none.
+
+    Raises UserError if there are checkpoints and none of them can be read.
+    """
     paths = [folder / name for name in (LAST, PREVIOUS) if (folder / name).is_file()]
     for path in paths:
         try:
@@ -40,7 +47,7 @@ def find_checkpoint(folder: Path) -> tuple[Path, dict[str, Any]] | None:
 
 
 def restore_weights(model: Any, checkpoint: dict[str, Any], folder: Path) -> None:
-    """Put the weights into the model that the configuration describes."""
+    """Load the weights of a checkpoint into the model. Raises UserError if they do not fit it."""
     try:
         model.load_state_dict(checkpoint["state_dict"])
     except (RuntimeError, KeyError) as error:

@@ -1,4 +1,4 @@
-"""What a job holds in the memory of its process is released before the next job of its study begins."""
+"""Free the memory of a job before the next job of its study begins in the same process."""
 
 import gc
 from typing import Any
@@ -9,10 +9,11 @@ from omegaconf import DictConfig
 
 
 class FreeMemory(Callback):
-    """Hydra calls it; conf/train.yaml says so."""
+    """A callback of Hydra, named in conf/train.yaml, that frees what a finished job leaves in memory."""
 
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
-        # A launcher keeps what its jobs return, each with two copies of its configuration, to the end of the study.
+        """Drop the configurations of the job, and collect its trainer and model."""
+        # A launcher holds what its jobs return, each with two copies of its configuration, until the study ends.
         job_return.cfg = job_return.hydra_cfg = None
-        # A trainer and its model refer to each other: their tensors, on a GPU too, stay until somebody looks.
+        # A trainer and its model refer to each other, so their tensors, on a GPU too, stay until a collection.
         gc.collect()

@@ -1,10 +1,10 @@
-"""Studies: many jobs asked for at once, such as model x beta x seed, found again and gone on with when asked once more.
+"""Run studies: many jobs of one command line, such as model x beta x seed, continued when the command is repeated.
 
-`python -m vaezoo.train -m sweep=beta model=betavae` asks for the product of all swept values. A study lies in
-multirun/NAME, where the name says what its jobs have in common and what is swept, so that the same words find the same
-folder, and more values of the same keys join it. Each job lies in a folder of its own in there, named after its
-overrides and its identity, the hash of everything that determines its result. What is finished is not done again, what
-was stopped goes on, what failed is tried once more (`sweep.rerun=failed|all|none`).
+`python -m vaezoo.train -m sweep=beta model=betavae` requests the product of all swept values. A study lies in
+multirun/NAME. The name states what its jobs have in common and which keys are swept, so the same command finds the same
+folder, and further values of the same keys join it. Each job has its own folder in there, named after its overrides and
+its training id, a hash of everything that determines its result. By default finished jobs are skipped, stopped jobs go
+on, and failed jobs are tried again (`sweep.rerun=failed|all|none`).
 """
 
 import itertools
@@ -25,9 +25,9 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from vaezoo.config.compose import Composer
-from vaezoo.config.identity import afterwards, identity, is_neutral
-from vaezoo.config.names import folder_name, job_folder, job_name
-from vaezoo.config.overrides import key_of, parse_overrides
+from vaezoo.config.identity import hash_evaluation, hash_training, is_neutral
+from vaezoo.config.names import make_folder_name, name_job, name_job_folder
+from vaezoo.config.overrides import parse_overrides, read_key
 from vaezoo.errors import UserError
 from vaezoo.progress import progress
 from vaezoo.runs.files import write_json, write_whole
@@ -39,62 +39,66 @@ MEMBERS = "study.json"
 
 @dataclass(frozen=True)
 class Request:
-    """What one command line asks for: `lines` are its grids, each a command line with swept values."""
+    """The study that a command line requests."""
 
-    name: str
-    keys: tuple[str, ...]  # that tell the jobs from one another
-    lines: tuple[tuple[str, ...], ...]
+    name: str  # of the folder of the study
+    keys: tuple[str, ...]  # the keys whose values distinguish the jobs
+    lines: tuple[tuple[str, ...], ...]  # one command line with swept values for each grid
 
 
 @dataclass(frozen=True)
 class Job:
+    """A job of a study: its overrides, its folder, and the hashes of its training and of its evaluation."""
+
     name: str
     overrides: tuple[str, ...]
     folder: Path
-    identity: str
-    afterwards: str
+    training_id: str
+    evaluation_id: str
 
-    def state(self) -> str:
-        """As `runs.state`; where other scores or figures are asked for than were made, a finished run can go on."""
+    def read_state(self) -> str:
+        """Return the state of the run; "stopped" for a finished run that lacks requested scores or figures."""
         state = read_state(self.folder)
-        other = state == "finished" and not is_done(self.folder, self.identity, self.afterwards)
-        return "stopped" if other else state
+        is_complete = state != "finished" or is_done(self.folder, self.training_id, self.evaluation_id)
+        return state if is_complete else "stopped"
 
 
 def is_multirun(arguments: Sequence[str]) -> bool:
+    """Return whether a command line requests a study."""
     return any(argument in FLAGS for argument in arguments)
 
 
-def request(arguments: Sequence[str], sweep: DictConfig) -> Request:
-    """Of a command line, and of the node `sweep` that it chooses."""
-    given = parse_overrides(arguments)
-    swept = [key_of(override) for override in given if override.is_sweep_override()]
+def read_request(arguments: Sequence[str], sweep: DictConfig) -> Request:
+    """Return the study that a command line requests; `sweep` is the node of that name in its configuration."""
+    overrides = parse_overrides(arguments)
+    swept = [read_key(override) for override in overrides if override.is_sweep_override()]
     preset = list(dict.fromkeys(key for grid in sweep.grids for key in grid))
     keys = tuple(dict.fromkeys([*preset, *swept]))
     fixed = sorted(
         (override.input_line or "").lstrip("+~")
-        for override in given
-        if key_of(override) not in keys and not is_neutral(override.key_or_group)
+        for override in overrides
+        if read_key(override) not in keys and not is_neutral(override.key_or_group)
     )
-    name = folder_name(",".join([*fixed, *(["by", *sorted(keys)] if keys else [])]))
-    return Request(sweep.name or name, keys, tuple(grids(arguments, sweep.grids)))
+    name = make_folder_name(",".join([*fixed, *(["by", *sorted(keys)] if keys else [])]))
+    return Request(sweep.name or name, keys, tuple(apply_grids(arguments, sweep.grids)))
 
 
-def grids(arguments: Sequence[str], presets: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
-    """The command line once for each grid of a preset; a key that it gives replaces that of the grid."""
-    given = {key_of(override): override.input_line or "" for override in parse_overrides(arguments)}
+def apply_grids(arguments: Sequence[str], grids: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
+    """Return the command line once for each grid; its own overrides replace those of the grid."""
+    overrides = {read_key(override): override.input_line or "" for override in parse_overrides(arguments)}
     return [
-        (*(f"{key}={value}" for key, value in grid.items() if key not in given), *given.values())
-        for grid in presets or [{}]
+        (*(f"{key}={value}" for key, value in grid.items() if key not in overrides), *overrides.values())
+        for grid in grids or [{}]
     ]
 
 
-def product(line: Sequence[str]) -> list[tuple[str, ...]]:
-    """The overrides of each job that a command line asks for; the value of the last key changes fastest."""
-    return list(itertools.product(*(alternatives(override) for override in parse_overrides(line))))
+def list_combinations(line: Sequence[str]) -> list[tuple[str, ...]]:
+    """Return the overrides of each job that a command line requests; the value of the last key changes fastest."""
+    return list(itertools.product(*(list_values(override) for override in parse_overrides(line))))
 
 
-def alternatives(override: Override) -> list[str]:
+def list_values(override: Override) -> list[str]:
+    """Return an override once for each of its swept values. Raises UserError for an interval."""
     if not override.is_sweep_override():
         return [override.input_line or ""]
     if not override.is_discrete_sweep():
@@ -104,86 +108,95 @@ def alternatives(override: Override) -> list[str]:
     return [f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()]
 
 
-def jobs(
+def list_jobs(
     root: Path, config: DictConfig, arguments: Sequence[str], compose: Callable[[Sequence[str]], DictConfig]
 ) -> list[Job]:
-    """All jobs of the study in `root`, each once; `compose` makes the configuration of one from its overrides."""
-    found: dict[tuple[str, str], Job] = {}
-    lines = [overrides for line in grids(arguments, config.sweep.grids) for overrides in product(line)]
+    """Return all jobs of the study in `root`, each once; `compose` turns overrides into the configuration of a job."""
+    jobs: dict[tuple[str, str], Job] = {}
+    lines = [overrides for line in apply_grids(arguments, config.sweep.grids) for overrides in list_combinations(line)]
     with progress("study", len(lines), "job") as bar:
         for overrides in lines:
-            one = compose(overrides)
-            name, trained, then = job_name(overrides, config.sweep.over), identity(one), afterwards(one)
-            folder = own_folder(one, config.hydra.sweep) or job_folder(name, trained)
-            found.setdefault((trained, then), Job(name, overrides, root / folder, trained, then))
+            job_config = compose(overrides)
+            name = name_job(overrides, config.sweep.over)
+            training_id, evaluation_id = hash_training(job_config), hash_evaluation(job_config)
+            folder = resolve_own_folder(job_config, config.hydra.sweep) or name_job_folder(name, training_id)
+            job = Job(name, overrides, root / folder, training_id, evaluation_id)
+            jobs.setdefault((training_id, evaluation_id), job)
             bar.update()
-    return list(found.values())
+    return list(jobs.values())
 
 
-def own_folder(job: DictConfig, sweep: DictConfig) -> str | None:
-    """What a user's own hydra.sweep.subdir means for a job; None where it is ours."""
-    written = OmegaConf.to_container(sweep, resolve=False)["subdir"]  # type: ignore[index, call-overload]
-    if "${job_folder:}" in written:
+def resolve_own_folder(job_config: DictConfig, hydra_sweep: DictConfig) -> str | None:
+    """Return the folder that the user's hydra.sweep.subdir names for a job; None if the user has not changed it.
+
+    Raises UserError if it refers to values that are not part of the job's configuration.
+    """
+    subdir = OmegaConf.to_container(hydra_sweep, resolve=False)["subdir"]  # type: ignore[index, call-overload]
+    if "${job_folder:}" in subdir:
         return None
     try:
-        values: Any = OmegaConf.to_container(job, resolve=False)
-        return str(OmegaConf.create({**values, "subdir": written}).subdir)
+        values: Any = OmegaConf.to_container(job_config, resolve=False)
+        return str(OmegaConf.create({**values, "subdir": subdir}).subdir)
     except OmegaConfBaseException:
-        raise UserError(f"hydra.sweep.subdir={written}: in a study it may refer to values of the job alone.") from None
+        raise UserError(f"hydra.sweep.subdir={subdir}: in a study it may refer to values of the job alone.") from None
 
 
-def chosen(states: Mapping[Job, str], rerun: str) -> list[Job]:
-    """Who is to be launched: nobody who runs elsewhere already."""
+def select_jobs(states: Mapping[Job, str], rerun: str) -> list[Job]:
+    """Return the jobs to launch; skip those that are running elsewhere, and those that `rerun` leaves as they are."""
     skipped = {"all": {"running"}, "failed": {"running", "finished"}, "none": {"running", "finished", "failed"}}[rerun]
     return [job for job, state in states.items() if state not in skipped]
 
 
-def conduct(
+def run_study(
     config: DictConfig, arguments: Sequence[str], launch: Callable[[list[list[str]]], Sequence[Any]]
 ) -> Sequence[Any]:
-    """Launch the jobs that are not done yet, and say in the end what became of all; what `launch` returned.
+    """Launch the jobs that are not finished, print the states of all jobs, and return what `launch` returned.
 
-    `config` is what the jobs share, with the node `hydra`; `arguments` are the overrides of the command line, swept
-    ones among them. Raises CompactHydraException, with which Hydra ends with status 1, unless all jobs are finished.
+    `config` is the configuration that the jobs share, with the node `hydra`; `arguments` are the overrides of the
+    command line, swept ones included. Raises CompactHydraException, with which Hydra exits with status 1, unless all
+    jobs are finished.
     """
     root = Path(config.hydra.sweep.dir)
-    asked = jobs(root, config, arguments, Composer(config.hydra.job.config_name))
-    states = {job: job.state() for job in asked}
-    now = chosen(states, config.sweep.rerun)
-    print(f"study     {root}\njobs      {tally(states.values())}; {len(now)} to do", flush=True)
+    jobs = list_jobs(root, config, arguments, Composer(config.hydra.job.config_name, config.hydra.searchpath))
+    states = {job: job.read_state() for job in jobs}
+    to_do = select_jobs(states, config.sweep.rerun)
+    print(f"study     {root}\njobs      {count_states(states.values())}; {len(to_do)} to do", flush=True)
     if config.sweep.dry:
         print("\n".join(f"{state:<10}{job.name or root.name}" for job, state in states.items()))
         return []
-    write_whole(root / "multirun.yaml", lambda beside: OmegaConf.save(config, beside))
-    remember(root, asked)
+    write_whole(root / "multirun.yaml", lambda partial: OmegaConf.save(config, partial))
+    record_jobs(root, jobs)
     if config.sweep.rerun == "all":
-        for job in now:
-            clear(job.folder)
-    results = launch([list(job.overrides) for job in now]) if now else []
-    conclude(root, asked, {job: str(result._return_value) for job, result in zip(now, results, strict=True)})
+        for job in to_do:
+            clear_folder(job.folder)
+    results = launch([list(job.overrides) for job in to_do]) if to_do else []
+    report_states(root, jobs, {job: str(result._return_value) for job, result in zip(to_do, results, strict=True)})
     return results
 
 
-def trials(config: DictConfig, lines: Sequence[Sequence[str]]) -> list[Job]:
-    """The jobs that a searching sweeper asks for next, one a line; they join those of the study."""
-    root, compose = Path(config.hydra.sweep.dir), Composer(config.hydra.job.config_name)
-    asked = [job for line in lines for job in jobs(root, config, line, compose)]
-    remember(root, asked)
-    return asked
+def add_trials(config: DictConfig, lines: Sequence[Sequence[str]]) -> list[Job]:
+    """Record the jobs that a searching sweeper requests next, one for each line, and return them."""
+    root, compose = Path(config.hydra.sweep.dir), Composer(config.hydra.job.config_name, config.hydra.searchpath)
+    jobs = [job for line in lines for job in list_jobs(root, config, line, compose)]
+    record_jobs(root, jobs)
+    return jobs
 
 
-def conclude(root: Path, asked: Sequence[Job], reasons: Mapping[Job, str]) -> None:
-    """Say what became of the jobs; CompactHydraException unless all are finished."""
-    states = {job: job.state() for job in asked}
-    conclusion = "\n".join(summary(root, states, reasons))
+def report_states(root: Path, jobs: Sequence[Job], reasons: Mapping[Job, str]) -> None:
+    """Print the states of the jobs; raise CompactHydraException with that text unless all jobs are finished.
+
+    `reasons` has the messages that jobs returned instead of scores.
+    """
+    states = {job: job.read_state() for job in jobs}
+    text = "\n".join(summarise_states(root, states, reasons))
     if not set(states.values()) <= {"finished"}:
-        raise CompactHydraException(conclusion)
-    print(conclusion)
+        raise CompactHydraException(text)
+    print(text)
 
 
-def summary(root: Path, states: Mapping[Job, str], reasons: Mapping[Job, str]) -> list[str]:
-    """What became of the jobs of a study, and where to look."""
-    lines = [f"study     {root}", f"jobs      {tally(states.values())}"]
+def summarise_states(root: Path, states: Mapping[Job, str], reasons: Mapping[Job, str]) -> list[str]:
+    """Return lines that state what happened to the jobs of a study, and the commands that follow."""
+    lines = [f"study     {root}", f"jobs      {count_states(states.values())}"]
     for job, state in states.items():
         if state == "failed":
             lines.append(f"failed    {job.name}: {read_reason(job.folder)} ({job.folder / ERROR})")
@@ -197,35 +210,35 @@ def summary(root: Path, states: Mapping[Job, str], reasons: Mapping[Job, str]) -
 
 
 def is_waiting_for_wandb(root: Path) -> bool:
-    """Whether a job was recorded offline and is on no server yet."""
+    """Return whether a job of the study was recorded offline by W&B and has not been uploaded yet."""
     recorded = root.glob("*/wandb/offline-run-*/*.wandb")
     return any(not path.with_name(f"{path.name}.synced").is_file() for path in recorded)
 
 
-def tally(states: Iterable[str]) -> str:
-    """Such as "12: 10 finished, 2 failed"."""
+def count_states(states: Iterable[str]) -> str:
+    """Return how many jobs are in each state, such as "12: 10 finished, 2 failed"."""
     counts = Counter(states)
-    told = [
+    parts = [
         f"{counts[state]} {state}" for state in ("finished", "running", "stopped", "failed", "new") if counts[state]
     ]
-    return f"{counts.total()}: {', '.join(told)}"
+    return f"{counts.total()}: {', '.join(parts)}"
 
 
-def remember(root: Path, asked: Sequence[Job]) -> None:
-    """study.json: all jobs that this study was ever asked for, also those that have not begun."""
+def record_jobs(root: Path, jobs: Sequence[Job]) -> None:
+    """Add the jobs to study.json, which lists all jobs ever requested of the study, also those that have not begun."""
     with lock_folder(root):
         path = root / MEMBERS
-        before = json.loads(path.read_text())["jobs"] if path.is_file() else []
-        known = {job["folder"]: job for job in before}
-        for job in asked:
-            told = {"folder": job.folder.name, "job": job.identity, "overrides": job.name.split(",")}
-            known[job.folder.name] = told
+        earlier = json.loads(path.read_text())["jobs"] if path.is_file() else []
+        entries = {entry["folder"]: entry for entry in earlier}
+        for job in jobs:
+            entry = {"folder": job.folder.name, "job": job.training_id, "overrides": job.name.split(",")}
+            entries[job.folder.name] = entry
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        write_json(path, {"command": shlex.join(sys.orig_argv), "asked": now, "jobs": list(known.values())})
+        write_json(path, {"command": shlex.join(sys.orig_argv), "asked": now, "jobs": list(entries.values())})
 
 
-def clear(folder: Path) -> None:
-    """Away with all that a run has left, so that it begins anew."""
+def clear_folder(folder: Path) -> None:
+    """Remove everything that a run has left in its folder, except the locks, so that it begins from nothing."""
     if folder.is_dir():
         with lock_folder(folder):
             for path in folder.iterdir():

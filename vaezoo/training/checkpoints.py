@@ -5,27 +5,21 @@ import time
 from pathlib import Path
 from typing import Any
 
-from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning import Callback, Trainer
 
 from vaezoo.distributed import agree
 from vaezoo.runs.folder import LAST, PREVIOUS
-from vaezoo.training.clock import Clock
 from vaezoo.training.interrupts import Interrupted
-from vaezoo.training.terms import TermLogger
 
 
 class Checkpoints(Callback):
     """`last.ckpt` every few minutes, at the end and when interrupted; `best.ckpt` at the lowest monitored value.
 
-    A checkpoint is written beside its place and renamed: a crash while writing leaves the one before, which is kept as
+    A checkpoint is written beside its place and renamed: a crash while writing leaves the one before, which stays as
     `previous.ckpt` afterwards, too.
     """
 
-    def __init__(
-        self, clock: Clock, terms: TermLogger, folder: Path, minutes: float, batches: int | None, monitor: str | None
-    ) -> None:
-        self.clock = clock
-        self.terms = terms
+    def __init__(self, folder: Path, minutes: float, batches: int | None = None, monitor: str | None = None) -> None:
         self.folder = folder
         self.seconds = 60 * minutes
         self.batches = batches
@@ -34,10 +28,11 @@ class Checkpoints(Callback):
         self.saved = time.monotonic()
 
     def save(self, trainer: Trainer, name: str) -> None:
+        """Write a checkpoint of that name; the first process does, with what all of them know."""
         path = self.folder / name
         beside = path.with_name(f".{path.stem}.partial")
         try:
-            trainer.save_checkpoint(beside)  # written by the first process, with what all of them know
+            trainer.save_checkpoint(beside)
             if trainer.is_global_zero:
                 if name == LAST.name and path.is_file():
                     path.replace(path.with_name(PREVIOUS.name))
@@ -47,28 +42,31 @@ class Checkpoints(Callback):
                 beside.unlink(missing_ok=True)
         self.saved = time.monotonic()
 
-    def on_train_batch_start(self, trainer: Trainer, module: LightningModule, batch: Any, batch_idx: int) -> None:
-        # Here the validation after the batch before is over, so that a run that goes on needs not repeat it.
-        if batch_idx == 0:
+    def on_train_start(self, trainer: Trainer, module: Any) -> None:
+        self.first_batch = module.clock.batches
+
+    def on_train_batch_start(self, trainer: Trainer, module: Any, batch: Any, batch_idx: int) -> None:
+        # Here the validation after the batch before is over, so a run that goes on does not repeat it.
+        if module.clock.batches == self.first_batch:
             return
-        due = self.batches is not None and self.clock.batches % self.batches == 0
-        if not due and self.clock.meeting():
+        due = self.batches is not None and module.clock.batches % self.batches == 0
+        if not due and module.clock.meets():
             due = agree(time.monotonic() - self.saved > self.seconds) > 0
         if due:
             self.save(trainer, LAST.name)
 
-    def on_validation_end(self, trainer: Trainer, module: LightningModule) -> None:
-        if self.monitor is None or trainer.state.fn != "fit":
+    def on_validation_end(self, trainer: Trainer, module: Any) -> None:
+        if self.monitor is None:
             return
-        value = self.terms.latest_val.get(self.monitor.removeprefix("val/"), math.inf)
+        value = module.terms.latest_val.get(self.monitor.removeprefix("val/"), math.inf)
         if value < self.best:
             self.best = value
             self.save(trainer, "best.ckpt")
 
-    def on_train_end(self, trainer: Trainer, module: LightningModule) -> None:
+    def on_train_end(self, trainer: Trainer, module: Any) -> None:
         self.save(trainer, LAST.name)
 
-    def on_exception(self, trainer: Trainer, module: LightningModule, exception: BaseException) -> None:
+    def on_exception(self, trainer: Trainer, module: Any, exception: BaseException) -> None:
         if isinstance(exception, Interrupted) and exception.between_batches:
             self.save(trainer, LAST.name)
 

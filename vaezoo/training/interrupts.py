@@ -5,13 +5,13 @@ import threading
 from types import FrameType
 
 from vaezoo.distributed import agree
-from vaezoo.training.workers import orphaned
+from vaezoo.training.workers import is_orphaned
 
 
 class Interrupted(BaseException):
-    """Ctrl-C, SIGTERM or a cluster's pre-emption; `between_batches` the weights are those of a whole step.
+    """Ctrl-C, SIGTERM or a cluster's pre-emption; with `between_batches` the weights are those of a whole step.
 
-    Not an `Exception`, so that nobody who tries again or does without takes it for a failure.
+    It is no `Exception`, because code that tries again or does without must not take it for a failure.
     """
 
     def __init__(self, signum: int, between_batches: bool = False) -> None:
@@ -21,7 +21,7 @@ class Interrupted(BaseException):
 
 
 class Interrupts:
-    """While entered, the first SIGINT or SIGTERM is kept until `check()` is called; a second one acts at once.
+    """While entered, the first SIGINT or SIGTERM waits until `check()` is called; a second one acts at once.
 
     After `at_once()` the first one does, too, until `keep()`.
     """
@@ -46,21 +46,23 @@ class Interrupts:
                 signal.signal(number, handler)
 
     def receive(self, signum: int, _: FrameType | None) -> None:
+        """Note a signal, or raise Interrupted if it has to act at once."""
         if self.now or self.received is not None:
             raise Interrupted(signum)
         self.received = signum
 
     def at_once(self) -> None:
-        """Nothing is lost by stopping anywhere: what was received acts now, what comes later when it comes."""
+        """Let signals act when they come, because nothing is lost by stopping anywhere; raise for one that waits."""
         self.now = True
         if self.received is not None:
             raise Interrupted(self.received)
 
     def keep(self) -> None:
+        """Let signals wait for `check()` again."""
         self.now = False
 
     def check(self) -> None:
-        """Between two batches. Of several processes, the first decides for all."""
-        received = signal.SIGTERM if self.received is None and orphaned() else self.received
+        """Raise Interrupted between two batches if a signal waits. Of several processes, the first decides for all."""
+        received = signal.SIGTERM if self.received is None and is_orphaned() else self.received
         if received := int(agree(received or 0)):
             raise Interrupted(received, between_batches=True)

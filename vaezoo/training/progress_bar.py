@@ -3,52 +3,45 @@
 import sys
 from typing import Any
 
-from pytorch_lightning import LightningModule, Trainer
+from pytorch_lightning import Trainer
 from pytorch_lightning.callbacks import ProgressBar
 from tqdm import tqdm
 
-from vaezoo.training.clock import Clock
-from vaezoo.training.terms import TermLogger
-
-# The terms that every bar has room for; the others are in metrics.csv.
-SHOWN = 4
+MOST_TERMS = 4  # every bar has room for these; all terms are in metrics.csv
 
 
 class BudgetBar(ProgressBar):
     """Counts batches towards `max_batches`, also after a resume; redrawn rarely where the output is a file."""
 
-    def __init__(self, clock: Clock, terms: TermLogger, title: str) -> None:
+    def __init__(self, title: str) -> None:
         super().__init__()
-        self.clock = clock
-        self.terms = terms
         self.title = title
         self.bar: tqdm | None = None
 
-    def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
+    def on_train_start(self, trainer: Trainer, module: Any) -> None:
         self.bar = tqdm(
             desc=self.title,
-            total=self.clock.max_batches,
-            initial=self.clock.batches,
+            total=module.clock.max_batches,
+            initial=module.clock.batches,
             unit="batch",
             mininterval=0.2 if sys.stderr.isatty() else 10,
             dynamic_ncols=True,
         )
 
-    def on_train_batch_end(
-        self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
+    def on_train_batch_end(self, trainer: Trainer, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         if self.bar is None:
             return
-        if self.terms.latest and self.terms.images == 0:  # an interval has just ended
-            shown = [(name, value) for name, value in self.terms.latest.items() if "/" not in name]
-            words = [f"{name} {value:.4g}" for name, value in shown[:SHOWN]]
-            self.bar.set_postfix_str(f"{', '.join(words)}, {self.terms.images_per_second:.0f} images/s", refresh=False)
-        self.bar.update(outputs["batches"])
+        clock, terms = module.clock, module.terms
+        if terms.latest and terms.first_batch == clock.batches:  # an interval has just ended
+            numbers = [(name, value) for name, value in terms.latest.items() if "/" not in name]
+            words = [f"{name} {value:.4g}" for name, value in numbers[:MOST_TERMS]]
+            self.bar.set_postfix_str(f"{', '.join(words)}, {terms.images_per_second:.0f} images/s", refresh=False)
+        self.bar.update(clock.batches - self.bar.n)
 
-    def on_train_end(self, trainer: Trainer, module: LightningModule) -> None:
+    def on_train_end(self, trainer: Trainer, module: Any) -> None:
         self.close()
 
-    def on_exception(self, trainer: Trainer, module: LightningModule, exception: BaseException) -> None:
+    def on_exception(self, trainer: Trainer, module: Any, exception: BaseException) -> None:
         self.close()
 
     def close(self) -> None:
@@ -57,4 +50,4 @@ class BudgetBar(ProgressBar):
             self.bar = None
 
     def disable(self) -> None:
-        """Lightning asks the bars of other processes to be quiet; only the first process is given one."""
+        """Do nothing: Lightning silences the bars of other processes, but only the first one has a bar."""

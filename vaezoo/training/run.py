@@ -2,22 +2,22 @@
 
 import errno
 import json
-import logging
 import math
 import signal
 import sys
 import time
 import traceback
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from omegaconf import DictConfig, OmegaConf
 
-from vaezoo.config.identity import afterwards, identity
+from vaezoo.config.identity import hash_evaluation, hash_training
 from vaezoo.config.names import parallel_job_number
 from vaezoo.config.requirements import count_processes
-from vaezoo.config.titles import title_of
+from vaezoo.config.titles import describe_run
 from vaezoo.config.values import check_config
 from vaezoo.errors import NotFinite, UserError
 from vaezoo.runs.files import remove_unfinished, to_plain, write_arrays, write_json, write_text, write_whole
@@ -38,15 +38,14 @@ from vaezoo.studies import threads
 from vaezoo.training import workers
 
 if TYPE_CHECKING:
+    from vaezoo.evaluation.scores import Scores
     from vaezoo.training.interrupts import Interrupts
-
-log = logging.getLogger(__name__)
 
 
 def train(config: DictConfig) -> dict[str, float]:
-    """Run or resume the job in `config.folder`; returns its final scores, those in the folder if nothing is left to do.
+    """Run or resume the job in `config.folder`, and return its final scores; of a finished job, those in the folder.
 
-    The folder is complete also when the run fails: error.txt says why, and what was logged and saved stays.
+    The folder is complete also when the run fails: error.txt gives the reason, and what was logged and saved stays.
     """
     folder = Path(config.folder)
     rank = workers.worker_rank()
@@ -55,7 +54,7 @@ def train(config: DictConfig) -> dict[str, float]:
     if rank == 0:
         with lock_folder(folder, WORKER):
             return lead(config, folder)
-    done = identity(config), afterwards(config)
+    done = hash_training(config), hash_evaluation(config)
     with lock_folder(folder):
         if is_done(folder, *done):
             print(f"{relative_to_cwd(folder)} is finished")
@@ -68,31 +67,35 @@ def train(config: DictConfig) -> dict[str, float]:
 
 
 def train_together(config: DictConfig, folder: Path, processes: int) -> dict[str, float]:
-    """Have the workers train that share the run; the first of them leaves everything in the folder."""
+    """Train in several workers, the first of which leaves everything in the folder."""
     check_config(config)
-    write_whole(folder / CONFIG, lambda beside: OmegaConf.save(config, beside, resolve=True))
+    write_config(config, folder)
     try:
         gpus = threads.choose_gpus(config.trainer, parallel_job_number())
         environment = threads.worker_environment(threads.count_threads(config.get("launcher"), processes), gpus)
-        number = workers.supervise(folder, processes, environment)
+        signal_number = workers.supervise(folder, processes, environment)
     except UserError as error:
         write_text(folder / ERROR, f"{error}\n")
         raise
-    if number is not None:
-        stop(folder, number)
+    if signal_number is not None:
+        stop(folder, signal_number)
     return read_scores(folder)
 
 
-def stop(folder: Path, number: int) -> NoReturn:
-    """End as that signal asked, and say how the run goes on."""
-    said = f"interrupted by {signal.Signals(number).name}"
-    write_text(folder / ERROR, f"{said}\n")
-    print(f"\n{said}; go on with: python -m vaezoo.train run={relative_to_cwd(folder)}", file=sys.stderr)
-    sys.exit(128 + number)
+def write_config(config: DictConfig, folder: Path) -> None:
+    write_whole(folder / CONFIG, lambda beside: OmegaConf.save(config, beside, resolve=True))
+
+
+def stop(folder: Path, signal_number: int) -> NoReturn:
+    """Exit with the status of that signal, and print how the run goes on."""
+    reason = f"interrupted by {signal.Signals(signal_number).name}"
+    write_text(folder / ERROR, f"{reason}\n")
+    print(f"\n{reason}; go on with: python -m vaezoo.train run={relative_to_cwd(folder)}", file=sys.stderr)
+    sys.exit(128 + signal_number)
 
 
 def follow(config: DictConfig, folder: Path) -> dict[str, float]:
-    """What the workers besides the first do: the common steps, and nothing that can be seen."""
+    """Do the part of a worker besides the first: the common steps, and nothing that leaves a trace."""
     from vaezoo.training.interrupts import Interrupted, Interrupts
 
     with Interrupts() as interrupts:
@@ -103,11 +106,11 @@ def follow(config: DictConfig, folder: Path) -> dict[str, float]:
 
 
 def lead(config: DictConfig, folder: Path) -> dict[str, float]:
-    """A run on one process, or the first worker's part of a common one."""
+    """Do a run on one process, or the part of the first worker of several."""
     from vaezoo.training.interrupts import Interrupted, Interrupts
 
     resuming = has_checkpoint(folder)
-    write_whole(folder / CONFIG, lambda beside: OmegaConf.save(config, beside, resolve=True))
+    write_config(config, folder)
     (folder / ERROR).unlink(missing_ok=True)
     remove_unfinished(folder)
     try:
@@ -140,197 +143,188 @@ def lead(config: DictConfig, folder: Path) -> dict[str, float]:
 
 
 def fit_and_evaluate(config: DictConfig, folder: Path, resuming: bool, interrupts: "Interrupts") -> dict[str, float]:
+    """Do the work of a run on this process, and return the final scores: none on processes besides the first."""
     # Imported here, so that --help, --cfg job and a slip on the command line answer without torch.
     from hydra.utils import instantiate
     from pytorch_lightning import seed_everything
 
     from vaezoo import distributed
-    from vaezoo.evaluation.closing_table import print_scores
-    from vaezoo.evaluation.evaluate_model import evaluate_model
-    from vaezoo.runs.provenance import describe_environment
-    from vaezoo.training.checkpoints import Checkpoints
-    from vaezoo.training.clock import Clock
-    from vaezoo.training.engines import make_engine
-    from vaezoo.training.memory import keep_freed_memory
-    from vaezoo.training.progress_bar import BudgetBar
-    from vaezoo.training.sample_watch import SampleWatch
-    from vaezoo.training.terms import TermLogger
+    from vaezoo.training.fit import make_trainer
 
     began = time.perf_counter()
-    quiet_lightning()
     seed_everything(config.seed, verbose=False)
-    data = instantiate(config.dataset)
-    interrupts.at_once()  # fetching and preparing go on where they stopped
-    data.setup()
-    interrupts.keep()
+    data = prepare_data(config, interrupts)
     model = instantiate(config.model)
-    max_batches = budget(config, len(data.rows.train), getattr(model, "batches_a_step", 1))
-    first = not workers.worker_rank()  # the others leave no trace
+    max_batches = count_budget(config, len(data.rows.train), model.batches_a_step)
+    first = not workers.worker_rank()  # The other processes leave no trace.
     loggers = {name: instantiate(logger) for name, logger in config.logger.items() if first}
-
-    clock = Clock(max_batches, config.seed, interrupts)
-    terms = TermLogger(clock, config.log_every)
-    every = [config.log_every, config.val_every, *filter(None, [config.callbacks.checkpoints.batches])]
-    engine, chunk = config.trainer.get("engine", "eager"), config.trainer.get("chunk")
-    callbacks: list[Any] = [
-        make_engine(engine, clock, terms.train, every, chunk),
-        terms,
-        clock,
-        Checkpoints(clock, terms, folder / "checkpoints", **config.callbacks.checkpoints),
-    ]
-    if config.callbacks.samples:
-        drawn = bool(config.figure.figures)
-        callbacks.append(SampleWatch(clock, folder, config.val_every, title_of(config), pictures=drawn))
-    if config.callbacks.progress and first:
-        callbacks.append(BudgetBar(clock, terms, f"{config.model['_target_'].rpartition('.')[2]} {data.name}"))
-    trainer = make_trainer(config, callbacks, list(loggers.values()))
+    trainer = make_trainer(config.trainer, list(loggers.values()))
+    # Lightning converts too, but after a checkpoint is loaded, whose double precision would then be lost.
+    trainer.precision_plugin.convert_module(model)
+    checkpoint = restore(folder, model, data.source.identity) if resuming else None
     device = trainer.strategy.root_device
-    if device.type == "cpu":
-        keep_freed_memory()
-    # Before Lightning does it, which would first round what a checkpoint of double precision holds.
-    model = trainer.precision_plugin.convert_module(model)
-
-    checkpoint = go_on(folder, model, data.source.identity) if resuming else None
-    if "csv" in loggers:  # also without a checkpoint: what was killed before its first may have logged
-        loggers["csv"].rewind(int(model.batches))
     if first:
-        where = describe_environment(config.seed, device_name(device), data.source.identity)
-        write_json(folder / "environment.json", where)
-    code = 1
+        write_environment(config, folder, device, data.source.identity)
+    exit_code = 1
     try:
-        if "wandb" in loggers:
-            loggers["wandb"].start(OmegaConf.to_container(config, resolve=True))
-        if int(model.batches) < max_batches:
-            trainer.fit(model, datamodule=data, ckpt_path=checkpoint, weights_only=True)
+        start_loggers(loggers, config, int(model.batches))
+        train_model(config, folder, model, data, trainer, max_batches, interrupts, checkpoint)
         distributed.leave_group()
         if not first:
             return {}
-        data.place(device)
-        interrupts.at_once()  # the weights are safe: what follows can simply be done again
-        scores, pictures = evaluate_model(
-            model.to(device),
-            data,
-            folder,
-            title=title_of(config),
-            metric=config.metric,
-            figure=config.figure,
-            seed=config.seed,
-        )
-        for logger in loggers.values():
-            logger.log_metrics(scores.values, step=int(model.batches))
-            for name, picture in pictures.items():
-                logger.log_figure(name, picture)
-        code = 0
+        interrupts.at_once()  # The weights are safe, so what follows can simply be done again.
+        scores = score_and_draw(config, folder, model.to(device), data, loggers.values())
+        exit_code = 0
     except NotFinite as error:
         if first:
-            keep_batch(folder, data, error.batch)
+            save_bad_batch(folder, data, model.batches_a_step, error.batch)
         raise
     finally:
-        sync = loggers["wandb"].close(code) if "wandb" in loggers else None
-    seconds = time.perf_counter() - began
-    if OmegaConf.select(config, "sweep.over"):  # the tables of a study are in its report
-        print(f"{folder.name}: {duration(model, seconds)}")
-    else:
-        if scores.values:
-            print_scores(scores, title_of(config))
-        tell(folder, duration(model, seconds), sync)
+        upload = loggers["wandb"].close(exit_code) if "wandb" in loggers else None
+    print_summary(config, folder, scores, duration(model, time.perf_counter() - began), upload)
     return scores.values
 
 
-def go_on(folder: Path, model: Any, identity: dict[str, Any]) -> Path | None:
-    """Put the weights of the newest whole checkpoint into the model; where it lies. The data must be what they were."""
-    found = find_checkpoint(folder)
-    if found is None:
-        return None
-    began = folder / "environment.json"
-    before = json.loads(began.read_text())["data"] if began.is_file() else identity
-    if before != to_plain(identity):
-        changed = [key for key in {**before, **identity} if before.get(key) != identity.get(key)]
-        told = ", ".join(f"{key} was {before.get(key)} and is {identity.get(key)}" for key in changed)
-        raise UserError(
-            f"The data are not those that this run began with: {told}. Put the former back, or begin a new run;"
-            f" without {began} this one goes on with the new data."
-        )
-    path, state = found
-    restore_weights(model, state, folder)
-    return path
+def prepare_data(config: DictConfig, interrupts: "Interrupts") -> Any:
+    """Return the data module, once its data are fetched and prepared."""
+    from hydra.utils import instantiate
+
+    data = instantiate(config.dataset)
+    interrupts.at_once()  # Fetching and preparing go on where they stopped.
+    data.setup()
+    interrupts.keep()
+    return data
 
 
-def keep_batch(folder: Path, data: Any, number: int) -> None:
-    """bad_batch.npz: the images of that training batch, their labels and their rows in the data set."""
-    from vaezoo.distributed import alone
-
-    with alone():
-        rows = data.stream().rows_of(number)
-        batch = data.batch(rows)
-    arrays = {"images": batch.images, "rows": rows, **({} if batch.labels is None else {"labels": batch.labels})}
-    write_arrays(folder / "bad_batch.npz", {name: array.cpu().numpy() for name, array in arrays.items()})
-
-
-def budget(config: DictConfig, train_images: int, batches_a_step: int) -> int:
-    """Training steps of the whole run."""
+def count_budget(config: DictConfig, train_images: int, batches_a_step: int) -> int:
+    """Return the training steps of the whole run."""
     if config.max_epochs is None:
         return config.max_batches
     return config.max_epochs * (train_images // (config.dataset.batch_size * batches_a_step))
 
 
-def make_trainer(config: DictConfig, callbacks: list[Any], loggers: list[Any]) -> Any:
-    from hydra.errors import InstantiationException
-    from hydra.utils import instantiate
-    from lightning_fabric.utilities.exceptions import MisconfigurationException
-    from pytorch_lightning.callbacks import ProgressBar
+def restore(folder: Path, model: Any, data_identity: dict[str, Any]) -> Path | None:
+    """Put the weights of the newest whole checkpoint into the model, and return its path.
 
-    try:
-        trainer = instantiate(
-            {key: value for key, value in config.trainer.items() if key not in ("engine", "chunk")},
-            callbacks=callbacks,
-            logger=loggers,
-            # The clock stops the run; an epoch ends when the stream does, which is never.
-            max_epochs=-1,
-            val_check_interval=config.val_every,
-            check_val_every_n_epoch=None,
-            num_sanity_val_steps=0,
-            log_every_n_steps=config.log_every,
-            enable_checkpointing=False,
-            enable_progress_bar=any(isinstance(callback, ProgressBar) for callback in callbacks),
-            enable_model_summary=False,
+    Raises UserError if the data are not those that the run began with.
+    """
+    newest = find_checkpoint(folder)
+    if newest is None:
+        return None
+    environment = folder / "environment.json"
+    before = json.loads(environment.read_text())["data"] if environment.is_file() else data_identity
+    if before != to_plain(data_identity):
+        keys = [key for key in {**before, **data_identity} if before.get(key) != data_identity.get(key)]
+        changes = ", ".join(f"{key} was {before.get(key)} and is {data_identity.get(key)}" for key in keys)
+        raise UserError(
+            f"The data are not those that this run began with: {changes}. Put the former back, or begin a new run;"
+            f" without {environment} this one goes on with the new data."
         )
-    except (InstantiationException, MisconfigurationException) as error:
-        cause = error.__cause__ or error
-        reason = str(cause).splitlines()[0] if str(cause) else type(cause).__name__
-        raise UserError(f"trainer: Lightning refuses these flags ({reason}).") from None
-    # Lightning would put its own handler of SIGTERM around ours, which ends the run with status 0 and no checkpoint.
-    trainer._signal_connector.register_signal_handlers = lambda: None
-    return trainer
+    path, state = newest
+    restore_weights(model, state, folder)
+    return path
 
 
-def quiet_lightning() -> None:
-    """Lightning's notes about devices and loaders do not apply to batches that are made on the device."""
-    import warnings
-
-    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
-    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
-    warnings.filterwarnings("ignore", module="pytorch_lightning", message=".*workers.*")
-    warnings.filterwarnings("ignore", module="pytorch_lightning", category=FutureWarning)
-
-
-def device_name(device: Any) -> str:
+def write_environment(config: DictConfig, folder: Path, device: Any, data_identity: dict[str, Any]) -> None:
+    """Write environment.json: versions, device, data."""
     import torch
 
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else f"cpu, {torch.get_num_threads()} threads"
+    from vaezoo.runs.provenance import describe_environment
+
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"cpu, {torch.get_num_threads()} threads"
+    write_json(folder / "environment.json", describe_environment(config.seed, name, data_identity))
+
+
+def start_loggers(loggers: dict[str, Any], config: DictConfig, batches: int) -> None:
+    """Open the loggers of a run that has made so many batches."""
+    if "csv" in loggers:  # also without a checkpoint: what was killed before its first may have logged
+        loggers["csv"].rewind(batches)
+    if "wandb" in loggers:
+        loggers["wandb"].start(OmegaConf.to_container(config, resolve=True))
+
+
+def train_model(
+    config: DictConfig,
+    folder: Path,
+    model: Any,
+    data: Any,
+    trainer: Any,
+    max_batches: int,
+    interrupts: "Interrupts",
+    checkpoint: Path | None,
+) -> None:
+    """Fit the model, with the checkpoints, pictures and progress bar that the configuration asks for."""
+    from vaezoo.training.checkpoints import Checkpoints
+    from vaezoo.training.fit import fit
+    from vaezoo.training.progress_bar import BudgetBar
+    from vaezoo.training.sample_watch import SampleWatch
+
+    callbacks: list[Any] = []
+    if config.callbacks.samples:
+        pictures = bool(config.figure.figures)
+        callbacks.append(SampleWatch(data, folder, config.val_every, describe_run(config), pictures=pictures))
+    if config.callbacks.progress and not workers.worker_rank():
+        callbacks.append(BudgetBar(f"{type(model).__name__} {data.name}"))
+    fit(
+        model,
+        data,
+        trainer,
+        max_batches=max_batches,
+        seed=config.seed,
+        log_every=config.log_every,
+        val_every=config.val_every,
+        engine=config.trainer.get("engine", "eager"),
+        chunk=config.trainer.get("chunk"),
+        checkpoints=Checkpoints(folder / "checkpoints", **config.callbacks.checkpoints),
+        callbacks=callbacks,
+        interrupts=interrupts,
+        resume_from=checkpoint,
+    )
+
+
+def score_and_draw(config: DictConfig, folder: Path, model: Any, data: Any, loggers: Iterable[Any]) -> "Scores":
+    """Evaluate the trained model, send scores and pictures to the loggers, and return the scores."""
+    from vaezoo.evaluation.evaluate_model import evaluate_model
+
+    data.place(model.device)
+    scores, pictures = evaluate_model(
+        model, data, folder, title=describe_run(config), metric=config.metric, figure=config.figure, seed=config.seed
+    )
+    for logger in loggers:
+        logger.log_metrics(scores.values, step=int(model.batches))
+        for name, picture in pictures.items():
+            logger.log_figure(name, picture)
+    return scores
+
+
+def save_bad_batch(folder: Path, data: Any, batches_a_step: int, number: int) -> None:
+    """Write bad_batch.npz: the images of that training batch, their labels and their rows in the data set."""
+    from vaezoo.data.batches import TrainingOrder
+
+    order = TrainingOrder(data.rows.train, data.batch_size * batches_a_step, data.seed)
+    batch = data.batch(order.batches(number, 1)[0])
+    arrays = {name: array for name, array in batch._asdict().items() if array is not None}
+    write_arrays(folder / "bad_batch.npz", {name: array.cpu().numpy() for name, array in arrays.items()})
 
 
 def duration(model: Any, seconds: float) -> str:
     return f"{int(model.batches)} batches, {math.floor(seconds / 60)} min {seconds % 60:.0f} s"
 
 
-def tell(folder: Path, took: str, sync: str | None) -> None:
-    """The last lines: where to look."""
+def print_summary(config: DictConfig, folder: Path, scores: "Scores", took: str, upload: str | None) -> None:
+    """Print the scores and where everything is; of a job of a study one line, because the report has its table."""
+    from vaezoo.evaluation.closing_table import print_scores
+
+    if OmegaConf.select(config, "sweep.over"):
+        print(f"{folder.name}: {took}")
+        return
+    if scores.values:
+        print_scores(scores, describe_run(config))
     place = relative_to_cwd(folder)
     print(took)
     print(f"run       {place}")
     print(f"figures   {place / 'figures'}")
     print(f"scores    {place / 'metrics.json'}")
     print(f"again     python -m vaezoo.evaluate run={place} metric=full")
-    if sync:
-        print(f"dashboard {sync.replace(str(folder), str(place))}")
+    if upload:
+        print(f"dashboard {upload.replace(str(folder), str(place))}")

@@ -5,11 +5,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning import Callback, Trainer
 from torch import Tensor
 
 from vaezoo.distributed import average, gather, process_count
 from vaezoo.errors import NotFinite
+from vaezoo.models.base import spread
 from vaezoo.training.clock import Clock
 
 
@@ -26,9 +27,10 @@ class TermSums:
         self.first_bad: Tensor | None = None  # for each entry the batch at which it was not finite, -1 if never
 
     def add(self, terms: Mapping[str, Tensor], weight: float, batch: Tensor | int) -> None:
+        """Add `weight` times the terms of a batch, without waiting for the device."""
         values = torch.cat([term.detach().reshape(-1) for term in terms.values()])
         if self.sums is None or self.first_bad is None:
-            self.names = [name for key, term in terms.items() for name in entry_names(key, term)]
+            self.names = [name for name, _ in spread(terms)]
             self.sums = torch.zeros_like(values)
             self.first_bad = torch.full_like(values, -1, dtype=torch.int64)
         self.sums += weight * values
@@ -41,7 +43,7 @@ class TermSums:
             self.sums, self.first_bad = self.sums.to(device), self.first_bad.to(device)
 
     def share(self) -> None:
-        """Processes come to the same sums: means over the images of all, and the first batch that was bad for any."""
+        """Give all processes the same sums: means over the images of all, and the first batch that was bad for any."""
         if process_count() > 1 and self.sums is not None and self.first_bad is not None:
             self.sums.copy_(average(self.sums))
             bad = gather(self.first_bad[None])
@@ -50,7 +52,7 @@ class TermSums:
             self.first_bad.copy_(torch.where(first == never, -1, first))
 
     def check(self) -> None:
-        """Refuse to go on after a value that was not finite. Waits for the device."""
+        """Raise NotFinite after a value that was not finite. Waits for the device."""
         if self.first_bad is None:
             return
         bad = {name: batch for name, batch in zip(self.names, self.first_bad.tolist(), strict=True) if batch >= 0}
@@ -66,7 +68,7 @@ class TermSums:
             )
 
     def means(self) -> dict[str, float]:
-        """The weighted means since the last call. Waits for the device."""
+        """Return the weighted means since the last call. Waits for the device."""
         if self.sums is None or self.first_bad is None or not self.weight:
             return {}
         self.share()
@@ -78,73 +80,57 @@ class TermSums:
         return means
 
 
-def entry_names(key: str, term: Tensor) -> list[str]:
-    return [key] if term.ndim == 0 else [f"{key}/{i}" for i in range(term.numel())]
-
-
 class TermLogger(Callback):
     """Sends `train/...` every `log_every` batches and `val/...` after each validation to the loggers.
 
     A term is the mean over the images of its interval. It stays on the device until the interval ends, so that no
-    step waits for it: engines (vaezoo.training.engines) add up `train`. A value that is not finite stops the run, also
-    before a checkpoint would be written.
+    step waits for it. A value that is not finite stops the run, also before a checkpoint would be written.
     """
 
     def __init__(self, clock: Clock, log_every: int) -> None:
         self.clock = clock
         self.log_every = log_every
-        self.train = TermSums()
-        self.val = TermSums()
+        self.train = TermSums()  # an engine adds to it
+        self.val = TermSums()  # validation adds to it
         self.latest: dict[str, float] = {}  # what the progress bar shows
         self.latest_val: dict[str, float] = {}  # what best.ckpt is chosen by
         self.images_per_second = 0.0
-        self.images = 0
-        self.since = time.perf_counter()
+        self.restart_speed()
 
-    def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
+    def restart_speed(self) -> None:
+        self.since, self.first_batch = time.perf_counter(), self.clock.batches
+
+    def on_train_start(self, trainer: Trainer, module: Any) -> None:
         self.train.to(module.device)
-        self.images, self.since = 0, time.perf_counter()
+        self.restart_speed()
 
-    def on_train_batch_end(
-        self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        self.images += outputs["batches"] * batch.shape[1]
-        done = self.clock.batches + outputs["batches"]
-        if done % self.log_every == 0 or done == self.clock.max_batches:
+    def on_train_batch_end(self, trainer: Trainer, module: Any, outputs: Any, batch: Tensor, batch_idx: int) -> None:
+        batches = self.clock.batches
+        if batches % self.log_every == 0 or batches == self.clock.max_batches:
             self.latest = self.train.means()
-            self.images_per_second = self.images / (time.perf_counter() - self.since)
+            images = (batches - self.first_batch) * batch.shape[1]
+            self.images_per_second = images / (time.perf_counter() - self.since)
             values = {f"train/{name}": value for name, value in self.latest.items()}
-            self.send(trainer, {**values, "perf/images_per_second": self.images_per_second}, done)
-            self.images, self.since = 0, time.perf_counter()
+            self.send(trainer, {**values, "perf/images_per_second": self.images_per_second})
+            self.restart_speed()
 
-    def on_validation_batch_end(
-        self,
-        trainer: Trainer,
-        module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        self.val.add(outputs, float(len(batch.images)), self.clock.batches)
-
-    def on_validation_start(self, trainer: Trainer, module: LightningModule) -> None:
+    def on_validation_start(self, trainer: Trainer, module: Any) -> None:
         self.paused = time.perf_counter()
 
-    def on_validation_end(self, trainer: Trainer, module: LightningModule) -> None:
+    def on_validation_end(self, trainer: Trainer, module: Any) -> None:
         self.latest_val = self.val.means()
-        self.send(trainer, {f"val/{k}": v for k, v in self.latest_val.items()}, self.clock.batches)
+        self.send(trainer, {f"val/{name}": value for name, value in self.latest_val.items()})
         self.since += time.perf_counter() - self.paused
 
-    def send(self, trainer: Trainer, values: dict[str, float], batches: int) -> None:
+    def send(self, trainer: Trainer, values: dict[str, float]) -> None:
         for logger in trainer.loggers:
-            logger.log_metrics(values, step=batches)
+            logger.log_metrics(values, step=self.clock.batches)
 
-    def on_save_checkpoint(self, trainer: Trainer, module: LightningModule, checkpoint: dict[str, Any]) -> None:
+    def on_save_checkpoint(self, trainer: Trainer, module: Any, checkpoint: dict[str, Any]) -> None:
         self.train.check()
 
     def state_dict(self) -> dict[str, Any]:
-        """A half-full interval goes into the checkpoint, so that a resumed run logs what an unbroken one would."""
+        """Return a half-full interval for the checkpoint, so that a resumed run logs what an unbroken one would."""
         self.train.share()
         if self.train.sums is None or not self.train.weight:
             return {}

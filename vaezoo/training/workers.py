@@ -1,7 +1,8 @@
 """The processes of a run that trains on several devices: started together, watched, and ended together.
 
-The process that the user started does not train: it outlives whatever happens to the others and can say so. Each worker
-reads the configuration of the run folder, so neither Hydra nor the command line is run again, also not in a sweep.
+The process that the user started, the supervisor, does not train: it outlives whatever happens to the others and can
+report it. Each worker reads the configuration of the run folder, so neither Hydra nor the command line is run again,
+also not in a sweep.
 """
 
 import multiprocessing
@@ -20,19 +21,19 @@ from typing import Any
 from vaezoo.errors import UserError
 
 GRACE = 15.0  # seconds in which the others may end by themselves once one has failed
-SUPERVISOR = "VAEZOO_SUPERVISOR"  # its process number
-COMMAND = "VAEZOO_COMMAND"  # that of the process which the user started
+SUPERVISOR = "VAEZOO_SUPERVISOR"  # the number of the supervisor's process, in its workers
+COMMAND = "VAEZOO_COMMAND"  # the number of the process that the user started, in the jobs of a study
 
 
 def worker_rank() -> int | None:
-    """The number of this process among the workers of a run; None if it is no worker."""
+    """Return the number of this process among the workers of a run; None if it is no worker."""
     return int(os.environ["LOCAL_RANK"]) if SUPERVISOR in os.environ else None
 
 
-def orphaned() -> bool:
-    """Whether the process that this one belongs to is gone: a worker's supervisor, or the command of a job of joblib's.
+def is_orphaned() -> bool:
+    """Return whether the process that this one belongs to is gone: a worker's supervisor, or the command of a study.
 
-    Jobs on Slurm are meant to outlive the command; Ray ends its own.
+    The latter counts for jobs of joblib alone: jobs on Slurm are meant to outlive the command, and Ray ends its own.
     """
     in_joblib = multiprocessing.current_process().name.startswith("Loky")
     parent = os.environ.get(SUPERVISOR) or (os.environ.get(COMMAND) if in_joblib else None)
@@ -40,55 +41,55 @@ def orphaned() -> bool:
 
 
 def supervise(folder: Path, processes: int, environment: Mapping[str, str]) -> int | None:
-    """Train the run in `folder` on so many processes; None when all have ended well.
+    """Train the run in `folder` in so many processes, and return None when all have ended well.
 
-    `environment` is what each of them is told beside the usual. A signal that was passed on may meet the first worker
-    while it starts or ends, when it cannot answer: returned, for the caller to do so.
+    `environment` are further variables for each of them. A signal is passed on to the first worker. If it ends by that
+    signal, because it cannot answer while it starts or ends, the signal's number is returned for the caller to answer.
 
-    Raises UserError with the message of the one that failed first; ends with its status where that was a signal.
+    Raises UserError with the message of the worker that failed first. Exits with its status if that was a signal.
     """
     with ExitStack() as stack:
-        workers = [stack.enter_context(running(command)) for command in commands(folder, processes, environment)]
-        with forwarded(workers[0]) as received:
-            failed = first_failure(workers, received)
+        workers = [stack.enter_context(running(command)) for command in make_commands(folder, processes, environment)]
+        with signals_passed_on(workers[0]) as received:
+            failed = wait_for_all(workers, received)
     if -workers[0].returncode in received:
         return -workers[0].returncode
-    logs = [log_of(folder, rank) for rank in range(1, processes)]
+    logs = [log_path(folder, rank) for rank in range(1, processes)]
     if failed is None:
         for log in logs:
             log.unlink(missing_ok=True)
         return None
     status = workers[failed].returncode
-    said = folder / "error.txt"
-    if failed == 0 and status > 128:  # it was asked to stop, has saved and said so
+    error_file = folder / "error.txt"
+    if failed == 0 and status > 128:  # It was asked to stop, has saved, and has written why.
         sys.exit(status)
-    if failed == 0 and status == 2 and said.is_file():
-        raise UserError(said.read_text().strip())
+    if failed == 0 and status == 2 and error_file.is_file():
+        raise UserError(error_file.read_text().strip())
     name = signal.Signals(-status).name if status < 0 else f"status {status}"
-    source = said if failed == 0 else log_of(folder, failed)
+    source = error_file if failed == 0 else log_path(folder, failed)
     lines = source.read_text().split("\n") if source.is_file() else []
-    last = next((line for line in reversed(lines) if line.strip()), "it said nothing")
+    last = next((line for line in reversed(lines) if line.strip()), "it wrote nothing")
     raise UserError(f"Process {failed} of {processes} ended with {name}: {last} (see {source})")
 
 
-def log_of(folder: Path, rank: int) -> Path:
+def log_path(folder: Path, rank: int) -> Path:
     return folder / f"process_{rank}.log"
 
 
-def commands(folder: Path, processes: int, environment: Mapping[str, str]) -> list[dict[str, Any]]:
-    """How each worker is started. The first one speaks to the user, the others to files."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port = found.getsockname()[1]
+def make_commands(folder: Path, processes: int, environment: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Return how to start each worker. The first one writes to the terminal, the others to files."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
     common = {**os.environ, **environment, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "NODE_RANK": "0"}
     common |= {"WORLD_SIZE": str(processes), SUPERVISOR: str(os.getpid())}
-    # find_unused_parameters is right for adversarial models and told off for all others.
+    # DDP warns about find_unused_parameters for ordinary models, but adversarial models need it.
     common.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     return [
         {
             "args": [sys.executable, "-m", "vaezoo.train", f"run={folder}"],
             "env": {**common, "LOCAL_RANK": str(rank)},
-            "log": None if rank == 0 else log_of(folder, rank),
+            "log": None if rank == 0 else log_path(folder, rank),
         }
         for rank in range(processes)
     ]
@@ -96,7 +97,7 @@ def commands(folder: Path, processes: int, environment: Mapping[str, str]) -> li
 
 @contextmanager
 def running(command: dict[str, Any]) -> Iterator[subprocess.Popen]:
-    """A started process, which has ended when the context does."""
+    """Start a process, which has ended when the context does."""
     with ExitStack() as stack:
         log = command["log"] and stack.enter_context(command["log"].open("w"))
         # In a session of its own: Ctrl-C reaches the supervisor alone, which passes it on once.
@@ -110,8 +111,8 @@ def running(command: dict[str, Any]) -> Iterator[subprocess.Popen]:
 
 
 @contextmanager
-def forwarded(process: subprocess.Popen) -> Iterator[list[int]]:
-    """SIGINT and SIGTERM go to that process, which decides for all; those that came."""
+def signals_passed_on(process: subprocess.Popen) -> Iterator[list[int]]:
+    """Pass SIGINT and SIGTERM on to that process, which decides for all; yield the list of those that came."""
     received: list[int] = []
 
     def pass_on(number: int, _: FrameType | None) -> None:
@@ -129,13 +130,13 @@ def forwarded(process: subprocess.Popen) -> Iterator[list[int]]:
             signal.signal(number, handler)
 
 
-def first_failure(workers: Sequence[subprocess.Popen], received: Sequence[int]) -> int | None:
-    """Waits until all have ended, or a while after one has failed; who that was, None if all went well.
+def wait_for_all(workers: Sequence[subprocess.Popen], received: Sequence[int]) -> int | None:
+    """Wait until all workers have ended, or a while after one has failed; return the one that failed first, or None.
 
-    Once the first has ended after a signal was `received`, nobody waits: the others keep nothing, and may be about to
-    meet it.
+    Once the first worker has ended after a signal was `received`, there is nothing to wait for: the others leave no
+    trace, and may still be about to connect to it.
 
-    One that was killed is the cause where others fail at the same moment, since they lose their connection to it.
+    A worker that was killed is the cause where others fail at the same moment, since they lose their connection to it.
     """
     failed: list[int] = []
     deadline = float("inf")

@@ -21,7 +21,7 @@ from tests.support.paths import ROOT
 from vaezoo.data.files import fetch as module
 from vaezoo.data.files import find
 from vaezoo.data.files import lock as folders
-from vaezoo.data.files.find import DataFile, DataFiles, checksum, verify
+from vaezoo.data.files.find import DataFile, DataFiles, get_checksum, verify_file
 from vaezoo.errors import UserError
 
 HTML = b"<!DOCTYPE html><html>log in, please</html>"
@@ -287,48 +287,50 @@ def stored(folder, monkeypatch):
     folder.mkdir()
     (folder / "toy.bin").write_bytes(DATA)
     read: list[str] = []
-    hashed = find.hashed
-    monkeypatch.setattr(find, "hashed", lambda file, algorithm: read.append(algorithm) or hashed(file, algorithm))
+    compute = find.compute_checksum
+    monkeypatch.setattr(
+        find, "compute_checksum", lambda file, algorithm: read.append(algorithm) or compute(file, algorithm)
+    )
     return folder / "toy.bin", read
 
 
 def test_checksums_are_remembered_while_the_file_stays(stored):
     file, read = stored
-    assert [checksum(file, "sha256") for _ in range(3)] == [FILE.sha256] * 3
-    assert [checksum(file, "md5") for _ in range(3)] == [FILE.md5] * 3
+    assert [get_checksum(file, "sha256") for _ in range(3)] == [FILE.sha256] * 3
+    assert [get_checksum(file, "md5") for _ in range(3)] == [FILE.md5] * 3
     assert read == ["sha256", "md5"]
-    assert checksum(file, "md5", fresh=True) == FILE.md5
+    assert get_checksum(file, "md5", fresh=True) == FILE.md5
     assert read == ["sha256", "md5", "md5"]
     file.write_bytes(DATA[::-1])  # of the same size
-    assert checksum(file, "sha256") == hashlib.sha256(DATA[::-1]).hexdigest()
+    assert get_checksum(file, "sha256") == hashlib.sha256(DATA[::-1]).hexdigest()
 
 
 @pytest.mark.parametrize("memory", ["", "[]", "null", "{", json.dumps({"sha256": "0"})])
 def test_a_damaged_memory_is_no_memory(stored, folder, memory):
     file, read = stored
-    checksum(file, "sha256")
+    get_checksum(file, "sha256")
     (remembered,) = (folder.parent / ".checksums").iterdir()
     remembered.write_text(memory)
-    assert checksum(file, "sha256") == FILE.sha256
+    assert get_checksum(file, "sha256") == FILE.sha256
     assert len(read) == 2
 
 
 def test_a_memory_that_cannot_be_written(stored, folder):
     file, read = stored
     (folder.parent / ".checksums").write_text("in the way")
-    assert [checksum(file, "sha256") for _ in range(2)] == [FILE.sha256] * 2
+    assert [get_checksum(file, "sha256") for _ in range(2)] == [FILE.sha256] * 2
     assert len(read) == 2
 
 
 def test_verified_copies(stored, folder):
     file, _ = stored
-    assert verify("toy", file, FILE) == {"sha256": FILE.sha256}
-    assert verify("toy", file, DataFile("toy.bin")) == {"md5": FILE.md5}
+    assert verify_file("toy", file, FILE) == {"sha256": FILE.sha256}
+    assert verify_file("toy", file, DataFile("toy.bin")) == {"md5": FILE.md5}
     payload = DataFile("toy.bin.gz", size=1, sha256="other", payload_md5=FILE.md5)
     compressed = folder / "toy.bin.gz"
     compressed.write_bytes(gzip.compress(DATA))
     for copy in (file, compressed):
-        assert verify("toy", copy, payload) == {"payload_md5": FILE.md5}
+        assert verify_file("toy", copy, payload) == {"payload_md5": FILE.md5}
 
 
 @pytest.mark.parametrize(
@@ -345,13 +347,13 @@ def test_files_that_are_refused(stored, content, expected, complaint):
     file, _ = stored
     file.write_bytes(content)
     with pytest.raises(UserError, match=f"dataset=toy: .*{complaint}"):
-        verify("toy", file, expected)
+        verify_file("toy", file, expected)
 
 
 def test_folders_of_other_software(folder, tmp_path, monkeypatch):
     wanted = replace(toy(), folders=("$TOYLIB/toys", str(tmp_path / "elsewhere")))
     monkeypatch.delenv("TOYLIB", raising=False)
-    assert wanted.places(None) == [folder, tmp_path / "elsewhere"]
+    assert wanted.list_places(None) == [folder, tmp_path / "elsewhere"]
     monkeypatch.setenv("TOYLIB", str(tmp_path / "lib"))
     place = tmp_path / "lib" / "toys"
     place.mkdir(parents=True)
@@ -375,8 +377,8 @@ def test_an_unpacked_folder_stands_in_for_its_archive(folder):
 
 def test_waiting_is_said(folder, caplog):
     caplog.set_level(logging.INFO)
-    with folders.sole_writer(folder, "toy"):
-        inner = threading.Thread(target=lambda: folders.sole_writer(folder, "toy").__enter__(), daemon=True)
+    with folders.lock_data_folder(folder, "toy"):
+        inner = threading.Thread(target=lambda: folders.lock_data_folder(folder, "toy").__enter__(), daemon=True)
         inner.start()
         while "waiting" not in caplog.text:
             inner.join(0.01)

@@ -18,7 +18,7 @@ from tests.support.paths import ROOT
 from tests.support.preparing import COUNT, HELD, RECIPE, SHAPE, images, logged, make
 from vaezoo.data.files import lock as folders
 from vaezoo.data.files import prepare as module
-from vaezoo.data.files.prepare import prepared
+from vaezoo.data.files.prepare import prepare_images
 from vaezoo.errors import UserError
 
 
@@ -54,14 +54,14 @@ def test_the_recipe_is_told_and_names_the_file(folder):
         "recipe": RECIPE,
         "shape": [COUNT, *SHAPE],
     }
-    prepared("toy", RECIPE | {"crop": "center128"}, COUNT, SHAPE, images)
+    prepare_images("toy", RECIPE | {"crop": "center128"}, COUNT, SHAPE, images)
     assert len(list(folder.glob("*.npy"))) == 2
 
 
 def test_large_arrays_stay_on_the_disk(folder, monkeypatch):
     in_memory = make()
     assert type(in_memory) is np.ndarray
-    monkeypatch.setattr(module, "machine_memory", lambda: 4 * in_memory.nbytes - 1)
+    monkeypatch.setattr(module, "count_memory", lambda: 4 * in_memory.nbytes - 1)
     mapped = make(never)
     assert isinstance(mapped, np.memmap)
     assert not mapped.flags.writeable

@@ -159,7 +159,7 @@ def test_each_choice_is_prepared_once(place, monkeypatch):
     assert len(prepared()) == 4
     celeba(class_attribute="Male")
     assert len(prepared()) == 4
-    monkeypatch.setattr(source, "cropped", lambda *_, **__: pytest.fail("prepared again"))
+    monkeypatch.setattr(source, "crop_pictures", lambda *_, **__: pytest.fail("prepared again"))
     np.testing.assert_array_equal(celeba().images, first.images)
 
 
@@ -219,16 +219,16 @@ def test_workers_and_memory_maps_give_the_same_images(place, monkeypatch):
 
 
 def test_an_interrupted_preparation_goes_on(place, monkeypatch):
-    cropped, asked = source.cropped, []
-    monkeypatch.setattr(source, "prepared", partial(source.prepared, chunk=8))
+    crop_pictures, asked = source.crop_pictures, []
+    monkeypatch.setattr(source, "prepare_images", partial(source.prepare_images, chunk=8))
 
     def killed(place, count, start, stop, **options):
         asked.append(start)
         if len(asked) == 3:
             raise KeyboardInterrupt
-        return cropped(place, count, start, stop, **options)
+        return crop_pictures(place, count, start, stop, **options)
 
-    monkeypatch.setattr(source, "cropped", killed)
+    monkeypatch.setattr(source, "crop_pictures", killed)
     with pytest.raises(KeyboardInterrupt):
         celeba()
     arrays = celeba()

@@ -11,9 +11,9 @@ from PIL import Image
 
 from tests.support.configuration import compose_train
 from vaezoo.config.command_line import check_command_line
-from vaezoo.data.readers.pictures import reading
+from vaezoo.data.readers.pictures import cache_contents
 from vaezoo.data.sources import chairs3d as source
-from vaezoo.data.sources.chairs3d import VIEWS, chairs3d, cut, masks, summed, surrounding
+from vaezoo.data.sources.chairs3d import VIEWS, chairs3d, cut_box, find_square, make_masks, sum_parts
 from vaezoo.errors import UserError
 
 MODELS = ["0a1b", "3c2d", "f00d"]  # in place of 1,393; the first and the last are the subset
@@ -103,8 +103,8 @@ def test_subset_is_the_published_one():
         hashlib.sha256(source.SUBSET).hexdigest() == "16d2bacf483b533c7367e9ac8d881c9d7ec5e926be3113c5446724aefbb39305"
     )
     assert len(source.SUBSET) == 175
-    assert source.members("subset809").shape == source.members("all").shape == (1393,)
-    assert source.members("subset809").sum() == 809
+    assert source.select_models("subset809").shape == source.select_models("all").shape == (1393,)
+    assert source.select_models("subset809").sum() == 809
     assert np.unpackbits(np.frombuffer(source.SUBSET, np.uint8)).sum() == 809
     assert source.NAMES_SHA256 == "d4def35bc20187d2ac5acfbf25226fbfa6e08a017127a1b995bc033b4c6a81c9"
     assert source.SUBSET_SHA256 == "ef359e16b244b5dbf1bc2253ab4ef1ec652c8577631b7599282e366174659f75"
@@ -163,8 +163,8 @@ def test_pieces_and_memory_maps_give_the_same_images(folder, pictures, monkeypat
 
     arrays = chairs3d(str(folder), crop="per_model")
     options = {"models": "subset809", "mode": "mask", "crop": "per_model", "threshold": 0.5}
-    with reading():
-        pieces = [source.draw(folder, start, stop, **options) for start, stop in ((0, 5), (5, 124))]
+    with cache_contents():
+        pieces = [source.make_images(folder, start, stop, **options) for start, stop in ((0, 5), (5, 124))]
     np.testing.assert_array_equal(np.concatenate(pieces), arrays.images)
     monkeypatch.setattr(prepare, "MAPPED_SHARE", 0)
     mapped = chairs3d(crop="per_model")
@@ -175,18 +175,18 @@ def test_pieces_and_memory_maps_give_the_same_images(folder, pictures, monkeypat
 def test_the_square_about_a_model():
     """All views of a model move by 150 to the right and 60 down; a slab of 100 x 120 then needs 160 x 270."""
     views = np.stack([scene(0, elevation, azimuth) for elevation in range(2) for azimuth in range(31)])
-    box = surrounding(views)
+    box = find_square(views)
     assert box == (140 - 20, (160 + 320 - 310) // 2, 140 + 270 + 20, (160 + 320 + 310) // 2)
-    found = np.unpackbits(masks(cut(views, box), 0.5), axis=1).reshape(-1, 64, 64)
+    found = np.unpackbits(make_masks(cut_box(views, box), 0.5), axis=1).reshape(-1, 64, 64)
     assert np.flatnonzero(found.any(axis=(0, 1)))[[0, -1]].tolist() == [4, 59]  # 20 of 310 pixels are 4.1 of 64
 
 
 def test_a_square_may_reach_beyond_the_picture():
     views = np.full((62, 600, 600, 3), 255, np.uint8)
     views[:, 0:10, 0:500] = 0
-    box = surrounding(views)
+    box = find_square(views)
     assert box == (-20, -265, 520, 275)
-    beyond = cut(views, box)
+    beyond = cut_box(views, box)
     assert beyond.shape == (62, 540, 540, 3)
     assert (beyond[:, :265] == 255).all()
     assert (beyond[:, 265:275, 20:520] == 0).all()
@@ -194,25 +194,25 @@ def test_a_square_may_reach_beyond_the_picture():
 
 @pytest.mark.parametrize("side", [300, 400, 310, 640])
 def test_areas_are_exact(side):
-    share = summed(np.eye(side, dtype=bool)).T  # how much of each part lies in each pixel
+    share = sum_parts(np.eye(side, dtype=bool)).T  # how much of each part lies in each pixel
     assert share.sum(axis=0).tolist() == [64] * side
     assert share.sum(axis=1).tolist() == [side] * 64
     views = np.full((1, side, side, 3), 255, np.uint8)
     views[0, :, : side // 2] = 0
-    assert np.unpackbits(masks(views, 1)).sum() == 64 * 32
+    assert np.unpackbits(make_masks(views, 1)).sum() == 64 * 32
     half = np.full((1, 64, 64, 3), 255, np.uint8)
     half[0, :, ::2] = 254
-    assert np.unpackbits(masks(half, 0.5)).sum() == 64 * 32
+    assert np.unpackbits(make_masks(half, 0.5)).sum() == 64 * 32
 
 
 def test_half_of_a_pixel_counts():
     views = np.full((1, 128, 128, 3), 255, np.uint8)
     views[0, 0, 0:2] = 254  # half of the first pixel, in the faintest grey
     views[0, 0, 2, 0] = 0  # a quarter of the second, in one channel
-    assert np.flatnonzero(np.unpackbits(masks(views, 0.5))).tolist() == [0]
-    assert np.flatnonzero(np.unpackbits(masks(views, 0.25))).tolist() == [0, 1]
-    assert np.flatnonzero(np.unpackbits(masks(views, 0))).tolist() == [0, 1]
-    assert np.flatnonzero(np.unpackbits(masks(views, 0.51))).tolist() == []
+    assert np.flatnonzero(np.unpackbits(make_masks(views, 0.5))).tolist() == [0]
+    assert np.flatnonzero(np.unpackbits(make_masks(views, 0.25))).tolist() == [0, 1]
+    assert np.flatnonzero(np.unpackbits(make_masks(views, 0))).tolist() == [0, 1]
+    assert np.flatnonzero(np.unpackbits(make_masks(views, 0.51))).tolist() == []
 
 
 def test_nothing_there(published):
@@ -307,7 +307,7 @@ def test_mistakes_are_refused_before_anything_is_read(line, message):
 def test_splits(folder, monkeypatch, split, train, test):
     from hydra.utils import instantiate
 
-    monkeypatch.setattr(source, "draw", lambda place, start, stop, **_: np.zeros((stop - start, 512), np.uint8))
+    monkeypatch.setattr(source, "make_images", lambda place, start, stop, **_: np.zeros((stop - start, 512), np.uint8))
     data = instantiate(compose_train("dataset=chairs3d", f"dataset.split={split}", "dataset.val_images=0").dataset)
     data.setup()
     assert (len(data.rows.train), len(data.rows.test)) == (train, test)
@@ -321,7 +321,7 @@ def test_published_counts(tmp_path, monkeypatch):
     monkeypatch.setenv("VAEZOO_DATA", str(tmp_path))
     (tmp_path / "rendered_chairs").mkdir()
     monkeypatch.setattr(
-        source, "prepared", lambda dataset, recipe, count, shape, make, **_: np.zeros((count, *shape), np.uint8)
+        source, "prepare_images", lambda dataset, recipe, count, shape, make, **_: np.zeros((count, *shape), np.uint8)
     )
     arrays = chairs3d()
     assert (len(arrays), arrays.test_images) == (50_158, 10_044)

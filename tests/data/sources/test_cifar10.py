@@ -228,7 +228,7 @@ def test_pickles_of_another_checksum_are_never_opened(bare, tmp_path, monkeypatc
     else:
         (bare / form).write_bytes(packed(PYTHON, held))
         known(monkeypatch, "PICKLED", packed(PYTHON, held))
-    monkeypatch.setattr(source, "Reader", None)
+    monkeypatch.setattr(source, "BatchUnpickler", None)
     with pytest.raises(UserError, match=r"data_batch_2 in .* has the MD5 .*, expected .*is not opened"):
         cifar10(verify=verify)
 

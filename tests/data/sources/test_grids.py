@@ -17,8 +17,8 @@ from scipy.io import savemat
 from tests.support.configuration import compose_train
 from vaezoo.config.command_line import check_command_line
 from vaezoo.data.files.find import DataFile
-from vaezoo.data.readers.grids import grid, resized
-from vaezoo.data.readers.npz import Member
+from vaezoo.data.readers.grids import make_grid, resize_images
+from vaezoo.data.readers.npz import NpzArray
 from vaezoo.data.sources import cars3d as cars
 from vaezoo.data.sources import mpi3d as mpi
 from vaezoo.data.sources import shapes3d as shapes
@@ -48,17 +48,17 @@ def pictures(count: int, *shape: int) -> np.ndarray:
 
 
 def test_a_grid():
-    assert grid((2, 3)).tolist() == [[0, 0], [0, 1], [0, 2], [1, 0], [1, 1], [1, 2]]
+    assert make_grid((2, 3)).tolist() == [[0, 0], [0, 1], [0, 2], [1, 0], [1, 1], [1, 2]]
 
 
 def test_resizing_is_that_of_pillow_and_averages():
     images = pictures(3, 96, 96)
     expected = np.asarray(Image.fromarray(images[1]).resize((64, 64), Image.Resampling.BILINEAR))
-    np.testing.assert_array_equal(resized(images, 64)[1, 0], expected)
-    colour = resized(np.stack([images] * 3, axis=3), 64)
+    np.testing.assert_array_equal(resize_images(images, 64)[1, 0], expected)
+    colour = resize_images(np.stack([images] * 3, axis=3), 64)
     np.testing.assert_array_equal(colour[1, 2], expected)
     # The triangle filter, which is two pixels of the result wide: no pixel of the original is left out.
-    assert resized(images, 64).std() < 0.7 * images.std()
+    assert resize_images(images, 64).std() < 0.7 * images.std()
 
 
 # ---- Shapes3D
@@ -69,7 +69,7 @@ SHAPE_VALUES = [np.linspace(-1, 1, size) for size in SHAPES]
 
 def write_shapes(file: Path, **changes) -> Path:
     images = pictures(96, 64, 64, 3)
-    labels = np.stack([values[c] for values, c in zip(SHAPE_VALUES, grid(SHAPES).T, strict=True)], axis=1)
+    labels = np.stack([values[c] for values, c in zip(SHAPE_VALUES, make_grid(SHAPES).T, strict=True)], axis=1)
     with h5py.File(file, "w") as held:
         for name, array in {"images": images, "labels": labels, **changes}.items():
             if array is not None:
@@ -88,7 +88,7 @@ def shapes_file(data, monkeypatch):
 def test_shapes3d(shapes_file, data):
     arrays = shapes3d()
     np.testing.assert_array_equal(arrays.images, pictures(96, 64, 64, 3).transpose(0, 3, 1, 2))
-    np.testing.assert_array_equal(arrays.factors, grid(SHAPES))
+    np.testing.assert_array_equal(arrays.factors, make_grid(SHAPES))
     assert arrays.factor_sizes == SHAPES
     assert arrays.identity == {"origin": "official", "file": "3dshapes.h5", "md5": md5(shapes_file)}
     assert len(list((data / "shapes3d" / "prepared").glob("*.npy"))) == 1
@@ -96,7 +96,7 @@ def test_shapes3d(shapes_file, data):
 
 
 def test_pieces_of_shapes3d_end_where_compressed_pieces_end(shapes_file):
-    assert shapes.look(shapes_file)[1] == 1029  # 7 * 147
+    assert shapes.read_layout(shapes_file)[1] == 1029  # 7 * 147
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_pieces_of_shapes3d_end_where_compressed_pieces_end(shapes_file):
         ({"images": np.zeros((96, 64, 64, 1), np.uint8)}, r"holds images uint8 \(96, 64, 64, 1\)"),
         ({"images": np.zeros((95, 64, 64, 3), np.uint8)}, r"holds images uint8 \(95, 64, 64, 3\)"),
         ({"labels": np.zeros((96, 6))}, "the labels in .* are no full grid in order"),
-        ({"labels": grid(SHAPES)[::-1].astype(float)}, "the labels in .* are no full grid in order"),
+        ({"labels": make_grid(SHAPES)[::-1].astype(float)}, "the labels in .* are no full grid in order"),
     ],
     ids=["no labels", "few labels", "grey", "fewer", "constant", "backwards"],
 )
@@ -148,7 +148,7 @@ def robots(data, monkeypatch):
 def test_mpi3d(robots):
     arrays = mpi3d(variant="real")
     np.testing.assert_array_equal(arrays.images, pictures(120, 64, 64, 3).transpose(0, 3, 1, 2))
-    np.testing.assert_array_equal(arrays.factors, grid(ROBOTS))
+    np.testing.assert_array_equal(arrays.factors, make_grid(ROBOTS))
     assert arrays.identity["variant"] == "real"
     with pytest.raises(UserError, match=r"(?s)not found: mpi3d_toy.npz .*Looked in"):
         mpi3d(variant="toy")
@@ -188,11 +188,11 @@ def test_a_damaged_image_of_mpi3d(robots):
 
 
 def test_rows_of_a_member_in_any_order_and_process(robots):
-    member = Member("mpi3d", robots, "images", (None, 64, 64, 3), np.dtype(np.uint8))
+    member = NpzArray("mpi3d", robots, "images", (None, 64, 64, 3), np.dtype(np.uint8))
     expected = pictures(120, 64, 64, 3)
     for start, stop in ((10, 20), (20, 30), (100, 120), (0, 10), (119, 120)):
-        np.testing.assert_array_equal(member.rows(start, stop), expected[start:stop])
-        np.testing.assert_array_equal(pickle.loads(pickle.dumps(member)).rows(start, stop), expected[start:stop])
+        np.testing.assert_array_equal(member.read(start, stop), expected[start:stop])
+        np.testing.assert_array_equal(pickle.loads(pickle.dumps(member)).read(start, stop), expected[start:stop])
 
 
 # ---- Cars3D
@@ -234,7 +234,7 @@ def test_cars3d(car_archive, tmp_path):
     arrays = cars3d()
     assert arrays.images.shape == (4 * 24 * 3, 3, 64, 64)
     assert arrays.factor_sizes == (4, 24, 3)
-    np.testing.assert_array_equal(arrays.factors, grid((4, 24, 3)))
+    np.testing.assert_array_equal(arrays.factors, make_grid((4, 24, 3)))
     for row in (0, 1, 2, 3, 100, 287):
         elevation, azimuth, model = arrays.factors[row]
         original = car(CARS.index(sorted(CARS)[model]))[:, :, :, azimuth, elevation]
@@ -313,8 +313,8 @@ def test_smallnorb(toys):
     arrays = smallnorb(instances="keep")
     train, test = norb_part([4, 6, 7, 8, 9], 1), norb_part([0, 1, 2, 3, 5], 2)
     assert (len(arrays), arrays.test_images) == (300, 150)
-    np.testing.assert_array_equal(arrays.images[:150], resized(train["dat"][:, 0], 64))
-    np.testing.assert_array_equal(arrays.images[150:], resized(test["dat"][:, 0], 64))
+    np.testing.assert_array_equal(arrays.images[:150], resize_images(train["dat"][:, 0], 64))
+    np.testing.assert_array_equal(arrays.images[150:], resize_images(test["dat"][:, 0], 64))
     assert arrays.factor_names == ("category", "instance", "elevation", "azimuth", "lighting")
     np.testing.assert_array_equal(arrays.factors[150:, 1:] * [1, 1, 2, 1], test["info"])
     np.testing.assert_array_equal(arrays.labels[:150], train["cat"])
@@ -329,9 +329,9 @@ def test_smallnorb(toys):
 
 def test_pieces_of_smallnorb_may_span_both_parts(toys):
     parts = [norb.Matrix(toys / f"{part}dat.mat.gz", (2, 96, 96), np.dtype("u1")) for part in (norb.TRAIN, norb.TEST)]
-    whole = norb.first_of_pairs(parts, 0, 300)
-    np.testing.assert_array_equal(norb.first_of_pairs(parts, 140, 170), whole[140:170])
-    np.testing.assert_array_equal(norb.first_of_pairs(pickle.loads(pickle.dumps(parts)), 290, 300), whole[290:])
+    whole = norb.read_first_of_pairs(parts, 0, 300)
+    np.testing.assert_array_equal(norb.read_first_of_pairs(parts, 140, 170), whole[140:170])
+    np.testing.assert_array_equal(norb.read_first_of_pairs(pickle.loads(pickle.dumps(parts)), 290, 300), whole[290:])
 
 
 def test_decompressed_smallnorb_is_the_same_set(toys):

@@ -12,8 +12,8 @@ from tests.support.configuration import compose_train
 from tests.support.idx_files import TEST, TRAIN, idx, payloads
 from vaezoo.data.files.find import DataFile
 from vaezoo.data.sources import mnist as source
-from vaezoo.data.sources.mnist import fashionmnist, framed, mnist, rotatedmnist, training_part
-from vaezoo.data.sources.rotated import rotated
+from vaezoo.data.sources.mnist import add_frame, fashionmnist, mnist, rotatedmnist, select_training_part
+from vaezoo.data.sources.rotated import rotate_drawings
 from vaezoo.data.splits import split_rows
 from vaezoo.errors import UserError
 
@@ -122,7 +122,7 @@ def test_a_frame_for_networks_of_32_pixels(files):
     assert int(wide.images.sum()) == int(plain.images.sum())
     for size in (27, 31):
         with pytest.raises(UserError, match="is not possible"):
-            framed(plain, size)
+            add_frame(plain, size)
 
 
 def test_rotated_sets_turn_training_images_of_one_class(files):
@@ -134,7 +134,7 @@ def test_rotated_sets_turn_training_images_of_one_class(files):
     np.testing.assert_array_equal(turned.factors[:, 0], np.repeat([0, 1], 9))
     assert turned.name == "rotatedmnist"
     np.testing.assert_array_equal(rotatedmnist(count=2, size=32).images[:, :, 2:-2, 2:-2], turned.images)
-    everything = rotated(training_part(plain))
+    everything = rotate_drawings(select_training_part(plain))
     assert len(everything) == TRAIN * 9
 
 

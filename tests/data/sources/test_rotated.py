@@ -15,8 +15,8 @@ from tests.support.datasets import data_module
 from vaezoo.config.command_line import check_command_line
 from vaezoo.data.images import ImageArrays
 from vaezoo.data.sources.digits import digits
-from vaezoo.data.sources.dsprites_render import rotated as turned_vertices
-from vaezoo.data.sources.rotated import rotated, rotateddigits, turned
+from vaezoo.data.sources.dsprites_render import rotate_vertices
+from vaezoo.data.sources.rotated import rotate_drawings, rotateddigits, turn_images
 from vaezoo.data.splits import split_rows
 from vaezoo.errors import UserError
 from vaezoo.metrics.groups import Groups
@@ -39,7 +39,7 @@ def drawings(n: int, *shape: int, classes: int = 3) -> ImageArrays:
 @pytest.mark.parametrize("quarters", range(-2, 5))
 def test_quarter_turns_are_exact(side, quarters):
     images = noise(5, 3, side, side)
-    found = turned(images, 90 * quarters)
+    found = turn_images(images, 90 * quarters)
     expected = np.rot90(images, quarters, axes=(2, 3))
     assert np.array_equal(np.rint(found), expected)
     assert np.abs(found - expected).max() < 1e-9, "no more than the last bit of a sine"
@@ -48,18 +48,18 @@ def test_quarter_turns_are_exact(side, quarters):
 @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 5, 12)])
 def test_nothing_changes_at_zero_degrees(shape):
     images = noise(4, *shape)
-    assert np.array_equal(turned(images, 0), images)
-    assert np.array_equal(np.rint(turned(images, 180)), images[:, :, ::-1, ::-1])
+    assert np.array_equal(turn_images(images, 0), images)
+    assert np.array_equal(np.rint(turn_images(images, 180)), images[:, :, ::-1, ::-1])
 
 
 def test_the_direction_is_counter_clockwise_as_displayed():
     images = np.zeros((1, 1, 21, 21), np.uint8)
     images[0, 0, 9:12, 18] = 255  # right of the centre
-    rows = [np.average(np.arange(21), weights=turned(images, angle)[0, 0].sum(1)) for angle in (0, 20, 40, 60)]
+    rows = [np.average(np.arange(21), weights=turn_images(images, angle)[0, 0].sum(1)) for angle in (0, 20, 40, 60)]
     assert np.all(np.diff(rows) < -1), "it rises"
     # As the sprites of dSprites turn.
-    point = turned_vertices(np.array([[8.0, 0.0]]), np.deg2rad(40))[0]
-    columns = np.average(np.arange(21), weights=turned(images, 40)[0, 0].sum(0))
+    point = rotate_vertices(np.array([[8.0, 0.0]]), np.deg2rad(40))[0]
+    columns = np.average(np.arange(21), weights=turn_images(images, 40)[0, 0].sum(0))
     assert [columns - 10, rows[2] - 10] == pytest.approx(point, abs=0.1)
 
 
@@ -80,13 +80,13 @@ def by_hand(image: np.ndarray, degrees: float, enlarge: int) -> np.ndarray:
 @pytest.mark.parametrize("shape", [(6, 6), (5, 8)])
 def test_pixel_by_pixel(shape, degrees, enlarge):
     image = noise(1, *shape)[0]
-    found = turned(image[None, None], degrees, enlarge)[0, 0]
+    found = turn_images(image[None, None], degrees, enlarge)[0, 0]
     assert found == pytest.approx(by_hand(image.astype(float), degrees, enlarge), abs=1e-3)
 
 
 def test_no_value_leaves_the_stored_range():
     white = np.full((1, 1, 9, 9), 255, np.uint8)
-    found = np.stack([turned(white, angle) for angle in range(0, 360, 7)])
+    found = np.stack([turn_images(white, angle) for angle in range(0, 360, 7)])
     assert found.min() >= 0
     assert np.rint(found).max() == 255
     assert np.rint(found[:, 0, 0, 4, 4]).tolist() == [255] * len(found)
@@ -97,10 +97,10 @@ def test_no_value_leaves_the_stored_range():
 
 def test_every_drawing_at_every_angle_in_order():
     source = drawings(6, 3, 8, 8)
-    copies = rotated(source)
+    copies = rotate_drawings(source)
     assert (len(copies), copies.shape, copies.scale, copies.name) == (54, (3, 8, 8), 255, "rotatednoise")
     for i in range(len(copies)):
-        expected = np.rint(turned(source.images[i // 9, None], 10 * (i % 9)))[0]
+        expected = np.rint(turn_images(source.images[i // 9, None], 10 * (i % 9)))[0]
         assert np.array_equal(copies.images[i], expected)
         assert copies.factors[i].tolist() == [i // 9, i % 9]
     assert copies.factor_names == ("source", "angle")
@@ -115,22 +115,22 @@ def test_every_drawing_at_every_angle_in_order():
 
 def test_class_count_and_angles(caplog):
     source = drawings(20, 1, 8, 8)
-    chosen = rotated(source, class_id=1, count=4, angles=10)
+    chosen = rotate_drawings(source, class_id=1, count=4, angles=10)
     assert np.array_equal(chosen.images[::10], source.images[[1, 4, 7, 10]])
     assert np.array_equal(chosen.images[9::10], np.rot90(source.images[[1, 4, 7, 10]], axes=(2, 3)))
     assert chosen.label_names[-1] == "90°"
     assert (chosen.identity["class_id"], chosen.identity["drawings"]) == (1, 4)
     assert not caplog.records
     with caplog.at_level(logging.WARNING):
-        assert len(rotated(source, class_id=1, count=50)) == 7 * 9
+        assert len(rotate_drawings(source, class_id=1, count=50)) == 7 * 9
     assert "there are 7 drawings to turn, fewer than count=50" in caplog.text
 
 
 def test_impossible_choices_are_refused():
     with pytest.raises(UserError, match="no image of class_id=3"):
-        rotated(drawings(6, 1, 8, 8), class_id=3)
+        rotate_drawings(drawings(6, 1, 8, 8), class_id=3)
     with pytest.raises(UserError, match="angles=37 is not possible; a turn has 36 steps of 10°"):
-        rotated(drawings(6, 1, 8, 8), angles=37)
+        rotate_drawings(drawings(6, 1, 8, 8), angles=37)
     with pytest.raises(UserError, match="size=10 is not possible; choose one of 8, 16, 32, 64"):
         rotateddigits(10)
 
@@ -156,7 +156,7 @@ def test_sharpness_does_not_tell_the_angle():
         return np.square(steps).mean((0, 2, 3))
 
     smooth = contrast(rotateddigits(32).images[:, 0])
-    repeated = contrast(rotated(digits(32)).images[:, 0])
+    repeated = contrast(rotate_drawings(digits(32)).images[:, 0])
     assert smooth[0] / smooth[1] == pytest.approx(1, abs=0.1)
     assert repeated[0] / repeated[1] > 1.3
 

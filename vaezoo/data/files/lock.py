@@ -1,4 +1,4 @@
-"""The folder that holds all data sets: where it is, and how files come into it whole, by one process at a time."""
+"""The folder of all data sets: where it lies, and how one process at a time writes whole files into it."""
 
 import errno
 import logging
@@ -14,29 +14,30 @@ from vaezoo.errors import UserError
 
 log = logging.getLogger(__name__)
 
-# What is wrong with a folder, not with the program that writes there.
-REFUSALS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EEXIST, errno.ENOTDIR)
+# Errors of the operating system that come from the folder and not from the program that writes there.
+FOLDER_ERRORS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EEXIST, errno.ENOTDIR)
 
 
-def data_folder() -> Path:
-    """One folder for all data sets: $VAEZOO_DATA, or the user's cache."""
-    given = os.environ.get("VAEZOO_DATA")
-    return Path(given).expanduser() if given else Path.home() / ".cache" / "vaezoo"
+def find_data_folder() -> Path:
+    """Return the folder of all data sets: $VAEZOO_DATA, or ~/.cache/vaezoo where that is not set."""
+    configured = os.environ.get("VAEZOO_DATA")
+    return Path(configured).expanduser() if configured else Path.home() / ".cache" / "vaezoo"
 
 
 @contextmanager
-def sole_writer(folder: Path, what: str) -> Iterator[None]:
-    """One process at a time, `what` says what it does there; the others wait. The system frees the lock of a dead one.
+def lock_data_folder(folder: Path, task: str) -> Iterator[None]:
+    """Let one process at a time work in a folder; the others wait. A missing folder is created.
 
-    Who has waited should look again whether there is anything left to do.
+    `task` says in messages what the process does there. A process that had to wait should look whether there is
+    anything left to do. The operating system releases the lock of a process that was killed.
     """
-    with writing_to(folder, what):
+    with check_writing(folder, task):
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / ".lock")
         try:
             lock.acquire(blocking=False)
         except Timeout:
-            log.info("%s: another process is at it, waiting for it to finish.", what)
+            log.info("%s: another process is at it, waiting for it to finish.", task)
             lock.acquire()
     try:
         yield
@@ -45,23 +46,25 @@ def sole_writer(folder: Path, what: str) -> Iterator[None]:
 
 
 @contextmanager
-def writing_to(folder: Path, what: str, size: int = 0) -> Iterator[None]:
-    """UserError where the folder does not take what is written; `size` is how many bytes that will be."""
+def check_writing(folder: Path, task: str, size: int = 0) -> Iterator[None]:
+    """Raise UserError where the folder does not accept what is written; `size` is the number of bytes, if known."""
     try:
         yield
     except OSError as error:
-        if error.errno not in REFUSALS:
+        if error.errno not in FOLDER_ERRORS:
             raise
-        raise UserError(refusal(folder, what, size, f"cannot be written to ({error.strerror})")) from error
+        reason = f"cannot be written to ({error.strerror})"
+        raise UserError(describe_refusal(folder, task, size, reason)) from error
 
 
-def require_space(folder: Path, what: str, size: int) -> None:
-    """UserError where an existing folder has no room for `size` bytes."""
+def check_space(folder: Path, task: str, size: int) -> None:
+    """Raise UserError where the disk of an existing folder has less than `size` bytes left."""
     free = shutil.disk_usage(folder).free
     if free < size:
-        raise UserError(refusal(folder, what, size, f"has room for {free:,}"))
+        raise UserError(describe_refusal(folder, task, size, f"has room for {free:,}"))
 
 
-def refusal(folder: Path, what: str, size: int, why: str) -> str:
+def describe_refusal(folder: Path, task: str, size: int, reason: str) -> str:
+    """Return the message that the folder does not accept what is written, and what to do about it."""
     needed = f" needs {size:,} bytes in {folder}, which" if size else f": {folder}"
-    return f"{what}{needed} {why}. Mend that, or set $VAEZOO_DATA to another folder for all data sets."
+    return f"{task}{needed} {reason}. Mend that, or set $VAEZOO_DATA to another folder for all data sets."

@@ -9,13 +9,13 @@ from vaezoo.errors import UserError
 
 
 @contextmanager
-def opened(dataset: str, file: Path) -> Iterator[Any]:
-    """The file, as h5py sees it; UserError where it is damaged or lacks what is looked for inside."""
-    import h5py  # no other set needs it
+def open_hdf5(dataset: str, file: Path) -> Iterator[Any]:
+    """Open a file with h5py. Raises UserError where it is damaged or lacks what the body looks for."""
+    import h5py  # Imported here because most data sets do without it.
 
     try:
-        with h5py.File(file, "r") as held:
-            yield held
+        with h5py.File(file, "r") as contents:
+            yield contents
     except (OSError, KeyError, RuntimeError) as error:
         reason = str(error.args[0]) if error.args else type(error).__name__
         raise UserError(f"dataset={dataset}: {file} is damaged, or another file ({reason}).") from error

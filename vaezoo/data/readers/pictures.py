@@ -1,4 +1,4 @@
-"""Pictures as files, in a folder, a zip or a tar: what they are called, and what is in them."""
+"""Pictures as files, in a folder, a zip or a tar: their names and their pixels."""
 
 import io
 import os
@@ -12,17 +12,19 @@ from pathlib import Path
 
 from PIL import Image
 
+from vaezoo.data.files.find import refuse_damage
 from vaezoo.errors import UserError
 
 WORKERS = min(os.cpu_count() or 1, 8)  # processes that read pictures; more would wait for the disk
-DAMAGED = (OSError, EOFError, ValueError, SyntaxError, zlib.error, zipfile.BadZipFile, tarfile.TarError)
+DAMAGE = (OSError, EOFError, ValueError, SyntaxError, zlib.error, zipfile.BadZipFile, tarfile.TarError)
 
 
 @lru_cache(maxsize=1)
-def contents(place: Path) -> dict[str, Callable[[], bytes]]:
-    """How to read each file in a folder or an archive, by its name there, such as img_align_celeba/000001.jpg.
+def list_contents(place: Path) -> dict[str, Callable[[], bytes]]:
+    """Return a function that reads each file of a folder or archive, by its name such as img_align_celeba/000001.jpg.
 
-    Use inside `reading`: listing hundreds of thousands of files takes seconds, so each process does it once.
+    Each process lists a place once, because listing hundreds of thousands of files takes seconds; `cache_contents`
+    says how long the list is kept.
     """
     if place.is_dir():
         files = (Path(folder) / name for folder, _, names in os.walk(place) for name in names)
@@ -35,41 +37,38 @@ def contents(place: Path) -> dict[str, Callable[[], bytes]]:
 
 
 def read_member(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    """Return the content of a file in a tar."""
     stream = tar.extractfile(member)
     assert stream is not None
     return stream.read()
 
 
 @contextmanager
-def reading() -> Iterator[None]:
-    """What was listed in here is forgotten afterwards: it takes memory, and the files may change."""
+def cache_contents() -> Iterator[None]:
+    """Keep the list of a place until the body ends; later it would take memory, and the files may change."""
     try:
         yield
     finally:
-        contents.cache_clear()
+        list_contents.cache_clear()
 
 
-def list_pictures(dataset: str, place: Path) -> KeysView[str]:
-    """The names of all files there."""
-    try:
-        return contents(place).keys()
-    except DAMAGED as error:
-        raise UserError(f"dataset={dataset}: {place} is damaged ({error}). Fetch it again.") from error
+def list_names(dataset: str, place: Path) -> KeysView[str]:
+    """Return the names of all files in a folder or archive. Raises UserError where it is damaged."""
+    with refuse_damage(dataset, place, DAMAGE):
+        return list_contents(place).keys()
 
 
-def picture(dataset: str, place: Path, name: str, size: tuple[int, int]) -> Image.Image:
-    """One of them, in colour; UserError if it is damaged or not `size` (width, height)."""
-    try:
-        image = Image.open(io.BytesIO(contents(place)[name]()))
+def read_picture(dataset: str, place: Path, name: str, size: tuple[int, int]) -> Image.Image:
+    """Return a picture in colour. Raises UserError where it is damaged or has another size than (width, height)."""
+    with refuse_damage(dataset, f"{name} in {place}", DAMAGE):
+        image = Image.open(io.BytesIO(list_contents(place)[name]()))
         image.load()
-    except DAMAGED as error:
-        raise UserError(f"dataset={dataset}: {name} in {place} is damaged ({error}). Fetch it again.") from error
     if image.size != size:
-        found, wanted = (f"{width} x {height}" for width, height in (image.size, size))
-        raise UserError(f"dataset={dataset}: {name} in {place} has {found} pixels, expected {wanted}.")
+        actual, expected = (f"{width} x {height}" for width, height in (image.size, size))
+        raise UserError(f"dataset={dataset}: {name} in {place} has {actual} pixels, expected {expected}.")
     return image.convert("RGB")
 
 
-def and_more(names: list[str]) -> str:
-    """The first three names, and how many there are besides."""
+def shorten_list(names: list[str]) -> str:
+    """Return the first three names, and how many there are besides."""
     return ", ".join(names[:3]) + (f" and {len(names) - 3:,} more" if len(names) > 3 else "")

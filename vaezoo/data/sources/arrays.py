@@ -1,7 +1,7 @@
 """A user's own data: an .npz, .npy or HDF5 file, or a folder of pictures, with or without factors and labels.
 
-The configuration asks for the shape of the images and the number of classes before any data are read, so that nobody
-has to state them: `image_shape` and `image_classes` look at headers and labels alone.
+The configuration asks for the shape of the images and the number of classes before any data are read, so that users
+need not state them: `image_shape` and `image_classes` look at headers and labels alone.
 """
 
 import logging
@@ -11,39 +11,44 @@ from typing import Literal
 
 import numpy as np
 
-from vaezoo.data.files.prepare import prepared
+from vaezoo.data.files.prepare import prepare_images
 from vaezoo.data.images import ImageArrays
-from vaezoo.data.readers.grids import channels_first, resized
-from vaezoo.data.readers.holdings import Holding, hold
+from vaezoo.data.readers.grids import move_channels_first, resize_images
+from vaezoo.data.readers.own_files import OwnImages, open_own_images
 from vaezoo.errors import UserError
 from vaezoo.progress import progress
+from vaezoo.ranges import Count, ExistingPath
 
 log = logging.getLogger(__name__)
 
-MOST_LEVELS = 256  # distinct values of a factor that is not made of whole numbers
-FEWEST_IMAGES = 10  # a tenth of them tests
-DARK = 64  # images whose brightest pixel is below are looked at twice
+MAX_LEVELS = 256  # distinct values of a factor that is not made of whole numbers
+MIN_IMAGES = 10  # of which a tenth tests
+DARK = 64  # Images whose brightest pixel is below are looked at twice.
 PIECE = 1024  # images read at a time
 
 Layout = Literal["grey", "first", "last"]  # where the channels are
 
 
-def arrays(path: str | None = None, size: int | None = None) -> ImageArrays:
-    held = holding(path, size)
-    order, shape = layout(held, size)
-    if held.count < FEWEST_IMAGES:
-        raise UserError(f"dataset=arrays: {path} holds {held.count} images; at least {FEWEST_IMAGES} are needed.")
-    labels, label_names = labels_of(held)
-    factors, sizes = factors_of(held)
-    gain = gain_of(held)
-    images = ready(held, order, gain) if held.row in (shape, shape[1:]) else None
+def arrays(path: ExistingPath | None = None, size: Count | None = None) -> ImageArrays:
+    """Return the images of a file or folder, as squares of `size` pixels where a size is given.
+
+    Raises UserError where the path is None or missing, and where its content cannot be used.
+    """
+    own = open_path(path, size)
+    layout, shape = find_layout(own, size)
+    if own.count < MIN_IMAGES:
+        raise UserError(f"dataset=arrays: {path} holds {own.count} images; at least {MIN_IMAGES} are needed.")
+    labels, label_names = number_labels(own)
+    factors, sizes = number_factors(own)
+    gain = find_gain(own)
+    images = map_images(own, layout, gain) if own.stored_shape in (shape, shape[1:]) else None
     return ImageArrays(
         name="arrays",
-        images=converted_once(held, order, gain, size, shape) if images is None else images,
+        images=convert_images(own, layout, gain, size, shape) if images is None else images,
         shape=shape,
-        identity={"origin": "own data", "name": held.place.name, **held.identity()},
+        identity={"origin": "own data", "name": own.place.name, **own.identify()},
         factors=factors,
-        factor_names=() if factors is None else tuple(held.factors),
+        factor_names=() if factors is None else tuple(own.factors),
         factor_sizes=sizes,
         labels=labels,
         label_names=label_names,
@@ -51,56 +56,68 @@ def arrays(path: str | None = None, size: int | None = None) -> ImageArrays:
 
 
 def image_shape(path: str | None, size: int | None) -> list[int]:
-    """(C, H, W) of the images there, by their header; nothing without a path."""
-    return [] if path is None else list(layout(holding(path, size), size)[1])
+    """Return (C, H, W) of the images of a file or folder, as its header says; an empty list without a path."""
+    return [] if path is None else list(find_layout(open_path(path, size), size)[1])
 
 
 def image_classes(path: str | None) -> int | None:
-    """How many classes the labels there have."""
-    return None if path is None else len(labels_of(holding(path, None))[1]) or None
+    """Return how many classes the labels of a file or folder have, None where there are none."""
+    return None if path is None else len(number_labels(open_path(path, None))[1]) or None
 
 
-def holding(path: str | None, size: int | None) -> Holding:
+def open_path(path: str | None, size: int | None) -> OwnImages:
+    """Return the images at a path, which are not read yet. Raises UserError where the path is None or missing."""
     if path is None:
         raise UserError("dataset=arrays needs dataset.path: an .npz, .npy or .h5 file, or a folder of pictures.")
     place = Path(path).expanduser()
     if not place.exists():
         raise UserError(f"dataset.path={path}: must be a file or folder that exists.")
-    return looked_at(place, size, place.stat().st_mtime_ns)
+    return open_cached(place, size, place.stat().st_mtime_ns)
 
 
 @lru_cache(maxsize=4)
-def looked_at(place: Path, size: int | None, changed: int) -> Holding:
-    """Composing a configuration asks several times; a folder may take a second to list."""
-    return hold(place, size)
+def open_cached(place: Path, size: int | None, changed: int) -> OwnImages:
+    """Return the images at a path, which is opened again when the time of its last change is another.
+
+    The result is kept, because composing a configuration asks for it several times, and listing a folder may take a
+    second.
+    """
+    return open_own_images(place, size)
 
 
 # ---- images
 
 
-def layout(held: Holding, size: int | None) -> tuple[Layout, tuple[int, int, int]]:
-    """Where the channels are, and the shape of an image as it will be, (C, H, W)."""
-    row, told = held.row, f"dataset=arrays: images in {held.place} are {held.dtype} {(held.count, *held.row)}"
-    if held.dtype.kind not in "bf" and held.dtype != np.uint8:
-        raise UserError(f"{told}; they must be uint8, or floating-point numbers in [0, 1].")
-    first, last = (len(row) == 3 and row[axis] in (1, 3) for axis in (0, 2))
+def find_layout(own: OwnImages, size: int | None) -> tuple[Layout, tuple[int, int, int]]:
+    """Return where the channels are, and the shape (C, H, W) of an image after it was resized.
+
+    Raises UserError where the type or the shape of the images is not one that can be read.
+    """
+    shape = own.stored_shape
+    description = f"dataset=arrays: images in {own.place} are {own.dtype} {(own.count, *shape)}"
+    if own.dtype.kind not in "bf" and own.dtype != np.uint8:
+        raise UserError(f"{description}; they must be uint8, or floating-point numbers in [0, 1].")
+    first, last = (len(shape) == 3 and shape[axis] in (1, 3) for axis in (0, 2))
     if first and last:
-        raise UserError(f"{told}: the second or the last axis may be the channels.")
-    if len(row) != 2 and not (first or last):
-        raise UserError(f"{told}; expected (N, H, W), (N, C, H, W) or (N, H, W, C) with C = 1 or 3.")
-    order: Layout = "grey" if len(row) == 2 else "first" if first else "last"
-    channels, height, width = {"grey": (1, *row), "first": row, "last": (*row[2:], *row[:2])}[order]
-    return order, (channels, size or height, size or width)
+        raise UserError(f"{description}: the second or the last axis may be the channels.")
+    if len(shape) != 2 and not (first or last):
+        raise UserError(f"{description}; expected (N, H, W), (N, C, H, W) or (N, H, W, C) with C = 1 or 3.")
+    layout: Layout = "grey" if len(shape) == 2 else "first" if first else "last"
+    channels, height, width = {"grey": (1, *shape), "first": shape, "last": (*shape[2:], *shape[:2])}[layout]
+    return layout, (channels, size or height, size or width)
 
 
-def gain_of(held: Holding) -> int:
-    """What bytes are multiplied with: 255 if they are 0 and 1, else 1. Dark images are told."""
-    if held.dtype != np.uint8 or held.pictures or (brightest := held.read(0, min(PIECE, held.count)).max()) >= DARK:
+def find_gain(own: OwnImages) -> int:
+    """Return what the stored bytes are multiplied by: 255 where they are 0 and 1, else 1.
+
+    Dark images cause a warning, because they may be numbers of another range.
+    """
+    if own.dtype != np.uint8 or own.pictures or (brightest := own.read(0, min(PIECE, own.count)).max()) >= DARK:
         return 1
-    with progress("looking for the brightest pixel", held.count, "image") as bar:
-        for start in range(PIECE, held.count, PIECE):
-            stop = min(start + PIECE, held.count)
-            brightest = max(brightest, held.read(start, stop).max())
+    with progress("looking for the brightest pixel", own.count, "image") as bar:
+        for start in range(PIECE, own.count, PIECE):
+            stop = min(start + PIECE, own.count)
+            brightest = max(brightest, own.read(start, stop).max())
             bar.update(stop - start)
     if brightest <= 1:
         log.info("dataset=arrays: the images hold 0 and 1 alone, which are taken for black and white.")
@@ -115,44 +132,50 @@ def gain_of(held: Holding) -> int:
     return 1
 
 
-def ready(held: Holding, order: Layout, gain: int) -> np.ndarray | None:
-    """The images as they are, mapped from their file, where they need no change."""
-    if held.mapped is None or held.dtype != np.uint8 or order == "last" or gain != 1:
+def map_images(own: OwnImages, layout: Layout, gain: int) -> np.ndarray | None:
+    """Return the images (N, C, H, W) mapped from their file, None where they need a change."""
+    if own.mapped is None or own.dtype != np.uint8 or layout == "last" or gain != 1:
         return None
-    return held.mapped[:, None] if order == "grey" else held.mapped
+    return own.mapped[:, None] if layout == "grey" else own.mapped
 
 
-def converted_once(
-    held: Holding, order: Layout, gain: int, size: int | None, shape: tuple[int, int, int]
+def convert_images(
+    own: OwnImages, layout: Layout, gain: int, size: int | None, shape: tuple[int, int, int]
 ) -> np.ndarray:
-    if held.dtype.kind == "f":
-        log.info("dataset=arrays: the images are %s in [0, 1]; they are kept as bytes, 255 x rounded.", held.dtype)
-    make = partial(converted, held, order, gain, size)
-    recipe = {"place": str(held.place.absolute()), "gain": gain, "size": size, **held.identity()}
-    return prepared("arrays", recipe, held.count, shape, make, chunk=PIECE)
+    """Return the images as uint8 (N, *shape), converted once and kept in the data folder."""
+    if own.dtype.kind == "f":
+        log.info("dataset=arrays: the images are %s in [0, 1]; they are kept as bytes, 255 x rounded.", own.dtype)
+    make = partial(convert_piece, own, layout, gain, size)
+    recipe = {"place": str(own.place.absolute()), "gain": gain, "size": size, **own.identify()}
+    return prepare_images("arrays", recipe, own.count, shape, make, chunk=PIECE)
 
 
-def converted(held: Holding, order: Layout, gain: int, size: int | None, start: int, stop: int) -> np.ndarray:
-    images = as_bytes(held, start, held.read(start, stop)) * np.uint8(gain)
-    if order == "first":
+def convert_piece(own: OwnImages, layout: Layout, gain: int, size: int | None, start: int, stop: int) -> np.ndarray:
+    """Return images start ... stop as uint8 (stop - start, C, H, W), resized where a size is given."""
+    images = convert_to_bytes(own, start, own.read(start, stop)) * np.uint8(gain)
+    if layout == "first":
         images = images.transpose(0, 2, 3, 1)
     if images.ndim == 4 and images.shape[3] == 1:
         images = images[..., 0]
     if size is None or images.shape[1:3] == (size, size):
-        return channels_first(images)
-    return resized(np.ascontiguousarray(images), size)
+        return move_channels_first(images)
+    return resize_images(np.ascontiguousarray(images), size)
 
 
-def as_bytes(held: Holding, start: int, images: np.ndarray) -> np.ndarray:
-    if held.dtype == np.uint8:
+def convert_to_bytes(own: OwnImages, start: int, images: np.ndarray) -> np.ndarray:
+    """Return images as uint8: truth values and numbers in [0, 1] times 255. `start` is the number of the first image.
+
+    Raises UserError for numbers outside of [0, 1].
+    """
+    if own.dtype == np.uint8:
         return images
-    if held.dtype.kind == "b":
+    if own.dtype.kind == "b":
         return images.astype(np.uint8) * np.uint8(255)
-    inside = (images >= 0) & (images <= 1)  # false for nan, too
+    inside = (images >= 0) & (images <= 1)  # also false for nan
     if not inside.all():
         index = np.unravel_index(inside.argmin(), inside.shape)
         raise UserError(
-            f"dataset=arrays: image {start + index[0]} in {held.place} has a pixel of {images[index]}; expected numbers"
+            f"dataset=arrays: image {start + index[0]} in {own.place} has a pixel of {images[index]}; expected numbers"
             " in [0, 1], or uint8."
         )
     return np.rint(images.astype(np.float64) * 255).astype(np.uint8)
@@ -161,51 +184,49 @@ def as_bytes(held: Holding, start: int, images: np.ndarray) -> np.ndarray:
 # ---- labels and factors
 
 
-def labels_of(held: Holding) -> tuple[np.ndarray | None, tuple[str, ...]]:
-    """The class (N,) of each image and what the classes are called; nothing where there are fewer than two."""
-    if held.labels is None:
+def number_labels(own: OwnImages) -> tuple[np.ndarray | None, tuple[str, ...]]:
+    """Return the class (N,) of each image and the names of the classes; None and () for fewer than two classes."""
+    if own.labels is None:
         return None, ()
-    labels = np.asarray(held.labels)
-    if labels.shape != (held.count,):
-        raise UserError(f"dataset=arrays: labels in {held.place} are {labels.shape}, expected ({held.count},).")
-    classes, values = as_classes(held, "labels", labels)
-    if len(values) > max(2, held.count // 2):
+    labels = np.asarray(own.labels)
+    if labels.shape != (own.count,):
+        raise UserError(f"dataset=arrays: labels in {own.place} are {labels.shape}, expected ({own.count},).")
+    classes, values = number_values(own, "labels", labels)
+    if len(values) > max(2, own.count // 2):
         raise UserError(
-            f"dataset=arrays: labels in {held.place} take {len(values)} values in {held.count} images: no classes."
+            f"dataset=arrays: labels in {own.place} take {len(values)} values in {own.count} images: no classes."
         )
     return (classes, values) if len(values) > 1 else (None, ())
 
 
-def factors_of(held: Holding) -> tuple[np.ndarray | None, tuple[int, ...]]:
-    """The classes (N, K) of the factors, and how many each has."""
-    if not held.factors:
+def number_factors(own: OwnImages) -> tuple[np.ndarray | None, tuple[int, ...]]:
+    """Return the classes (N, K) of the factors, and how many classes each factor has; None and () without factors."""
+    if not own.factors:
         return None, ()
-    for column in held.factors.values():
-        if column.shape != (held.count,):
-            raise UserError(
-                f"dataset=arrays: {held.place} holds {held.count} images, but {len(column)} rows of factors."
-            )
-    found = [as_classes(held, f"factor '{name}'", column) for name, column in held.factors.items()]
-    classes, values = zip(*found, strict=True)
+    for column in own.factors.values():
+        if column.shape != (own.count,):
+            raise UserError(f"dataset=arrays: {own.place} holds {own.count} images, but {len(column)} rows of factors.")
+    numbered = [number_values(own, f"factor '{name}'", column) for name, column in own.factors.items()]
+    classes, values = zip(*numbered, strict=True)
     return np.stack(classes, axis=1), tuple(map(len, values))
 
 
-def as_classes(held: Holding, what: str, column: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Distinct values, in ascending order, as classes 0, 1, … (N,), and the values."""
+def number_values(own: OwnImages, subject: str, column: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Return the distinct values of a column (N,) in ascending order as classes 0, 1, … (N,), and as strings.
+
+    `subject` names the column in messages. Raises UserError where its values are no classes.
+    """
     if column.dtype.kind not in "biufU" or (column.dtype.kind == "f" and not np.isfinite(column).all()):
-        raise UserError(f"dataset=arrays: {what} in {held.place} holds {column.dtype} values that are no classes.")
+        raise UserError(f"dataset=arrays: {subject} in {own.place} holds {column.dtype} values that are no classes.")
     values, classes = np.unique(column, return_inverse=True)
     whole = column.dtype.kind in "biu" or (column.dtype.kind == "f" and bool((values == np.rint(values)).all()))
-    if not whole and len(values) > MOST_LEVELS:
+    if not whole and len(values) > MAX_LEVELS:
         raise UserError(
-            f"dataset=arrays: {what} in {held.place} takes {len(values)} distinct values. Scores need classes: at most"
-            f" {MOST_LEVELS} levels, or whole numbers. Round it, or leave it out."
+            f"dataset=arrays: {subject} in {own.place} takes {len(values)} distinct values. Scores need classes: at"
+            f" most {MAX_LEVELS} levels, or whole numbers. Round it, or leave it out."
         )
     names = tuple(f"{value:g}" if column.dtype.kind == "f" else str(value) for value in values)
     if names != tuple(map(str, range(len(names)))):
-        log.info("dataset=arrays: %s: %s became the classes 0 … %d.", what, shortened(names), len(names) - 1)
+        listed = ", ".join(names if len(names) <= 4 else (*names[:2], "…", names[-1]))
+        log.info("dataset=arrays: %s: %s became the classes 0 … %d.", subject, listed, len(names) - 1)
     return classes.astype(np.int64), names
-
-
-def shortened(names: tuple[str, ...]) -> str:
-    return ", ".join(names if len(names) <= 4 else (*names[:2], "…", names[-1]))

@@ -13,13 +13,13 @@ from typing import IO
 
 import numpy as np
 
-from vaezoo.data.files.find import DataFile, DataFiles, identity_on_disk, reads
-from vaezoo.data.files.find import verify as verify_file
-from vaezoo.data.files.prepare import prepared
+from vaezoo.data.files.find import DataFile, DataFiles, describe_status, reads, refuse_damage, verify_file
+from vaezoo.data.files.prepare import prepare_images
 from vaezoo.data.images import ImageArrays
-from vaezoo.data.readers.grids import grid, resized
+from vaezoo.data.readers.grids import make_grid, resize_images
 from vaezoo.errors import UserError
 from vaezoo.progress import progress
+from vaezoo.ranges import ExistingPath
 
 CARS3D = DataFiles(
     dataset="cars3d",
@@ -42,75 +42,75 @@ Cars = Iterator[tuple[str, IO[bytes]]]
 
 
 @reads(CARS3D)
-def cars3d(path: str | None = None, verify: bool = True, download: bool = False) -> ImageArrays:
+def cars3d(path: ExistingPath | None = None, verify: bool = True, download: bool = False) -> ImageArrays:
+    """Return all images in the order of elevation, azimuth, model.
+
+    `path` is the archive, its unpacked folder, or the folder of one of them. With verify=False, an unpacked folder may
+    hold fewer models. Raises UserError where files are missing or not the published ones.
+    """
     (official,) = CARS3D.files
     place = CARS3D.locate(path, download)[official.name]
     if place.is_file():
-        found = verify_file("cars3d", place, official if verify else DataFile(official.name))
+        checksums = verify_file("cars3d", place, official if verify else DataFile(official.name))
         origin, models = "official" if verify else "unverified file", MODELS
     else:
         files = sorted(place.glob(PATTERN))
-        found = {file.name: "{size} bytes, {mtime_ns}".format(**identity_on_disk(file)) for file in files}
+        checksums = {file.name: "{size} bytes, {mtime_ns}".format(**describe_status(file)) for file in files}
         origin, models = "unpacked files", len(files)
         if models != MODELS and (verify or not models):
             raise UserError(f"dataset=cars3d: {place} holds {models} files {PATTERN}, expected {MODELS}.")
-    # A model is one row, and its file is where it is: an archive is read from one end to the other.
+    # All models are prepared in one piece, because an archive has to be read from one end to the other.
     views = (ELEVATIONS, AZIMUTHS, 3, SIDE, SIDE)
-    images = prepared("cars3d", found, models, views, partial(read, place, models), chunk=models)
+    images = prepare_images("cars3d", checksums, models, views, partial(read_models, place, models), chunk=models)
     sizes = (ELEVATIONS, AZIMUTHS, models)
     return ImageArrays(
         name="cars3d",
         images=np.moveaxis(images, 0, 2).reshape(-1, 3, SIDE, SIDE),
         shape=(3, SIDE, SIDE),
-        identity={"origin": origin, **(found if place.is_file() else {"folder": str(place)})},
-        factors=grid(sizes),
+        identity={"origin": origin, **(checksums if place.is_file() else {"folder": str(place)})},
+        factors=make_grid(sizes),
         factor_names=("elevation", "azimuth", "object"),
         factor_sizes=sizes,
     )
 
 
-def read(place: Path, models: int, start: int, stop: int) -> np.ndarray:
-    """Models start ... stop of all, (n, 4, 24, 3, 64, 64)."""
-    held = {}
-    with opened(place) as cars, progress("reading Cars3D", models, "car") as bar:
+def read_models(place: Path, models: int, start: int, stop: int) -> np.ndarray:
+    """Return models start ... stop of all `models`, (stop - start, 4, 24, 3, 64, 64) uint8."""
+    images = {}
+    with open_models(place) as cars, progress("reading Cars3D", models, "car") as bar:
         for name, stream in cars:
-            held[name] = views(place, name, stream)
+            images[name] = read_views(place, name, stream)
             bar.update()
-    if len(held) != models:
-        raise UserError(f"dataset=cars3d: {place} holds {len(held)} files {PATTERN}, expected {models}.")
-    return np.stack([held[name] for name in sorted(held)[start:stop]])
+    if len(images) != models:
+        raise UserError(f"dataset=cars3d: {place} holds {len(images)} files {PATTERN}, expected {models}.")
+    return np.stack([images[name] for name in sorted(images)[start:stop]])
 
 
 @contextmanager
-def opened(place: Path) -> Iterator[Cars]:
-    """The names and contents of the MATLAB files in a folder or an archive."""
+def open_models(place: Path) -> Iterator[Cars]:
+    """Open a folder or an archive, as the names and streams of its MATLAB files."""
     if place.is_dir():
         yield ((file.name, file.open("rb")) for file in place.glob(PATTERN))
         return
-    try:
-        with tarfile.open(place) as archive:
-            yield (
-                (PurePosixPath(member.name).name, stream)
-                for member in archive
-                if PurePosixPath(member.name).match(f"cars/{PATTERN}") and (stream := archive.extractfile(member))
-            )
-    except (tarfile.TarError, EOFError, OSError) as error:
-        raise UserError(f"dataset=cars3d: {place} is damaged ({error}). Fetch it again.") from error
+    with refuse_damage("cars3d", place, (tarfile.TarError, EOFError, OSError)), tarfile.open(place) as archive:
+        yield (
+            (PurePosixPath(member.name).name, stream)
+            for member in archive
+            if PurePosixPath(member.name).match(f"cars/{PATTERN}") and (stream := archive.extractfile(member))
+        )
 
 
-def views(place: Path, name: str, stream: IO[bytes]) -> np.ndarray:
-    """All views of one model, (4, 24, 3, 64, 64)."""
-    from scipy.io import loadmat  # slow to import
+def read_views(place: Path, name: str, stream: IO[bytes]) -> np.ndarray:
+    """Return all views of one model, (4, 24, 3, 64, 64) uint8."""
+    from scipy.io import loadmat  # Imported here because it takes long.
 
-    try:
-        with stream:
-            images = loadmat(stream, variable_names=["im"])["im"]
-    except Exception as error:  # whatever SciPy makes of bytes that are no MATLAB file
-        raise UserError(f"dataset=cars3d: {name} in {place} is damaged ({error}). Fetch it again.") from error
+    # SciPy raises exceptions of many kinds for bytes that are no MATLAB file.
+    with refuse_damage("cars3d", f"{name} in {place}", (Exception,)), stream:
+        images = loadmat(stream, variable_names=["im"])["im"]
     expected = (PUBLISHED_SIDE, PUBLISHED_SIDE, 3, AZIMUTHS, ELEVATIONS)
     if images.dtype != np.uint8 or images.shape != expected:
         raise UserError(
             f"dataset=cars3d: im of {name} in {place} is {images.dtype} {images.shape}, expected uint8 {expected}."
         )
-    rows = images.transpose(4, 3, 0, 1, 2).reshape(-1, PUBLISHED_SIDE, PUBLISHED_SIDE, 3)
-    return resized(rows, SIDE).reshape(ELEVATIONS, AZIMUTHS, 3, SIDE, SIDE)
+    pictures = images.transpose(4, 3, 0, 1, 2).reshape(-1, PUBLISHED_SIDE, PUBLISHED_SIDE, 3)
+    return resize_images(pictures, SIDE).reshape(ELEVATIONS, AZIMUTHS, 3, SIDE, SIDE)

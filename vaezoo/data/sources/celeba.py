@@ -1,38 +1,40 @@
 """CelebA (Liu et al., 2015): 202,599 aligned photographs of faces, 178 x 218, with 40 attributes that hold or do not.
 
-The attributes are kept as factors of two levels each. They are no grid: most of their combinations never occur, and
-they depend on one another, so scores that hold one of them fixed say so (`interventional`). With `class_attribute` one
-of them is the label of each image as well.
+The attributes are factors of two levels each. They are no grid: most of their combinations never occur, and they depend
+on one another, so scores that hold one of them fixed say so (`interventional`). With `class_attribute`, one of them is
+the label of each image as well.
 
 The pictures are cropped and resized once, and kept in the data folder. They may not be passed on.
 """
 
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from PIL import Image
 
-from vaezoo.data.files.find import DataFile, DataFiles, identity_on_disk, reads, refuse_pages
-from vaezoo.data.files.find import verify as verify_file
-from vaezoo.data.files.prepare import prepared
+from vaezoo.data.files.find import DataFile, DataFiles, describe_status, reads, refuse_damage, refuse_pages, verify_file
+from vaezoo.data.files.prepare import prepare_images
 from vaezoo.data.images import ImageArrays
-from vaezoo.data.readers.pictures import WORKERS, and_more, list_pictures, picture, reading
+from vaezoo.data.readers.grids import move_channels_first
+from vaezoo.data.readers.pictures import WORKERS, cache_contents, list_names, read_picture, shorten_list
 from vaezoo.errors import UserError, nearest
+from vaezoo.ranges import ExistingPath
 
 WIDTH, HEIGHT = 178, 218
 PARTS = (162_770, 19_867, 19_962)  # training, validation and test images, in this order
 
-CROPS = {  # left, top, right, bottom
+Crop = Literal["center148", "schik118", "center128", "center108", "none"]
+Resample = Literal["bilinear", "nearest"]
+CROPS: dict[Crop, tuple[int, int, int, int]] = {  # left, top, right, bottom
     "center148": (15, 35, 163, 183),  # usual when DIP-VAE was published
     "schik118": (30, 50, 148, 168),  # Schik
     "center128": (25, 45, 153, 173),  # Ye & Bors (2021)
     "center108": (35, 55, 143, 163),  # usual for GANs
     "none": (0, 0, WIDTH, HEIGHT),  # squeezed into a square
 }
-OWN_RESAMPLE = {"schik118": "nearest"}  # of the crops that are not resized smoothly
-RESAMPLE = {"bilinear": Image.Resampling.BILINEAR, "nearest": Image.Resampling.NEAREST}
+OWN_RESAMPLE: dict[Crop, Resample] = {"schik118": "nearest"}  # The other crops are resized smoothly.
 
 NAMES = """
 5_o_Clock_Shadow Arched_Eyebrows Attractive Bags_Under_Eyes Bald Bangs Big_Lips Big_Nose Black_Hair Blond_Hair Blurry
@@ -75,14 +77,18 @@ CELEBA = DataFiles(
 
 @reads(CELEBA)
 def celeba(
-    path: str | None = None,
+    path: ExistingPath | None = None,
     verify: bool = True,
-    size: int = 64,
-    crop: str = "center148",
-    resample: str | None = None,
+    size: Literal[32, 64, 128] = 64,
+    crop: Crop = "center148",
+    resample: Resample | None = None,
     class_attribute: str | None = None,
 ) -> ImageArrays:
-    """All images in the order of their numbers, the test images last; `resample=None` is the crop's own."""
+    """Return all images in the order of their numbers, the test images last.
+
+    `resample=None` takes the resampling that the crop was published with. Raises UserError where files are missing or
+    not the published ones, and for an attribute that does not exist.
+    """
     if class_attribute is not None and class_attribute not in ATTRIBUTES:
         raise UserError(
             f"dataset.class_attribute={class_attribute}: there is no such attribute."
@@ -91,19 +97,19 @@ def celeba(
     resample = resample or OWN_RESAMPLE.get(crop, "bilinear")
     files = CELEBA.locate(path)
     for file in (ATTRIBUTE_LIST, PARTITION):
-        if verify and files[file.name].suffix == ".txt":  # no checksums are published of the others
+        if verify and files[file.name].suffix == ".txt":  # No checksums are published of the other forms.
             verify_file("celeba", files[file.name], file)
     attributes = read_list(files[ATTRIBUTE_LIST.name], (-1, 1), ATTRIBUTES) == 1
     check_partition(files[PARTITION.name])
 
     place = files[PICTURES.name]
     official = verify and place.is_file()
-    source = verify_file("celeba", place, PICTURES) if official else identity_on_disk(place)
+    source = verify_file("celeba", place, PICTURES) if official else describe_status(place)
     options: dict[str, Any] = {"crop": crop, "size": size, "resample": resample}
     count, shape = sum(PARTS), (3, size, size)
-    with reading():
-        make = partial(cropped, place, count, **options)
-        images = prepared("celeba", {**source, **options}, count, shape, make, workers=WORKERS)
+    with cache_contents():
+        make = partial(crop_pictures, place, count, **options)
+        images = prepare_images("celeba", {**source, **options}, count, shape, make, workers=WORKERS)
     labels = None if class_attribute is None else attributes[:, ATTRIBUTES.index(class_attribute)].astype(np.int64)
     return ImageArrays(
         name="celeba",
@@ -120,68 +126,71 @@ def celeba(
 
 
 def read_list(file: Path, values: tuple[int, ...], header: tuple[str, ...] = ()) -> np.ndarray:
-    """The numbers beside the name of each picture, (N, columns); each must be one of `values`.
+    """Return the numbers beside the name of each picture, (N, columns) int64.
 
-    As text the columns are apart by blanks, as CSV by commas. `header` are the names that must stand above them.
+    Columns are separated by blanks in a text file, by commas in a CSV file. Raises UserError where the names `header`
+    do not stand above the columns, where the pictures are others, and where a number is not one of `values`.
     """
     refuse_pages("celeba", file)
     lines = file.read_text(errors="replace").splitlines()
     delimiter = "," if file.suffix == ".csv" else None
-    first = next((i for i, line in enumerate(lines) if line.startswith(name_of(0))), len(lines))
+    first = next((i for i, line in enumerate(lines) if line.startswith(picture_name(0))), len(lines))
     if first == len(lines):
-        raise UserError(f"dataset=celeba: {file} does not list {name_of(0)}. Fetch it again.")
+        raise UserError(f"dataset=celeba: {file} does not list {picture_name(0)}. Fetch it again.")
     if header and (first == 0 or tuple(lines[first - 1].split(delimiter))[-len(header) :] != header):
         raise UserError(f"dataset=celeba: {file} has not the names of the {len(header)} attributes above its columns.")
     columns = range(1, 1 + max(len(header), 1))
-    try:
+    with refuse_damage("celeba", file, (ValueError,)):
         names = np.loadtxt(lines[first:], str, delimiter=delimiter, usecols=0, ndmin=1)
         table = np.loadtxt(lines[first:], np.int64, delimiter=delimiter, usecols=columns, ndmin=2)
-    except ValueError as error:
-        raise UserError(f"dataset=celeba: {file} is damaged ({error}). Fetch it again.") from error
     count = sum(PARTS)
     if len(names) != count:
         raise UserError(f"dataset=celeba: {file} lists {len(names):,} pictures, expected {count:,}.")
-    wanted = np.array([name_of(row) for row in range(count)])
-    if (wrong := names != wanted).any():
-        row = int(wrong.argmax())
-        raise UserError(f"dataset=celeba: {file} lists {names[row]} where {wanted[row]} is expected.")
+    expected = np.array([picture_name(row) for row in range(count)])
+    if (differs := names != expected).any():
+        row = int(differs.argmax())
+        raise UserError(f"dataset=celeba: {file} lists {names[row]} where {expected[row]} is expected.")
     if not np.isin(table, values).all():
         raise UserError(f"dataset=celeba: {file} has other values than {', '.join(map(str, values))}.")
     return table
 
 
 def check_partition(file: Path) -> None:
-    """The published parts follow one another, which is what an official split needs."""
+    """Raise UserError where the parts are not the published ones, which follow one another as the split expects."""
     parts = read_list(file, (0, 1, 2))[:, 0]
-    if (wrong := parts != np.repeat([0, 1, 2], PARTS)).any():
-        row = int(wrong.argmax())
-        raise UserError(f"dataset=celeba: {file} puts {name_of(row)} into part {parts[row]}, unlike the published one.")
+    if (differs := parts != np.repeat([0, 1, 2], PARTS)).any():
+        row = int(differs.argmax())
+        name, part = picture_name(row), parts[row]
+        raise UserError(f"dataset=celeba: {file} puts {name} into part {part}, unlike the published one.")
 
 
-def name_of(row: int) -> str:
+def picture_name(row: int) -> str:
+    """Return the name of the picture file of a row; files are numbered from 1."""
     return f"{row + 1:06d}.jpg"
 
 
-def cropped(place: Path, count: int, start: int, stop: int, *, crop: str, size: int, resample: str) -> np.ndarray:
-    """Pictures start ... stop of all `count`, (n, 3, size, size)."""
-    there = list_pictures("celeba", place)
-    # Archives hold them in a folder, or in a folder of a folder.
-    first = next((name for name in there if f"/{name}".endswith(f"/{name_of(0)}")), "")
-    above = first.removesuffix(name_of(0))
+def crop_pictures(
+    place: Path, count: int, start: int, stop: int, *, crop: Crop, size: int, resample: Resample
+) -> np.ndarray:
+    """Return pictures start ... stop of all `count`, cropped and resized, (stop - start, 3, size, size) uint8."""
+    names = list_names("celeba", place)
+    # Archives hold the pictures in a folder, or in a folder of a folder.
+    first = next((name for name in names if f"/{name}".endswith(f"/{picture_name(0)}")), "")
+    folder = first.removesuffix(picture_name(0))
 
-    def missing(rows: range) -> list[str]:
-        return [name for row in rows if (name := above + name_of(row)) not in there]
+    def find_missing(rows: range) -> list[str]:
+        return [name for row in rows if (name := folder + picture_name(row)) not in names]
 
-    # The first piece looks for all of them, so that nobody waits in vain.
-    if (start == 0 or missing(range(start, stop))) and (lacking := missing(range(count))):
+    # The first piece looks for all pictures, so that a missing one is not noticed only after the others were read.
+    if (start == 0 or find_missing(range(start, stop))) and (missing := find_missing(range(count))):
         raise UserError(
-            f"dataset=celeba: {place} lacks {len(lacking):,} of {count:,} pictures: {and_more(lacking)}."
+            f"dataset=celeba: {place} lacks {len(missing):,} of {count:,} pictures: {shorten_list(missing)}."
             f" They come from {CELEBA.homepage}."
         )
     squares = [
-        picture("celeba", place, above + name_of(row), (WIDTH, HEIGHT))
+        read_picture("celeba", place, folder + picture_name(row), (WIDTH, HEIGHT))
         .crop(CROPS[crop])
-        .resize((size, size), RESAMPLE[resample])
+        .resize((size, size), Image.Resampling[resample.upper()])
         for row in range(start, stop)
     ]
-    return np.stack([np.asarray(square) for square in squares]).transpose(0, 3, 1, 2)
+    return move_channels_first(np.stack([np.asarray(square) for square in squares]))

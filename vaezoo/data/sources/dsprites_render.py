@@ -1,9 +1,9 @@
-"""Draws dSprites: the geometry of its three sprites, and a polygon filler that agrees with the original bit for bit.
+"""Draw dSprites: the geometry of its three sprites, and a polygon filler that agrees with the original bit for bit.
 
-The published images were rasterised without anti-aliasing. Their geometry, recovered from published samples: an
-outline of straight edges, scaled, rotated and placed, its vertices snapped to 1/256 pixel; a pixel is 1 when its centre
-is inside. x runs to the right and y down, in pixels; the pixel in row r and column c has its centre at
-(c + 1/2, r + 1/2).
+The published images were rasterised without anti-aliasing. Their geometry was recovered from published samples: an
+outline of straight edges is scaled, rotated and placed, and its vertices are snapped to 1/256 pixel; a pixel is 1 when
+its centre is inside. x increases to the right and y downwards, in pixels; the pixel in row r and column c has its
+centre at (c + 1/2, r + 1/2).
 """
 
 import numpy as np
@@ -14,7 +14,7 @@ RADIUS = 0.15 * SIDE
 SUBPIXELS = 256  # vertices lie on a grid of 1/256 pixel
 HALF = SUBPIXELS // 2  # from a pixel's corner to its centre
 
-# What the classes of each factor mean. The last factor changes fastest from one image to the next.
+# The value of each class of each factor. The last factor changes fastest from one image to the next.
 FACTOR_VALUES: dict[str, np.ndarray] = {
     "shape": np.arange(1, 4),
     "scale": np.arange(5, 11) / 10,
@@ -26,10 +26,10 @@ FACTOR_SIZES = tuple(len(values) for values in FACTOR_VALUES.values())
 
 
 def outline(shape: str) -> np.ndarray:
-    """The vertices (V, 2) of a sprite of scale 1 about the point it turns around, in order; the last joins the first.
+    """Return the vertices (V, 2) of a sprite of scale 1 in order; the last one is joined to the first one.
 
-    The square is 2R wide, for R = `RADIUS`. The ellipse has the half-axes 1.33 R and R / 1.33, the long one horizontal.
-    The heart stands upright: its notch is above, its tip below.
+    The origin is the point that the sprite turns around. The square is 2R wide, for R = `RADIUS`. The ellipse has the
+    half-axes 1.33 R and R / 1.33, the long one horizontal. The heart stands upright: its notch is above, its tip below.
     """
     if shape == "square":
         return RADIUS * np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]])
@@ -43,14 +43,14 @@ def outline(shape: str) -> np.ndarray:
     raise ValueError(f"no outline for shape {shape!r}, only for {', '.join(SHAPES)}")
 
 
-def rotated(vertices: np.ndarray, angle: float) -> np.ndarray:
-    """Vertices (V, 2) turned about the origin, counter-clockwise as seen on the screen, where y points down."""
+def rotate_vertices(vertices: np.ndarray, angle: float) -> np.ndarray:
+    """Return vertices (V, 2) turned about the origin, counter-clockwise as displayed; y points down."""
     x, y = vertices.T
     return np.stack([x * np.cos(angle) + y * np.sin(angle), y * np.cos(angle) - x * np.sin(angle)], axis=1)
 
 
-def placed(coordinates: np.ndarray, positions: np.ndarray) -> np.ndarray:
-    """One coordinate of every vertex, (V,), at each position in [0, 1]: (P, V) integers in units of 1/256 pixel.
+def place_vertices(coordinates: np.ndarray, positions: np.ndarray) -> np.ndarray:
+    """Return a coordinate (V,) of all vertices at each position (P,) in [0, 1]: (P, V) integers, in 1/256 pixel.
 
     The centre travels from pixel 16 to 48. A step is 32/31 pixel, so neighbouring images are no whole-pixel shifts of
     each other.
@@ -59,16 +59,17 @@ def placed(coordinates: np.ndarray, positions: np.ndarray) -> np.ndarray:
     return np.rint((coordinates + centres) * SUBPIXELS).astype(np.int64)
 
 
-def filled(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Fills the polygons with the vertices (x[a], y[b]) for all a and b; they must lie inside the frame.
+def fill_polygons(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Fill the polygons with the vertices (x[a], y[b]) for all a and b, which must lie inside the frame.
 
-    `x` (A, V) and `y` (B, V) are in units of 1/256 pixel. The result, (A, B, 64), holds one 64-bit word a row of
-    pixels; its most significant bit is column 0.
+    `x` (A, V) and `y` (B, V) are in units of 1/256 pixel. The result, (A, B, 64), holds a 64-bit word for each row of
+    pixels, whose most significant bit is column 0.
 
     An edge crosses the row with centre yc when min(y) < yc <= max(y) of its ends. Each crossing, at xc, flips the
     pixels whose centre is at or to the right of xc, so a pixel ends as 1 when the number of crossings up to its centre
-    is odd. Vertices often lie exactly on a centre line. Ties are still decided exactly: coordinates are integers, so a
-    quotient that is a whole number is computed without rounding, and any other is too far from one to be rounded to it.
+    is odd. Vertices often lie exactly on a centre line. Such ties are still decided exactly: coordinates are integers,
+    so a quotient that is a whole number is computed without rounding, and any other quotient is too far from a whole
+    number to be rounded to it.
     """
     a, v = x.shape
     b = len(y)
@@ -76,17 +77,17 @@ def filled(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     first_row = ((np.minimum(y, y_next) - HALF) // SUBPIXELS + 1).ravel()
     end_row = ((np.maximum(y, y_next) - HALF) // SUBPIXELS + 1).ravel()
 
-    # Every crossing once, whatever x is: edge e of polygon b, both in one number, and the row that it crosses.
+    # List every crossing once, whatever x is: edge and polygon b as one number, and the row that is crossed.
     rows_crossed = end_row - first_row
     edge = np.repeat(np.arange(b * v), rows_crossed)
     row = np.arange(len(edge)) + np.repeat(first_row - (np.cumsum(rows_crossed) - rows_crossed), rows_crossed)
-    line = edge // v * SIDE + row  # rows of pixels, numbered through all polygons
+    line = edge // v * SIDE + row  # rows of pixels, counted over all polygons
     order = np.argsort(line, kind="stable")
     edge, row, line = edge[order], row[order], line[order]
     rise = (y_next - y).ravel()[edge, None]
     depth = row[:, None] * SUBPIXELS + HALF - y.ravel()[edge, None]
 
-    # The column at or to the right of each crossing, for all x at once: (crossings, A).
+    # Find the column at or to the right of each crossing, for all x at once: (crossings, A).
     run = (np.roll(x, -1, axis=1) - x).T.astype(np.float64)
     crossing = run[edge % v]
     crossing *= depth
@@ -101,14 +102,14 @@ def filled(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return words.T.reshape(a, b, SIDE)
 
 
-def render(shape: int, scale: int, orientation: int) -> np.ndarray:
-    """The 1,024 images of one shape, scale and orientation (classes from 0), posY changing fastest.
+def render_block(shape: int, scale: int, orientation: int) -> np.ndarray:
+    """Return the 1,024 images of one shape, scale and orientation (classes from 0), posY changing fastest.
 
-    Returns (1024, 512) uint8: eight pixels a byte, row by row, most significant bit first.
+    They are packed, (1024, 512) uint8: eight pixels in a byte, row by row, the most significant bit first.
     """
     full_turn = len(FACTOR_VALUES["orientation"]) - 1
-    # The last orientation is the first again. Its sine is not quite zero, so the angle of the first is taken.
+    # The last orientation is the first one again. Its sine is not quite zero, so the first angle is used.
     angle = FACTOR_VALUES["orientation"][orientation % full_turn]
-    x, y = rotated(outline(SHAPES[shape]) * FACTOR_VALUES["scale"][scale], angle).T
-    words = filled(placed(x, FACTOR_VALUES["posX"]), placed(y, FACTOR_VALUES["posY"]))
+    x, y = rotate_vertices(outline(SHAPES[shape]) * FACTOR_VALUES["scale"][scale], angle).T
+    words = fill_polygons(place_vertices(x, FACTOR_VALUES["posX"]), place_vertices(y, FACTOR_VALUES["posY"]))
     return np.ascontiguousarray(words, dtype=">u8").view(np.uint8).reshape(-1, SIDE * SIDE // 8)

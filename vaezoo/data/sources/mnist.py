@@ -1,23 +1,24 @@
 """MNIST (LeCun et al., 1998) and Fashion-MNIST (Xiao et al., 2017): 70,000 grey images of 28 x 28 in ten classes.
 
-Both come in four IDX files of the same names, so they need folders of their own; the checksums notice a mix-up. Grey
-values are used as they are, 0 ... 255, not binarised.
+Both come in four IDX files of the same names, so each needs a folder of its own; checksums notice a mix-up. Grey values
+are used as they are, 0 ... 255, not binarised.
 """
 
-import logging
+import hashlib
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 
-from vaezoo.data.files.find import DataFile, DataFiles, identity, read_payload, reads
+from vaezoo.data.files.find import DataFile, DataFiles, read_payload, reads
 from vaezoo.data.images import ImageArrays
-from vaezoo.data.sources.rotated import rotated
+from vaezoo.data.sources.rotated import rotate_drawings
 from vaezoo.errors import UserError
+from vaezoo.ranges import Count, ExistingPath, Natural, Several
 
-log = logging.getLogger(__name__)
-
-SIDE = 28
-IMAGES, LABELS = 2051, 2049  # the first number of an IDX file says what it holds
+Size = Literal[28, 32]
+IMAGES, LABELS = 2051, 2049  # the first number of an IDX file, which says what it holds
 PARTS = ("train", "t10k")
 
 MNIST = DataFiles(
@@ -94,61 +95,71 @@ FASHION = DataFiles(
     mirrors=("http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",),
     folders=("FashionMNIST/raw", "/usr/share/datasets/fashion-mnist"),
 )
-CLOTHES = "T-shirt/top, Trouser, Pullover, Dress, Coat, Sandal, Shirt, Sneaker, Bag, Ankle boot"
+DIGITS = tuple(map(str, range(10)))
+CLOTHES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
 
 
 @reads(MNIST)
-def mnist(path: str | None = None, size: int = SIDE, verify: bool = True, download: bool = False) -> ImageArrays:
-    """The training images, then the 10,000 test images; `size=32` puts a black frame of two pixels around them."""
-    return framed(read(MNIST, tuple(map(str, range(10))), path, verify, download), size)
+def mnist(
+    path: ExistingPath | None = None, size: Size = 28, verify: bool = True, download: bool = False
+) -> ImageArrays:
+    """Return the training images, then the 10,000 test images; `size=32` puts a black frame of two pixels around them.
+
+    `path` is the folder of the four files. Raises UserError where files are missing or not the published ones.
+    """
+    return add_frame(read_files(MNIST, DIGITS, path, verify, download), size)
 
 
 @reads(FASHION)
-def fashionmnist(path: str | None = None, size: int = SIDE, verify: bool = True, download: bool = False) -> ImageArrays:
-    """As `mnist`; the files of Debian's package dataset-fashion-mnist are found by themselves."""
-    return framed(read(FASHION, tuple(CLOTHES.split(", ")), path, verify, download), size)
+def fashionmnist(
+    path: ExistingPath | None = None, size: Size = 28, verify: bool = True, download: bool = False
+) -> ImageArrays:
+    """Return Fashion-MNIST, with the options of `mnist`; files of Debian's package dataset-fashion-mnist are found."""
+    return add_frame(read_files(FASHION, CLOTHES, path, verify, download), size)
 
 
 @reads(MNIST)
 def rotatedmnist(
-    path: str | None = None,
-    size: int = SIDE,
+    path: ExistingPath | None = None,
+    size: Size = 28,
     verify: bool = True,
     download: bool = False,
-    angles: int = 9,
-    class_id: int | None = 3,
-    count: int | None = 5000,
+    angles: Several = 9,
+    class_id: Natural | None = 3,
+    count: Count | None = 5000,
 ) -> ImageArrays:
-    """The first 5,000 training images of one class, each at nine angles: 45,000 images."""
-    upright = training_part(mnist(path, verify=verify, download=download))
-    return framed(rotated(upright, angles=angles, class_id=class_id, count=count), size)
+    """Return the first `count` training images of one class, each at every angle: 45,000 images by default."""
+    upright = select_training_part(mnist(path, verify=verify, download=download))
+    return add_frame(rotate_drawings(upright, angles=angles, class_id=class_id, count=count), size)
 
 
 @reads(FASHION)
 def rotatedfashionmnist(
-    path: str | None = None,
-    size: int = SIDE,
+    path: ExistingPath | None = None,
+    size: Size = 28,
     verify: bool = True,
     download: bool = False,
-    angles: int = 9,
-    class_id: int | None = 0,
-    count: int | None = 5000,
+    angles: Several = 9,
+    class_id: Natural | None = 0,
+    count: Count | None = 5000,
 ) -> ImageArrays:
-    upright = training_part(fashionmnist(path, verify=verify, download=download))
-    return framed(rotated(upright, angles=angles, class_id=class_id, count=count), size)
+    """Return the first `count` training images of one class of Fashion-MNIST, each at every angle."""
+    upright = select_training_part(fashionmnist(path, verify=verify, download=download))
+    return add_frame(rotate_drawings(upright, angles=angles, class_id=class_id, count=count), size)
 
 
-def read(
+def read_files(
     expected: DataFiles, label_names: tuple[str, ...], path: str | None, verify: bool, download: bool
 ) -> ImageArrays:
+    """Return the images and labels of the four files of a data set, the test images last."""
     name, places = expected.dataset, expected.locate(path, download)
     payloads = {
         file.name.removesuffix(".gz"): read_payload(name, places[file.name], file.payload_md5 if verify else None)
         for file in expected.files
     }
     files = list(payloads)
-    images = [parse(name, file, payloads[file], IMAGES) for file in files[::2]]
-    labels = [parse(name, file, payloads[file], LABELS) for file in files[1::2]]
+    images = [parse_idx(name, file, payloads[file], IMAGES) for file in files[::2]]
+    labels = [parse_idx(name, file, payloads[file], LABELS) for file in files[1::2]]
     for pictures, classes, part in zip(images, labels, PARTS, strict=True):
         if len(pictures) != len(classes):
             raise UserError(f"dataset={name}: {len(pictures)} images but {len(classes)} labels in the {part} files.")
@@ -156,15 +167,19 @@ def read(
         name=name,
         images=np.concatenate(images)[:, None],
         shape=(1, *images[0].shape[1:]),
-        identity={"origin": "official" if verify else "unverified files", "sha256": identity(payloads)},
+        identity={"origin": "official" if verify else "unverified files", "sha256": hash_payloads(payloads)},
         labels=np.concatenate(labels).astype(np.int64),
         label_names=label_names,
         test_images=len(images[1]),
     )
 
 
-def parse(name: str, file: str, payload: bytes, kind: int) -> np.ndarray:
-    """The array in an IDX file of unsigned bytes: its kind and sizes as big-endian 32-bit numbers, then the values."""
+def parse_idx(name: str, file: str, payload: bytes, kind: int) -> np.ndarray:
+    """Return the array in an IDX file of unsigned bytes.
+
+    The file holds its kind and its sizes as big-endian 32-bit numbers, then the values. Raises UserError where it is of
+    another kind, or has another number of values.
+    """
     dimensions = kind & 0xFF
     header = np.frombuffer(payload[: 4 + 4 * dimensions], ">u4")
     if len(header) != 1 + dimensions or header[0] != kind:
@@ -176,14 +191,23 @@ def parse(name: str, file: str, payload: bytes, kind: int) -> np.ndarray:
     return values.reshape(shape)
 
 
-def training_part(arrays: ImageArrays) -> ImageArrays:
+def hash_payloads(payloads: Mapping[str, bytes]) -> str:
+    """Return the SHA-256 of the SHA-256 of all files, in the order of their names."""
+    digest = hashlib.sha256()
+    for file in sorted(payloads):
+        digest.update(hashlib.sha256(payloads[file]).digest())
+    return digest.hexdigest()
+
+
+def select_training_part(arrays: ImageArrays) -> ImageArrays:
+    """Return the images and labels without the published test part."""
     assert arrays.labels is not None
     count = len(arrays) - (arrays.test_images or 0)
     return replace(arrays, images=arrays.images[:count], labels=arrays.labels[:count], test_images=None)
 
 
-def framed(arrays: ImageArrays, size: int) -> ImageArrays:
-    """With a black frame that makes the images `size` pixels wide and high: exact, unlike resizing."""
+def add_frame(arrays: ImageArrays, size: int) -> ImageArrays:
+    """Return the images with a black frame that makes them `size` pixels wide and high: exact, unlike resizing."""
     side = arrays.shape[1]
     if size == side:
         return arrays

@@ -1,22 +1,22 @@
 """MPI3D (Gondal et al., 2019): a robot arm holding an object, all combinations of seven factors.
 
-https://github.com/rr-learning/disentanglement_dataset: drawn simply (`toy`), drawn well (`realistic`) or photographed
-(`real`). Each is an archive of 12.7 GB, whose images are kept once more in the data folder, channels first.
+https://github.com/rr-learning/disentanglement_dataset: rendered simply (`toy`), rendered well (`realistic`) or
+photographed (`real`). Each is an archive of 12.7 GB, whose images are also kept in the data folder, channels first.
 """
 
 import math
-from pathlib import Path
+from functools import partial
 from typing import Literal
 
 import numpy as np
 
-from vaezoo.data.files.find import DataFile, DataFiles, reads
-from vaezoo.data.files.find import verify as verify_file
-from vaezoo.data.files.prepare import prepared
+from vaezoo.data.files.find import DataFile, DataFiles, reads, refuse_damage, verify_file
+from vaezoo.data.files.prepare import prepare_images
 from vaezoo.data.images import ImageArrays
-from vaezoo.data.readers.grids import channels_first, grid
-from vaezoo.data.readers.npz import DAMAGED, Member
+from vaezoo.data.readers.grids import make_grid, move_channels_first
+from vaezoo.data.readers.npz import ZIP_ERRORS, NpzArray
 from vaezoo.errors import UserError
+from vaezoo.ranges import ExistingPath
 
 FACTORS = ("color", "shape", "size", "camera_height", "background", "horizontal_axis", "vertical_axis")
 SIZES = (
@@ -24,16 +24,16 @@ SIZES = (
     (4, 4, 2, 3, 3, 40, 40),  # an older release of toy and realistic
 )
 SIDE = 64
-MD5 = {
+Variant = Literal["toy", "realistic", "real"]
+MD5: dict[Variant, str] = {
     "toy": "55889cb7c7dfc655d6e0277beee88868",
     "realistic": "59a6225b88b635365f70c91b3e52f70f",
     "real": "0f33f609918fb5c97996692f91129802",
 }
 
-Variant = Literal["toy", "realistic", "real"]
 
-
-def files_of(variant: Variant = "toy", **_: object) -> DataFiles:
+def describe_files(variant: Variant = "toy", **options: object) -> DataFiles:
+    """Return the file of a variant; the other options of the source do not change it."""
     return DataFiles(
         dataset="mpi3d",
         files=(DataFile(f"mpi3d_{variant}.npz", md5=MD5[variant]),),
@@ -47,45 +47,40 @@ def files_of(variant: Variant = "toy", **_: object) -> DataFiles:
     )
 
 
-@reads(files_of)
+@reads(describe_files)
 def mpi3d(
-    path: str | None = None, verify: bool = True, download: bool = False, variant: Variant = "toy"
+    path: ExistingPath | None = None, verify: bool = True, download: bool = False, variant: Variant = "toy"
 ) -> ImageArrays:
-    files = files_of(variant)
+    """Return all images of a variant, the last factor changing fastest. `path` is the archive or its folder.
+
+    Raises UserError where the file is missing or not the published one.
+    """
+    files = describe_files(variant)
     (official,) = files.files
     file = files.locate(path, download)[official.name]
-    found = verify_file("mpi3d", file, official if verify else DataFile(official.name))
+    checksum = verify_file("mpi3d", file, official if verify else DataFile(official.name))
     shape = (3, SIDE, SIDE)
-    try:
-        pictures = Pictures(file)
-        count = len(pictures)
+    with refuse_damage("mpi3d", file, ZIP_ERRORS):
+        pictures = NpzArray("mpi3d", file, "images", (None, SIDE, SIDE, 3), np.dtype(np.uint8))
+        count = pictures.shape[0]
         sizes = next((sizes for sizes in SIZES if math.prod(sizes) == count), None)
         if sizes is None:
-            known = " or ".join(f"{math.prod(sizes):,}" for sizes in SIZES)
-            raise UserError(f"dataset=mpi3d: {file} holds {count:,} images, expected {known}.")
-        images = prepared("mpi3d", {"variant": variant, **found}, count, shape, pictures)
-    except DAMAGED as error:
-        raise UserError(f"dataset=mpi3d: {file} is damaged ({error}). Fetch it again.") from error
+            expected = " or ".join(f"{math.prod(sizes):,}" for sizes in SIZES)
+            raise UserError(f"dataset=mpi3d: {file} holds {count:,} images, expected {expected}.")
+        recipe = {"variant": variant, **checksum}
+        images = prepare_images("mpi3d", recipe, count, shape, partial(read_images, pictures))
     origin = "official" if verify else "unverified file"
     return ImageArrays(
         name="mpi3d",
         images=images,
         shape=shape,
-        identity={"origin": origin, "variant": variant, "file": file.name, **found},
-        factors=grid(sizes),
+        identity={"origin": origin, "variant": variant, "file": file.name, **checksum},
+        factors=make_grid(sizes),
         factor_names=FACTORS,
         factor_sizes=sizes,
     )
 
 
-class Pictures:
-    """The images of an archive, which is never held in memory as a whole."""
-
-    def __init__(self, file: Path) -> None:
-        self.member = Member("mpi3d", file, "images", (None, SIDE, SIDE, 3), np.dtype(np.uint8))
-
-    def __len__(self) -> int:
-        return self.member.shape[0]
-
-    def __call__(self, start: int, stop: int) -> np.ndarray:
-        return channels_first(self.member.rows(start, stop))
+def read_images(pictures: NpzArray, start: int, stop: int) -> np.ndarray:
+    """Return images start ... stop of an archive, (stop - start, 3, 64, 64) uint8."""
+    return move_channels_first(pictures.read(start, stop))

@@ -1,9 +1,9 @@
 """Drawings turned by steps of ten degrees: the angle is the class, whatever is drawn is the style.
 
 After the rotated MNIST of Ye & Bors (2021), section 5.1: nine angles 0, 10, …, 80 degrees of 5,000 drawings of one
-class, hence nine classes, although it says ten; its "90 image samples" for training are 90 %. The paper leaves open how
-they are turned; here counter-clockwise as displayed, about the image centre, bilinear, black outside, and rounded to
-the stored integers. Image i shows drawing i // angles at angle i % angles.
+class, hence nine classes, although the paper says ten; its "90 image samples" for training are 90 %. The paper does not
+say how drawings are turned. Here they are turned counter-clockwise as displayed, about the image centre, bilinear,
+black outside, and rounded to the stored integers. Image i shows drawing i // angles at angle i % angles.
 """
 
 import logging
@@ -13,8 +13,9 @@ import numpy as np
 
 from vaezoo.data.files.find import reads
 from vaezoo.data.images import ImageArrays
-from vaezoo.data.sources.digits import DIGITS, SIZES, digits
+from vaezoo.data.sources.digits import DIGITS, Size, check_size, digits
 from vaezoo.errors import UserError
+from vaezoo.ranges import Count, Natural, Several
 
 log = logging.getLogger(__name__)
 
@@ -23,22 +24,24 @@ STEP = 10  # degrees
 
 @reads(DIGITS)
 def rotateddigits(
-    size: int = 16, angles: int = 9, class_id: int | None = None, count: int | None = None
+    size: Size = 16, angles: Several = 9, class_id: Natural | None = None, count: Count | None = None
 ) -> ImageArrays:
-    """The digits of scikit-learn, `size` pixels wide and high.
+    """Return the digits of scikit-learn, `size` pixels wide and high, at every angle.
 
-    They are enlarged smoothly, in the same interpolation that turns them. Repeated pixels, as in the data set digits,
-    would stay sharp at 0 degrees alone and blur at every other angle: sharpness would give the class away.
+    The interpolation that turns them also enlarges them smoothly. Repeated pixels, as in the data set digits, would be
+    sharp at 0 degrees and blurred at every other angle, so that sharpness would reveal the class.
     """
-    if size not in SIZES:
-        raise UserError(f"rotateddigits: size={size} is not possible; choose one of {', '.join(map(str, SIZES))}.")
-    return rotated(digits(), angles=angles, class_id=class_id, count=count, enlarge=size // 8)
+    check_size("rotateddigits", size)
+    return rotate_drawings(digits(), angles=angles, class_id=class_id, count=count, enlarge=size // 8)
 
 
-def rotated(
+def rotate_drawings(
     arrays: ImageArrays, *, angles: int = 9, class_id: int | None = None, count: int | None = None, enlarge: int = 1
 ) -> ImageArrays:
-    """The first `count` drawings of class `class_id` (None: all of them, of all classes), each at every angle."""
+    """Return the first `count` drawings of class `class_id` at every angle; None stands for all drawings and classes.
+
+    Raises UserError for a class without images, and for more than a full turn.
+    """
     if not 1 <= angles * STEP <= 360:
         raise UserError(f"{arrays.name}: angles={angles} is not possible; a turn has {360 // STEP} steps of {STEP}°.")
     images = arrays.images
@@ -51,15 +54,15 @@ def rotated(
     if count is not None and n < count:
         log.warning("%s: there are %d drawings to turn, fewer than count=%d.", arrays.name, n, count)
 
-    copies = [np.rint(turned(images, STEP * i, enlarge)).astype(np.uint8) for i in range(angles)]
-    channels, height, width = copies[0].shape[1:]
+    copies = [np.rint(turn_images(images, STEP * i, enlarge)).astype(np.uint8) for i in range(angles)]
+    shape = copies[0].shape[1:]
     drawing, angle = np.divmod(np.arange(n * angles), angles)
     return replace(
         arrays,
         name=f"rotated{arrays.name}",
-        images=np.stack(copies, axis=1).reshape(-1, channels, height, width),
-        shape=(channels, height, width),
-        # The checksum stays that of the upright drawings.
+        images=np.stack(copies, axis=1).reshape(-1, *shape),
+        shape=shape,
+        # The checksum is still of the upright drawings.
         identity={
             **arrays.identity,
             "drawings": n,
@@ -75,17 +78,17 @@ def rotated(
     )
 
 
-def turned(images: np.ndarray, degrees: float, enlarge: int = 1) -> np.ndarray:
-    """Images (N, C, H, W) turned counter-clockwise about their centre and enlarged, float32 (N, C, eH, eW)."""
+def turn_images(images: np.ndarray, degrees: float, enlarge: int = 1) -> np.ndarray:
+    """Return images (N, C, H, W) turned counter-clockwise about their centre and enlarged, float32 (N, C, eH, eW)."""
     height, width = images.shape[2:]
     cos, sin = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
-    # Each new pixel looks back to where it comes from. x to the right of the centre, y below it, in old pixels.
+    # For each new pixel, the position in the old image: x to the right of the centre, y below it, in old pixels.
     y, x = ((np.arange(side * enlarge) + 0.5) / enlarge - side / 2 for side in (height, width))
     row = y[:, None] * cos + x * sin + (height + 1) / 2
     column = x * cos - y[:, None] * sin + (width + 1) / 2
-    # Counted in images with a black border of one pixel, which stands for everything outside.
+    # Rows and columns count in images with a black border of one pixel, which stands for everything outside.
     bordered = np.pad(images, ((0, 0), (0, 0), (1, 1), (1, 1)))
-    (above, down), (left, right) = neighbours(row, height), neighbours(column, width)
+    (above, down), (left, right) = find_neighbours(row, height), find_neighbours(column, width)
     result = np.zeros((*images.shape[:2], *row.shape), np.float32)
     for i, j in np.ndindex(2, 2):
         weight = (down if i else 1 - down) * (right if j else 1 - right)
@@ -93,8 +96,8 @@ def turned(images: np.ndarray, degrees: float, enlarge: int = 1) -> np.ndarray:
     return result
 
 
-def neighbours(position: np.ndarray, last: int) -> tuple[np.ndarray, np.ndarray]:
-    """The pixel of 0 … `last` before each position and how far beyond it the position lies, in [0, 1]."""
+def find_neighbours(position: np.ndarray, last: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the pixel of 0 … `last` before each position, and how far the position lies beyond it, in [0, 1]."""
     position = position.clip(0, last + 1)
     before = np.minimum(position.astype(np.int64), last)
     return before, position - before

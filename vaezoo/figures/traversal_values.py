@@ -1,4 +1,4 @@
-"""The values at which a latent is traversed, by name."""
+"""The values at which latents are traversed, by the name of a preset."""
 
 from statistics import NormalDist
 
@@ -14,11 +14,11 @@ PRESETS = {
     "prior_quantiles": np.array([NormalDist().inv_cdf(p) for p in np.linspace(0.05, 0.95, 10)]),
 }
 
-SAMPLED = ("pm5", "pm6")  # published around one sample of the posterior, the others around its mean
+SAMPLED = ("pm5", "pm6")  # These were published around a sample of the posterior, the others around its mean.
 
 
 def traversal_values(preset: str, codes: np.ndarray | None = None) -> np.ndarray:
-    """Values (V,) that serve every latent, or, for `data_quantiles`, a row of values for each latent (D, V).
+    """Return the values (V,) of a preset for all latents, or (D, V), a row for each latent, for `data_quantiles`.
 
     pm5              -5 to 5 in ten steps, so eleven values, as published for conditional VAEs on digits
     pm3              ten values in [-3, 3], as published for the supervised mutual-information VAE
@@ -26,6 +26,8 @@ def traversal_values(preset: str, codes: np.ndarray | None = None) -> np.ndarray
     pm6              six values in [-6, 6], well outside the prior, as published for beta-TCVAE on faces
     prior_quantiles  5 % to 95 % of N(0, 1) in ten steps of equal probability (JointVAE practice)
     data_quantiles   1 % to 99 % of each latent's own `codes` (N, D) in ten steps, for models whose scale is arbitrary
+
+    Raises UserError for an unknown preset, and for `data_quantiles` without codes.
     """
     if preset == "data_quantiles":
         if codes is None:

@@ -1,0 +1,158 @@
+"""A model and its data as Lightning trains them here: many training steps at each call, validated at exact batches."""
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
+from typing import Any
+
+import torch
+from pytorch_lightning import Callback, LightningModule
+from torch import Tensor
+
+from vaezoo.data.batches import Batch, RowBatches, TrainingOrder
+from vaezoo.data.module import ImageDataModule
+from vaezoo.distributed import process_count
+from vaezoo.models.base import LatentModel
+from vaezoo.training.clock import Clock
+from vaezoo.training.engines import Eager, share_rows
+from vaezoo.training.terms import TermLogger
+
+
+def even_sizes(count: int, size: int, unit: int) -> list[int]:
+    """Return sizes of batches of about `size`, all multiples of `unit`, that hold `count` images between them.
+
+    A last short batch would weigh batch statistics by those of another loss; these differ by one unit at most.
+    """
+    parts = max(1, round(count / size))
+    ends = [count // unit * part // parts * unit for part in range(parts + 1)]
+    return [end - begin for begin, end in pairwise(ends) if end > begin]
+
+
+class ChunkLoader:
+    """Chunks (k, B) of rows from the present batch up to the next validation, or to the end of the run.
+
+    It has no length, so Lightning validates when it ends, and then iterates over it again: an epoch of Lightning's is
+    the stretch between two validations. Where that lies depends on the count of batches alone, so a resumed run
+    validates where an unbroken one does.
+    """
+
+    def __init__(self, order: TrainingOrder, clock: Clock, val_every: int, length: Callable[[int], int]) -> None:
+        self.order = order
+        self.clock = clock
+        self.val_every = val_every
+        self.length = length
+
+    def __iter__(self) -> Iterator[Tensor]:
+        number = self.clock.batches
+        end = min(self.clock.max_batches, number - number % self.val_every + self.val_every)
+        while number < end:
+            chunk = self.order.batches(number, min(self.length(number), end - number))
+            yield chunk
+            number += len(chunk)
+
+
+class ChunkedModel(LightningModule):
+    """A model whose training steps an engine makes, a chunk of them at each call by Lightning.
+
+    Callbacks find here the `model`, the `clock` and the `terms`. The state is that of the model, so a checkpoint does
+    not know of this class. Lightning's hooks reach the model where they mean the same as in a plain Trainer; of the
+    hooks for a batch only `on_train_batch_start` does, from the engine before each step.
+    """
+
+    def __init__(
+        self,
+        model: LatentModel,
+        data: ImageDataModule,
+        engine: Eager,
+        clock: Clock,
+        terms: TermLogger,
+        val_every: int,
+        callbacks: Sequence[Callback],
+    ) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.model = model
+        self.data = data
+        self.engine = engine
+        self.clock = clock
+        self.terms = terms
+        self.val_every = val_every
+        self.own_callbacks = callbacks
+
+    def configure_callbacks(self) -> list[Callback]:
+        return list(self.own_callbacks)
+
+    # ---- data --------------------------------------------------------------------------------------------------
+
+    def train_dataloader(self) -> ChunkLoader:
+        assert self.data.store is not None
+        rows, size = self.data.rows.train, self.data.batch_size * self.model.batches_a_step
+        order = TrainingOrder(rows, size, self.data.seed, self.data.store.index_device)
+        return ChunkLoader(order, self.clock, self.val_every, self.engine.length)
+
+    def val_dataloader(self) -> RowBatches | list[RowBatches]:
+        rows, batches = self.data.rows.val, self.model.batches_a_step
+        sizes = even_sizes(len(rows), self.data.batch_size * batches, process_count() * batches)
+        return RowBatches(self.validation_batch, rows[: sum(sizes)], sizes) if sizes else []
+
+    def validation_batch(self, rows: Tensor) -> Batch:
+        return self.data.batch(share_rows(rows, self.model.batches_a_step))
+
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        return batch  # Images are made on the device, and rows stay where they are looked up.
+
+    # ---- steps -------------------------------------------------------------------------------------------------
+
+    def on_train_batch_start(self, batch: Tensor, batch_idx: int) -> None:
+        # Not at the end of the batch before, because a run that goes on would miss the validation after it.
+        if self.clock.meets():
+            self.clock.interrupts.check()
+
+    def training_step(self, batch: Tensor, batch_idx: int) -> None:
+        self.engine.run(batch)
+
+    def on_train_batch_end(self, outputs: Any, batch: Tensor, batch_idx: int) -> None:
+        if self.clock.batches >= self.clock.max_batches:
+            self.trainer.should_stop = True
+
+    def on_validation_batch_start(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
+        self.clock.seed_validation(batch_idx)
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        terms = self.model.validate(batch.images, batch.labels)
+        self.terms.val.add(terms, float(len(batch.images)), self.clock.batches)
+
+    # ---- the model's hooks and state ---------------------------------------------------------------------------
+
+    def configure_optimizers(self) -> Any:
+        return self.model.configure_optimizers()
+
+    def on_fit_start(self) -> None:
+        """Bring the images to the device; a decoder that can begins at their mean."""
+        self.data.place(self.trainer.strategy.root_device)
+        if self.clock.batches == 0:
+            self.model.begin_at(self.data.mean_image)
+        self.model.on_fit_start()
+
+    def on_train_start(self) -> None:
+        self.model.on_train_start()
+        self.engine.prepare(self.trainer.optimizers)
+
+    def on_train_end(self) -> None:
+        self.model.on_train_end()
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        self.model.on_before_optimizer_step(optimizer)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        # Lightning's own progress is left out, because `batches` alone says where a resumed run goes on.
+        checkpoint.pop("loops", None)
+        self.model.on_save_checkpoint(checkpoint)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.model.on_load_checkpoint(checkpoint)
+
+    def state_dict(self, *arguments: Any, **options: Any) -> Any:
+        return self.model.state_dict(*arguments, **options)
+
+    def load_state_dict(self, *arguments: Any, **options: Any) -> Any:
+        return self.model.load_state_dict(*arguments, **options)
