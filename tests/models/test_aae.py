@@ -1,14 +1,13 @@
 """Adversarial autoencoder: golden numbers of its critic, who is reached by which loss, and the plain autoencoder."""
 
 import json
-from pathlib import Path
 
 import pytest
 import torch
 from hydra.utils import instantiate
 from torch import nn
 
-from tests.support.command_line import QUICK, SCORES, rows, train
+from tests.support.command_line import QUICK, SCORES, rows, train_in
 from tests.support.configuration import SMALL, build_model, compose_train
 from tests.support.models import fit, reached
 from tests.support.tensors import double
@@ -135,11 +134,11 @@ def test_other_choices(line):
     assert "kl" not in terms
 
 
-def test_a_run_from_start_to_scores(in_tmp, monkeypatch):
-    assert train(monkeypatch, "model=aae", "max_batches=10", "logger=csv", "hydra.run.dir=run", *QUICK, *SCORES) == 0
-    found = json.loads(Path("run/metrics.json").read_text())
+def test_a_run_from_start_to_scores(tmp_path):
+    train_in(tmp_path, "model=aae", "max_batches=10", "logger=csv", *QUICK, *SCORES)
+    found = json.loads((tmp_path / "metrics.json").read_text())
     assert "eval/recon_mse" in found["scores"]
     assert found["skipped"]["kl_decomposition"].startswith("the model has no Gaussian posterior")
     assert {"elbo", "active_units", "clustering"} <= set(found["skipped"])
-    assert {"samples.png", "reconstructions.png", "traversals.png"} <= {p.name for p in Path("run/figures").iterdir()}
-    assert {"train/rec", "train/adv", "train/grad_norm_critic", "val/loss_critic"} <= set(rows(Path("run"))[-1])
+    assert {"samples", "reconstructions", "traversals"} <= {path.stem for path in (tmp_path / "figures").iterdir()}
+    assert {"train/rec", "train/adv", "train/grad_norm_critic", "val/loss_critic"} <= set(rows(tmp_path)[-1])

@@ -2,13 +2,12 @@
 
 import json
 import math
-from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
-from tests.support.command_line import QUICK, SCORES, rows, train
+from tests.support.command_line import QUICK, SCORES, rows, train_in
 from tests.support.configuration import SMALL, build_model
 from tests.support.models import reached
 from vaezoo.config.command_line import check_command_line
@@ -80,13 +79,12 @@ def test_codes_need_both_parts():
         check_command_line("train", ["model=aaecluster", "dataset=digits", "latent=gaussian"])
 
 
-def test_a_run_from_start_to_scores(in_tmp, monkeypatch):
-    line = ["model=aaecluster", "max_batches=10", "logger=csv", "hydra.run.dir=run", *QUICK, *SCORES]
-    assert train(monkeypatch, *line) == 0
-    found = json.loads(Path("run/metrics.json").read_text())
+def test_a_run_from_start_to_scores(tmp_path):
+    train_in(tmp_path, "model=aaecluster", "max_batches=10", "logger=csv", *QUICK, *SCORES)
+    found = json.loads((tmp_path / "metrics.json").read_text())
     scores = found["scores"]
     assert scores["eval/cluster_count"] == 16
     assert 0.1 <= scores["eval/cluster_acc_majority"] <= 1
     assert {"eval/cluster_acc_majority_train_map", "eval/cluster_acc_exemplar", "eval/recon_mse"} <= set(scores)
-    assert "class_grid.png" in {p.name for p in Path("run/figures").iterdir()}
-    assert {"train/accuracy_real_y", "train/accuracy_fake_z", "train/adv_y"} <= set(rows(Path("run"))[-1])
+    assert "class_grid.png" in {p.name for p in (tmp_path / "figures").iterdir()}
+    assert {"train/accuracy_real_y", "train/accuracy_fake_z", "train/adv_y"} <= set(rows(tmp_path)[-1])

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from tests.support.command_line import QUICK, SCORES, state, train
+from tests.support.command_line import QUICK, SCORES, state, train, train_in
 from tests.support.configuration import SMALL, build_model
 from tests.support.linear_gaussian import TOYS, Quadratic, ToyEncoder, densities, draws
 from tests.support.models import fix_noise
@@ -229,14 +229,13 @@ def test_what_cannot_work_is_refused(line, complaint):
 
 
 @pytest.mark.parametrize(("name", "figures"), [("ali", {"kl_per_dim"}), ("bigan", set())])
-def test_a_whole_run(name, figures, in_tmp, monkeypatch):
-    line = [f"model={name}", "max_batches=10", "logger=csv", "hydra.run.dir=run", *QUICK, *SCORES]
-    assert train(monkeypatch, *line) == 0
-    scores = json.loads(Path("run/metrics.json").read_text())
+def test_a_whole_run(name, figures, tmp_path):
+    train_in(tmp_path, f"model={name}", "max_batches=10", "logger=csv", *QUICK, *SCORES)
+    scores = json.loads((tmp_path / "metrics.json").read_text())
     assert scores["skipped"]["elbo"].startswith("the model has no likelihood of images")
     assert scores["scores"]["eval/recon_mse"] > 0
     assert ("eval/kl_mi" in scores["scores"]) == (name == "ali")
-    drawn = {path.stem for path in Path("run/figures").glob("*.png")}
+    drawn = {path.stem for path in (tmp_path / "figures").glob("*.png")}
     assert {"samples", "reconstructions", "traversals", "curves"} | figures <= drawn
 
 
@@ -277,8 +276,8 @@ def test_the_mean_image_is_computed_only_where_it_is_used():
 def test_biases_of_a_resumed_run_are_those_of_a_run_in_one_go(in_tmp, monkeypatch):
     size = ["model=ali", "dataset.size=32", "network=ali32", "latent.dim=4", "dataset.batch_size=4"]
     line = [*size, *QUICK, *SMALL[1:]]
-    assert train(monkeypatch, *line, "max_batches=2", "hydra.run.dir=once") == 0
-    assert train(monkeypatch, *line, "max_batches=1", "hydra.run.dir=twice") == 0
+    train_in("once", *line, "max_batches=2")
+    train_in("twice", *line, "max_batches=1")
     assert train(monkeypatch, "run=twice", "max_batches=2") == 0
     once, twice = (state(Path(folder))["state_dict"] for folder in ("once", "twice"))
     key = next(key for key in once if key.startswith("decoder") and once[key].shape == (1, 32, 32))

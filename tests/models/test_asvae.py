@@ -7,13 +7,12 @@ has the moments up to the second of a Gaussian x with Gaussian noise.
 
 import json
 import math
-from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
-from tests.support.command_line import QUICK, SCORES, train
+from tests.support.command_line import QUICK, SCORES, train_in
 from tests.support.configuration import SMALL, build_model
 from tests.support.linear_gaussian import TOYS, Quadratic, ToyEncoder, densities, draws, log_normal
 from tests.support.models import fix_noise
@@ -326,12 +325,11 @@ def test_what_cannot_work_is_refused(line, complaint):
         check_command_line("train", ["model=asvae", "dataset=digits", *line.split()])
 
 
-def test_a_whole_run(in_tmp, monkeypatch):
-    line = ["model=asvae", "max_batches=10", "logger=csv", "hydra.run.dir=run", *QUICK, *SCORES]
-    assert train(monkeypatch, *line) == 0
-    scores = json.loads(Path("run/metrics.json").read_text())
+def test_a_whole_run(tmp_path):
+    train_in(tmp_path, "model=asvae", "max_batches=10", "logger=csv", *QUICK, *SCORES)
+    scores = json.loads((tmp_path / "metrics.json").read_text())
     assert scores["scores"]["eval/elbo"] == pytest.approx(scores["scores"]["eval/rec"] - scores["scores"]["eval/kl"])
-    drawn = {path.stem for path in Path("run/figures").glob("*.png")}
+    drawn = {path.stem for path in (tmp_path / "figures").glob("*.png")}
     assert {"samples", "reconstructions", "traversals", "curves", "kl_per_dim"} <= drawn
 
 

@@ -2,12 +2,11 @@
 
 import json
 import math
-from pathlib import Path
 
 import pytest
 import torch
 
-from tests.support.command_line import QUICK, train
+from tests.support.command_line import QUICK, train_in
 from tests.support.configuration import SMALL, build_model
 from tests.support.tensors import double
 from vaezoo.config.command_line import check_command_line
@@ -95,16 +94,16 @@ def test_the_critic_of_the_published_networks_has_an_output_for_each_category():
     assert model.decode(model.sample_prior(2)).mean.shape == (2, 1, 32, 32)
 
 
-def test_a_whole_run(in_tmp, monkeypatch):
-    line = ["model=catgan", "network=catgan", "max_batches=6", "hydra.run.dir=a", "logger=csv", "metric.rows=300"]
-    assert train(monkeypatch, *line, *QUICK) == 0
-    found = json.loads(Path("a/metrics.json").read_text())
+def test_a_whole_run(tmp_path):
+    line = ["model=catgan", "network=catgan", "max_batches=6", "logger=csv", "metric.rows=300"]
+    train_in(tmp_path, *line, *QUICK)
+    found = json.loads((tmp_path / "metrics.json").read_text())
     assert found["scores"]["eval/cluster_count"] == 20
     assert found["skipped"]["elbo"].startswith("the model has no likelihood of images")
     assert found["skipped"]["reconstruction"].startswith("the model reconstructs no images")
     assert found["about"]["batch_norm"].startswith("re-estimated")
-    assert Path("a/figures/samples.png").is_file()
-    assert not Path("a/figures/reconstructions.png").exists()
+    assert (tmp_path / "figures" / "samples.png").is_file()
+    assert not (tmp_path / "figures" / "reconstructions.png").exists()
 
 
 @pytest.mark.parametrize(

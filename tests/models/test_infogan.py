@@ -214,8 +214,8 @@ def test_on_convolutions_with_batch_normalisation():
     assert model(x).shape == (4, 12)
 
 
-def test_a_whole_run(in_tmp, monkeypatch):
-    told = run_briefly(in_tmp, monkeypatch, "infogan")
+def test_a_whole_run(tmp_path):
+    told = run_briefly(tmp_path, "infogan")
     assert {"eval/cluster_acc_hungarian", "eval/recon_mse"} <= set(told["scores"])
     assert "no likelihood of images" in told["skipped"]["elbo"]
     assert told["about"]["likelihood"] == "none"

@@ -2,13 +2,12 @@
 
 import itertools
 import json
-from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
-from tests.support.command_line import QUICK, train
+from tests.support.command_line import QUICK, train_in
 from tests.support.configuration import SMALL, build_model
 from vaezoo.config.command_line import check_command_line
 from vaezoo.errors import UserError
@@ -131,13 +130,12 @@ def test_its_networks():
     assert set(images.unique().tolist()) <= {0.0, 1.0}
 
 
-def test_a_whole_run(in_tmp, monkeypatch):
-    line = ["model=pixelgan", "max_batches=6", "hydra.run.dir=a", "logger=csv", "metric.rows=300"]
-    assert train(monkeypatch, *line, *QUICK) == 0
-    found = json.loads(Path("a/metrics.json").read_text())
+def test_a_whole_run(tmp_path):
+    train_in(tmp_path, "model=pixelgan", "max_batches=6", "logger=csv", "metric.rows=300", *QUICK)
+    found = json.loads((tmp_path / "metrics.json").read_text())
     assert found["scores"]["eval/cluster_count"] == 30
     assert found["skipped"]["reconstruction"].startswith("the model reconstructs no images")
-    assert Path("a/figures/samples.png").is_file()
+    assert (tmp_path / "figures" / "samples.png").is_file()
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from torch import nn
 
 from tests.support.configuration import SMALL, build_model
 from tests.support.covariances import MEANS, gradient, penalty, run_average
-from tests.support.published_networks import GREY, build, parameters
+from tests.support.networks import GREY, build, parameters
 from tests.support.tensors import double, random_double
 from vaezoo.latents.categories import CategoricalPosterior
 from vaezoo.latents.gaussian import GaussianPosterior

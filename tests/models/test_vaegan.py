@@ -2,13 +2,12 @@
 
 import json
 import math
-from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
-from tests.support.command_line import QUICK, SCORES, rows, train
+from tests.support.command_line import QUICK, SCORES, rows, train_in
 from tests.support.configuration import SMALL, build_model
 from tests.support.models import fit
 from vaezoo.models.vaegan import who_sits_out
@@ -251,12 +250,12 @@ def test_published_networks_and_parts_of_batches(line):
         assert fit(model, steps=2)[-1]["skipped_dis"].shape == ()
 
 
-def test_a_run_from_start_to_scores(in_tmp, monkeypatch):
-    assert train(monkeypatch, "model=vaegan", "max_batches=10", "logger=csv", "hydra.run.dir=run", *QUICK, *SCORES) == 0
-    found = json.loads(Path("run/metrics.json").read_text())
+def test_a_run_from_start_to_scores(tmp_path):
+    train_in(tmp_path, "model=vaegan", "max_batches=10", "logger=csv", *QUICK, *SCORES)
+    found = json.loads((tmp_path / "metrics.json").read_text())
     assert found["about"]["likelihood"] == "none"
     assert found["skipped"]["elbo"].startswith("the model has no likelihood of images")
     assert {"eval/recon_mse", "eval/active_units", "eval/kl_tc"} <= set(found["scores"])
-    assert {"samples.png", "reconstructions.png", "traversals.png"} <= {p.name for p in Path("run/figures").iterdir()}
-    history = rows(Path("run"))
+    assert {"samples", "reconstructions", "traversals"} <= {path.stem for path in (tmp_path / "figures").iterdir()}
+    history = rows(tmp_path)
     assert {"train/skipped_dis", "train/skipped_dec", "train/like", "val/loss_enc"} <= set(history[-1])

@@ -1,38 +1,25 @@
 """Networks of adversarial models: published parameter counts, what a critic promises, and initial weights."""
 
-from pathlib import Path
-
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from torch import nn
 
-from vaezoo.config.directory import DIRECTORY
+from tests.support.networks import GREY, MNIST, NETWORKS, RGB, SIDES, choose, parameters, thin, without_memory
 from vaezoo.networks.code_critics import CodeCritic
 from vaezoo.networks.critic import Critic, Encoder, RecognitionHead
 from vaezoo.networks.generator import Generator
 from vaezoo.networks.layers import Layer, Maxout
 
-NETWORKS = sorted(path.stem for path in (Path(DIRECTORY) / "network").glob("*.yaml"))
 PUBLISHED = ["aae", "ali32", "ali64", "bigan", "infogan", "infovaegan28", "infovaegan32", "infovaegan64"]
 PUBLISHED += ["vaegan28", "vaegan32", "vaegan64", "vaeganmlp"]
-MNIST, SMALL, GREY, RGB = (1, 28, 28), (3, 32, 32), (1, 64, 64), (3, 64, 64)
-
-
-def parts(network):
-    with initialize_config_dir(DIRECTORY, version_base="1.3"):
-        return compose("train", [f"network={network}", "latent.dim=4"]).network
+SMALL = (3, 32, 32)
 
 
 def shape_for(network, channels=1):
-    """The images of one size that a network takes, or small ones."""
-    side = parts(network).image_side or 32
+    """Return images of the only size that a network takes, or small ones."""
+    side = SIDES[network] or 32
     return (channels, side, side)
-
-
-def parameters(*modules):
-    return sum(parameter.numel() for module in modules for parameter in module.parameters())
 
 
 def linears(module):
@@ -60,27 +47,32 @@ def norms(module):
     ],
 )
 def test_parameter_counts(network, shape, params, latents, codes, counts):
-    config = parts(network)
-    encoder = instantiate(config.encoder)(shape, params)
-    decoder = instantiate(config.decoder)(latents, shape)
-    critic = instantiate(config.critic)(shape, condition=codes)
+    config = choose(network)
+    with without_memory():
+        encoder = instantiate(config.encoder)(shape, params)
+        decoder = instantiate(config.decoder)(latents, shape)
+        critic = instantiate(config.critic)(shape, condition=codes)
     assert tuple(map(parameters, (encoder, decoder, critic))) == counts
 
 
 def test_parameter_counts_of_the_other_parts():
-    assert parameters(instantiate(parts("infovaegan64").decoder)(20, RGB)) == 3005699  # the generator of codes alone
-    assert parameters(instantiate(parts("infovaegan64").decoder)(20, GREY)) == 3003393
-    assert parameters(instantiate(parts("infovaegan32").decoder)(20, SMALL)) == 2713859
-    trunk = instantiate(parts("infogan").critic)(MNIST)
-    assert (parameters(trunk.layers), parameters(trunk.head)) == (6558144, 1025)
-    assert parameters(RecognitionHead(trunk.num_hidden, 12)) == 133004
-    assert parameters(CodeCritic(8, hidden=[1000, 1000], logits=1, slope=0.0)) == 1011001
+    with without_memory():
+        assert (
+            parameters(instantiate(choose("infovaegan64").decoder)(20, RGB)) == 3005699
+        )  # the generator of codes alone
+        assert parameters(instantiate(choose("infovaegan64").decoder)(20, GREY)) == 3003393
+        assert parameters(instantiate(choose("infovaegan32").decoder)(20, SMALL)) == 2713859
+        trunk = instantiate(choose("infogan").critic)(MNIST)
+        assert (parameters(trunk.layers), parameters(trunk.head)) == (6558144, 1025)
+        assert parameters(RecognitionHead(trunk.num_hidden, 12)) == 133004
+        assert parameters(CodeCritic(8, hidden=[1000, 1000], logits=1, slope=0.0)) == 1011001
 
 
 @pytest.mark.parametrize("network", PUBLISHED)
 def test_gradients_reach_every_parameter_of_encoders_and_generators(network):
     """In evaluation: a batch normalisation that follows the batch takes away the biases before it."""
-    config, shape = parts(network), shape_for(network)
+    torch.manual_seed(0)
+    config, shape = thin(choose(network)), shape_for(network)
     encoder = instantiate(config.encoder)(shape, 6).eval()
     decoder = instantiate(config.decoder)(5, shape).eval()
     params, logits = encoder(torch.rand(3, *shape)), decoder(torch.randn(3, 5))
@@ -96,8 +88,9 @@ def test_gradients_reach_every_parameter_of_encoders_and_generators(network):
 @pytest.mark.parametrize("codes", [0, 3])
 @pytest.mark.parametrize("network", NETWORKS)
 def test_what_every_critic_promises(network, codes):
-    shape = shape_for(network)
-    critic = instantiate(parts(network).critic)(shape, condition=codes, outputs=2).eval()
+    torch.manual_seed(0)
+    config, shape = thin(choose(network)), shape_for(network)
+    critic = instantiate(config.critic)(shape, condition=codes, outputs=2).eval()
     x = torch.rand(3, *shape)
     u = torch.eye(3) if codes else None
     logits, hidden, features = critic(x, u), critic.hidden(x, u), critic.features(x)
@@ -108,7 +101,7 @@ def test_what_every_critic_promises(network, codes):
 
     features.square().sum().backward()
     reached = {name for name, parameter in critic.named_parameters() if parameter.grad is not None}
-    compared = parts(network).critic.features
+    compared = config.critic.features
     own = critic.layers[compared - 1]
     assert own.linear.weight.grad is not None
     assert {int(name.split(".")[1]) for name in reached if name.startswith("layers")} == set(range(compared))
@@ -124,14 +117,14 @@ def test_what_every_critic_promises(network, codes):
 
 @pytest.mark.parametrize("network", NETWORKS)
 def test_codes_are_judged_with_the_image(network):
-    shape = shape_for(network)
-    critic = instantiate(parts(network).critic)(shape, condition=3).eval()
+    config, shape = thin(choose(network)), shape_for(network)
+    critic = instantiate(config.critic)(shape, condition=3).eval()
     x, u = torch.rand(2, *shape), torch.eye(3)[:2]
     assert (critic(x, u) != critic(x, u.flip(0))).all()
     with pytest.raises(ValueError, match="takes 3 numbers beside each image, got 0"):
         critic(x)
     with pytest.raises(ValueError, match="takes 0 numbers beside each image, got 3"):
-        instantiate(parts(network).critic)(shape)(x, u)
+        instantiate(config.critic)(shape)(x, u)
 
 
 def test_features_are_the_published_layers_before_their_normalisation():
@@ -140,21 +133,22 @@ def test_features_are_the_published_layers_before_their_normalisation():
         ("vaegan32", SMALL, 192 * 64),
         ("vaegan28", MNIST, 12544),
     ]:
-        critic = instantiate(parts(network).critic)(shape)
+        with without_memory():
+            assert instantiate(choose(network).critic)(shape).features(torch.rand(2, *shape)).shape == (2, size)
+        critic = instantiate(thin(choose(network)).critic)(shape)
         *below, layer = critic.layers[: critic.compared]
         x = torch.rand(2, *shape)
         h = 2 * x - 1 if network != "vaegan28" else x
         for one in below:
             h = one(h)
-        assert critic.features(x).shape == (2, size)
         torch.testing.assert_close(critic.features(x), layer.linear(h).flatten(1))
-    critic = instantiate(parts("vaeganmlp").critic)(MNIST)
+    critic = instantiate(choose("vaeganmlp").critic)(MNIST)
     assert critic.features(torch.rand(2, *MNIST)).shape == (2, 1024)
 
 
 def test_features_have_no_dropout():
     """Otherwise a perfect reconstruction would not be one."""
-    critic = instantiate(parts("ali32").critic)(SMALL)
+    critic = instantiate(thin(choose("ali32")).critic)(SMALL)
     x = torch.rand(2, *SMALL)
     torch.testing.assert_close(critic.features(x), critic.features(x))
     assert (critic(x) != critic(x)).any()
@@ -163,11 +157,12 @@ def test_features_have_no_dropout():
 
 
 def test_dropout_of_ali_is_before_every_layer():
-    critic = instantiate(parts("ali32").critic)(SMALL, condition=64)
-    assert critic.input_dropout.p == 0.2
-    assert [layer.dropout.p for layer in [*critic.layers, *critic.code_layers]] == [0.5] * 9
-    assert [layer.outputs for layer in critic.layers] == [16, 32, 64, 128, 256, 512, 512]  # halved by maxout
-    assert critic.layers[5].linear.in_features + critic.layers[5].codes.in_features == 512
+    with without_memory():
+        critic = instantiate(choose("ali32").critic)(SMALL, condition=64)
+        assert critic.input_dropout.p == 0.2
+        assert [layer.dropout.p for layer in [*critic.layers, *critic.code_layers]] == [0.5] * 9
+        assert [layer.outputs for layer in critic.layers] == [16, 32, 64, 128, 256, 512, 512]  # halved by maxout
+        assert critic.layers[5].linear.in_features + critic.layers[5].codes.in_features == 512
 
 
 def test_maxout_takes_the_larger_of_two_neighbours():
@@ -186,22 +181,30 @@ def test_joining_codes_is_a_linear_layer_of_both():
 
 
 def test_where_codes_join():
-    assert [layer.codes is not None for layer in instantiate(parts("bigan").critic)(MNIST, condition=50).layers] == [
-        False,
-        True,
-    ]
-    critic = instantiate(parts("infovaegan64").critic)(RGB, condition=20)
-    assert [layer.codes is not None for layer in critic.layers] == [False] * 4 + [True]
-    assert instantiate(parts("ali64").encoder)(RGB, 10, condition=7).num_hidden == 512 + 7  # the head, without a layer
-    with pytest.raises(ValueError, match=r"joins=\[1\]: codes join fully connected layers, whose numbers begin at 2"):
-        Critic(MNIST, condition=3, convolutions=[[4, 4, 2]], hidden=[5], joins=[1])
+    with without_memory():
+        assert [
+            layer.codes is not None for layer in instantiate(choose("bigan").critic)(MNIST, condition=50).layers
+        ] == [
+            False,
+            True,
+        ]
+        critic = instantiate(choose("infovaegan64").critic)(RGB, condition=20)
+        assert [layer.codes is not None for layer in critic.layers] == [False] * 4 + [True]
+        assert (
+            instantiate(choose("ali64").encoder)(RGB, 10, condition=7).num_hidden == 512 + 7
+        )  # the head, without a layer
+        with pytest.raises(
+            ValueError, match=r"joins=\[1\]: codes join fully connected layers, whose numbers begin at 2"
+        ):
+            Critic(MNIST, condition=3, convolutions=[[4, 4, 2]], hidden=[5], joins=[1])
 
 
 @pytest.mark.parametrize("network", PUBLISHED)
 def test_layers_are_normalised_as_published(network):
-    config, shape = parts(network), shape_for(network)
-    modules = [instantiate(config.encoder)(shape, 4), instantiate(config.decoder)(4, shape)]
-    modules.append(instantiate(config.critic)(shape))
+    config, shape = choose(network), shape_for(network)
+    with without_memory():
+        modules = [instantiate(config.encoder)(shape, 4), instantiate(config.decoder)(4, shape)]
+        modules.append(instantiate(config.critic)(shape))
     assert {(norm.eps, norm.momentum) for module in modules for norm in norms(module)} <= {(1e-5, 0.1)}
     expected = {
         "aae": ([], 0, []),
@@ -225,12 +228,13 @@ def test_layers_are_normalised_as_published(network):
 
 
 def test_biases_before_normalisation_go_where_the_authors_have_none():
-    encoder = instantiate(parts("vaegan64").encoder)(RGB, 4)
-    assert [layer.linear.bias is None for layer in encoder.layers] == [True] * 4
-    critic = instantiate(parts("vaegan64").critic)(RGB)
-    assert [layer.linear.bias is None for layer in critic.layers] == [False] + [True] * 4
-    assert all(layer.linear.bias is not None for layer in instantiate(parts("infogan").critic)(MNIST).layers)
-    assert not any(norm.affine for norm in norms(instantiate(parts("bigan").critic)(MNIST)))
+    with without_memory():
+        encoder = instantiate(choose("vaegan64").encoder)(RGB, 4)
+        assert [layer.linear.bias is None for layer in encoder.layers] == [True] * 4
+        critic = instantiate(choose("vaegan64").critic)(RGB)
+        assert [layer.linear.bias is None for layer in critic.layers] == [False] + [True] * 4
+        assert all(layer.linear.bias is not None for layer in instantiate(choose("infogan").critic)(MNIST).layers)
+        assert not any(norm.affine for norm in norms(instantiate(choose("bigan").critic)(MNIST)))
 
 
 @pytest.mark.parametrize(
@@ -239,7 +243,7 @@ def test_biases_before_normalisation_go_where_the_authors_have_none():
 )
 def test_initial_weights_are_the_published_ones(network, shape, std, bn_std):
     torch.manual_seed(0)
-    config = parts(network)
+    config = choose(network)
     for module in (
         instantiate(config.encoder)(shape, 30),
         instantiate(config.decoder)(70, shape),
@@ -260,7 +264,7 @@ def test_generators_end_in_one_layer_without_squashing():
     """The logits are linear in the last layer's weights: no sigmoid, no tanh."""
     for network in PUBLISHED:
         shape = shape_for(network)
-        decoder = instantiate(parts(network).decoder)(4, shape).eval()
+        decoder = instantiate(thin(choose(network)).decoder)(4, shape).eval()
         z = torch.randn(2, 4)
         with torch.no_grad():
             before = decoder(z)
@@ -270,7 +274,7 @@ def test_generators_end_in_one_layer_without_squashing():
 
 
 def test_ali_starts_at_a_picture_of_its_own_for_each_pixel():
-    decoder = instantiate(parts("ali32").decoder)(64, SMALL).eval()
+    decoder = instantiate(thin(choose("ali32")).decoder)(64, SMALL).eval()
     picture = torch.randn(SMALL)
     z = torch.randn(2, 64)
     with torch.no_grad():
@@ -310,7 +314,7 @@ def test_padded_convolutions_change_sides_by_their_stride(kernel):
     ],
 )
 def test_images_of_another_size_are_refused(network, shape, message):
-    config = parts(network)
+    config = choose(network)
     for build in (
         lambda: instantiate(config.encoder)(shape, 4),
         lambda: instantiate(config.decoder)(4, shape),
@@ -322,7 +326,7 @@ def test_images_of_another_size_are_refused(network, shape, message):
 
 def test_infovaegan_needs_sides_that_all_its_networks_take():
     with pytest.raises(ValueError, match="divisible by 16, got 24x24"):
-        instantiate(parts("infovaegan64").encoder)((3, 24, 24), 4)
+        instantiate(choose("infovaegan64").encoder)((3, 24, 24), 4)
 
 
 def test_code_critic_sees_noise_in_training_only():
@@ -353,7 +357,7 @@ def test_code_critic_can_have_relu_and_small_initial_weights():
 
 
 def test_a_second_head_shares_the_trunk_of_a_critic():
-    critic = instantiate(parts("infogan").critic)(MNIST)
+    critic = instantiate(thin(choose("infogan")).critic)(MNIST)
     head = RecognitionHead(critic.num_hidden, 12)
     logits = head(critic.hidden(torch.rand(4, *MNIST)))
     assert logits.shape == (4, 12)

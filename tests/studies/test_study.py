@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hydra import initialize_config_dir
+from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
 import vaezoo.train
@@ -78,10 +78,9 @@ def test_configurations_that_are_put_together_are_those_that_hydra_composes(name
     line = [f"model={name}", "dataset=digits", "seed=3", "optimizer.lr=1e-2", "latent.dim=7", "~optimizer.eps"]
     line += ["+trainer.max_time=null", "hydra.sweep.dir=x"]
     with initialize_config_dir(DIRECTORY, version_base="1.3"):
-        compose = Composer("train")
-        compose([f"model={name}", "dataset=digits", "seed=4"])
-        made = compose(line)
-    expected = compose_train(*line)
+        composer = Composer("train")
+        composer([f"model={name}", "dataset=digits", "seed=4"])
+        made, expected = composer(line), compose("train", line)
     assert OmegaConf.to_container(made, resolve=False) == OmegaConf.to_container(expected, resolve=False)
     assert hash_training(made) == hash_training(expected)
 
@@ -133,11 +132,11 @@ def test_jobs_that_are_the_same_are_trained_once():
 def combinations(*line: str) -> list[tuple[str, ...]]:
     """All jobs of a command line; the first and the last of each grid are composed and checked."""
     with initialize_config_dir(DIRECTORY, version_base="1.3"):
-        compose = Composer("train")
-        grids = [study.list_combinations(grid) for grid in study.apply_grids(line, compose(line).sweep.grids)]
+        composer = Composer("train")
+        grids = [study.list_combinations(grid) for grid in study.apply_grids(line, composer(line).sweep.grids)]
         for jobs in grids:
-            check_config(compose(jobs[0]))
-            check_config(compose(jobs[-1]))
+            check_config(composer(jobs[0]))
+            check_config(composer(jobs[-1]))
     jobs = [job for jobs in grids for job in jobs]
     assert len(jobs) == len(set(jobs))
     return jobs

@@ -7,21 +7,17 @@ from pathlib import Path
 
 import torch
 
-import vaezoo.evaluate
-import vaezoo.report
 import vaezoo.train
+from tests.support.configuration import compose_train
+from vaezoo.training.run import train as train_job
 
 QUICK = ["dataset=digits", "callbacks.progress=false", "val_every=10", "log_every=5"]
-
-
 SCORES = ["metric=fast", "metric.rows=300", "metric.test_rows=50"]
-
-
 BARE = ["metric=none", "figure=none", "logger=csv"]
 
 
 def run(main, monkeypatch, *arguments: str) -> int:
-    """Call an entry point as the shell would; its exit status."""
+    """Call an entry point as the shell would and return its exit status."""
     monkeypatch.setattr(sys, "argv", ["vaezoo", *arguments])
     try:
         main()
@@ -31,7 +27,14 @@ def run(main, monkeypatch, *arguments: str) -> int:
 
 
 def train(monkeypatch, *arguments: str) -> int:
+    """Call `python -m vaezoo.train` and return its exit status."""
     return run(vaezoo.train.main, monkeypatch, *arguments)
+
+
+def train_in(folder: str | Path, *overrides: str) -> Path:
+    """Run the job of a configuration in a folder, without the command's parsing, which takes longer than ten steps."""
+    train_job(compose_train(*overrides, f"folder={folder}"))
+    return Path(folder)
 
 
 def state(folder: Path, name: str = "last") -> dict:
@@ -44,17 +47,15 @@ def same_weights(a: Path, b: Path) -> bool:
 
 
 def rows(folder: Path) -> list[dict[str, str]]:
+    """Return the rows of metrics.csv without the speeds."""
     with (folder / "metrics.csv").open(newline="") as file:
         return [{k: v for k, v in row.items() if not k.startswith("perf/")} for row in csv.DictReader(file)]
 
 
-def run_briefly(in_tmp, monkeypatch, name: str, *overrides: str) -> dict:
-    """metrics.json of a run of a few batches, evaluated and drawn."""
-    from vaezoo.train import main
-
-    line = [f"model={name}", "dataset=digits", "max_batches=4", "val_every=2", "logger=csv", "hydra.run.dir=run"]
-    monkeypatch.setattr(sys, "argv", ["train", *line, "callbacks.progress=false", *overrides])
-    main()
-    drawn = {path.stem for path in (in_tmp / "run/figures").iterdir()}
+def run_briefly(folder: Path, name: str, *overrides: str) -> dict:
+    """Return metrics.json of a run of a few batches that is evaluated and drawn."""
+    line = [f"model={name}", "dataset=digits", "max_batches=4", "val_every=2", "logger=csv"]
+    train_in(folder, *line, "callbacks.progress=false", *overrides)
+    drawn = {path.stem for path in (folder / "figures").iterdir()}
     assert {"samples", "reconstructions", "traversals", "class_grid"} <= drawn
-    return json.loads((in_tmp / "run/metrics.json").read_text())
+    return json.loads((folder / "metrics.json").read_text())
