@@ -18,8 +18,8 @@ from PIL import Image
 import vaezoo.evaluate
 import vaezoo.report
 import vaezoo.train
-from tests.support.command_line import BARE, QUICK, SCORES, rows, run, same_weights, state, train
-from tests.support.configuration import MODELS
+from tests.support.command_line import BARE, QUICK, SCORES, rows, run, same_weights, state, train, train_in
+from tests.support.configuration import FEW, MODELS
 
 
 def test_a_run_leaves_a_complete_folder(in_tmp, monkeypatch, capsys):
@@ -71,45 +71,57 @@ def test_dsprites_from_the_command_line(in_tmp, monkeypatch):
     assert Path("run/figures/factor_correlation.png").is_file()
 
 
-@pytest.mark.parametrize("name", MODELS)
-def test_same_seed_same_run_and_another_seed_another(name, in_tmp, monkeypatch):
-    for folder, seed in (("a", 0), ("b", 0), ("c", 1)):
-        line = [f"model={name}", f"seed={seed}", "max_batches=12", f"hydra.run.dir={folder}"]
-        assert train(monkeypatch, *line, *QUICK, *BARE) == 0
-    assert same_weights(Path("a"), Path("b"))
-    assert rows(Path("a")) == rows(Path("b"))
-    assert not same_weights(Path("a"), Path("c"))
+@pytest.mark.parametrize(
+    "line",
+    [
+        *(pytest.param(line, id=name) for name, line in FEW.items()),
+        *(pytest.param([f"model={name}"], id=f"every {name}", marks=pytest.mark.slow) for name in MODELS),
+    ],
+)
+def test_the_seed_decides_a_run_however_it_is_cut(line, in_tmp, monkeypatch):
+    """A run that is resumed ends where an unbroken run of the same seed ends, bit for bit."""
+    whole = train_in("whole", *line, *QUICK, *BARE, "max_batches=12")
+    parts = train_in("parts", *line, *QUICK, *BARE, "max_batches=5")
+    assert not same_weights(parts, whole)
+    assert train(monkeypatch, "run=parts", "max_batches=12") == 0
+    assert same_weights(parts, whole)
+    assert logged_at_the_end(parts) == logged_at_the_end(whole)
+    assert not same_weights(train_in("other", *line, *QUICK, *BARE, "max_batches=12", "seed=1"), whole)
 
 
-def test_validation_and_figures_do_not_disturb_training(in_tmp, monkeypatch):
-    train(monkeypatch, "max_batches=12", "hydra.run.dir=a", *QUICK, *BARE)
-    train(monkeypatch, "max_batches=12", "hydra.run.dir=b", *QUICK, *BARE, "val_every=3", "log_every=2")
-    assert same_weights(Path("a"), Path("b"))
+def logged_at_the_end(folder: Path) -> list[dict[str, str]]:
+    """Return the rows of metrics.csv after the cut of the test above; a run also logs where it ends."""
+    return [row for row in rows(folder) if int(row["batches"]) > 5]
 
 
-def test_deterministic_algorithms_change_nothing_on_a_cpu(in_tmp, monkeypatch):
-    for folder, asked in (("a", "false"), ("b", "true")):
-        line = ["model=factorvae", f"trainer.deterministic={asked}", "max_batches=12", f"hydra.run.dir={folder}"]
-        assert train(monkeypatch, *line, "trainer.accelerator=cpu", *QUICK, *BARE) == 0
-    assert same_weights(Path("a"), Path("b"))
-    assert rows(Path("a")) == rows(Path("b"))
+def test_validation_and_figures_do_not_disturb_training(in_tmp):
+    quiet = train_in("a", *QUICK, *BARE, "max_batches=12")
+    assert same_weights(quiet, train_in("b", *QUICK, *BARE, "max_batches=12", "val_every=3", "log_every=2"))
 
 
-def test_the_loss_falls(in_tmp, monkeypatch):
-    train(monkeypatch, "max_batches=300", "hydra.run.dir=a", *QUICK, *BARE, "val_every=100")
-    values = [float(row["val/loss"]) for row in rows(Path("a")) if row["val/loss"]]
+def test_deterministic_algorithms_change_nothing_on_a_cpu(in_tmp):
+    line = ["model=factorvae", "max_batches=12", "trainer.accelerator=cpu", *QUICK, *BARE]
+    free = train_in("a", *line, "trainer.deterministic=false")
+    bound = train_in("b", *line, "trainer.deterministic=true")
+    assert same_weights(free, bound)
+    assert rows(free) == rows(bound)
+
+
+def test_the_loss_falls(in_tmp):
+    folder = train_in("a", *QUICK, *BARE, "max_batches=300", "val_every=100")
+    values = [float(row["val/loss"]) for row in rows(folder) if row["val/loss"]]
     assert values[-1] < values[0] < 44  # a uniform guess costs 64 ln 2 = 44.4 nats
 
 
-def test_max_epochs_replaces_max_batches(in_tmp, monkeypatch):
-    train(monkeypatch, "max_epochs=2", "dataset.batch_size=500", "hydra.run.dir=a", *QUICK, *BARE)
-    assert state(Path("a"))["state_dict"]["batches"] == 2 * (1490 // 500)
+def test_max_epochs_replaces_max_batches(in_tmp):
+    folder = train_in("a", "max_epochs=2", "dataset.batch_size=500", *QUICK, *BARE)
+    assert state(folder)["state_dict"]["batches"] == 2 * (1490 // 500)
 
 
 @pytest.mark.parametrize("precision", ["bf16-mixed", "64-true"])
 def test_other_precisions_train_resume_and_score(precision, in_tmp, monkeypatch):
-    line = ["model=dipvae", f"trainer.precision={precision}", "logger=csv", "hydra.run.dir=a", *QUICK, *SCORES]
-    assert train(monkeypatch, *line, "max_batches=20") == 0
+    line = ["model=dipvae", f"trainer.precision={precision}", "logger=csv", "figure=none", *QUICK, *SCORES]
+    train_in("a", *line, "max_batches=20")
     assert train(monkeypatch, "run=a", "max_batches=30") == 0
     assert json.loads(Path("a/metrics.json").read_text())["about"]["batches"] == 30
     assert all(np.isfinite(float(row["train/loss"])) for row in rows(Path("a")) if row["train/loss"])
@@ -121,7 +133,7 @@ def test_other_precisions_train_resume_and_score(precision, in_tmp, monkeypatch)
 
 
 def test_evaluate_scores_again_without_training(in_tmp, monkeypatch, capsys):
-    train(monkeypatch, "model=betavae", "max_batches=12", "hydra.run.dir=a", *QUICK, *BARE)
+    train_in("a", "model=betavae", "max_batches=12", *QUICK, *BARE)
     assert not Path("a/latents.npz").exists()
     before = sorted(Path(".").iterdir())
     assert run(vaezoo.evaluate.main, monkeypatch, "run=a", *SCORES) == 0
@@ -129,14 +141,14 @@ def test_evaluate_scores_again_without_training(in_tmp, monkeypatch, capsys):
     assert first["scores"]["eval/elbo"] < 0
     assert Path("a/figures/traversals.png").is_file()
     assert sorted(Path(".").iterdir()) == before, "evaluate leaves nothing outside the run folder"
-    assert run(vaezoo.evaluate.main, monkeypatch, "run=a", "checkpoint=best", *SCORES) == 0
+    assert run(vaezoo.evaluate.main, monkeypatch, "run=a", "checkpoint=best", *SCORES, "figure=none") == 0
     assert json.loads(Path("a/metrics.json").read_text())["about"]["checkpoint_file"] == "best"
 
 
 def test_a_moved_run_folder_still_works(in_tmp, monkeypatch):
-    train(monkeypatch, "max_batches=6", "hydra.run.dir=a", *QUICK, *BARE)
+    train_in("a", "max_batches=6", *QUICK, *BARE)
     Path("a").rename("b")
-    assert run(vaezoo.evaluate.main, monkeypatch, "run=b", *SCORES) == 0
+    assert run(vaezoo.evaluate.main, monkeypatch, "run=b", *SCORES, "figure=none") == 0
     assert Path("b/metrics.json").is_file()
     assert not Path("a").exists()
     assert train(monkeypatch, "run=b", "max_batches=8") == 0
@@ -145,11 +157,11 @@ def test_a_moved_run_folder_still_works(in_tmp, monkeypatch):
 
 
 def test_run_folders_of_a_removed_launcher_are_read_and_resumed(in_tmp, monkeypatch):
-    train(monkeypatch, "max_batches=6", "hydra.run.dir=a", *QUICK, *BARE)
+    train_in("a", "max_batches=6", *QUICK, *BARE)
     path = Path("a/.hydra/config.yaml")
     config = OmegaConf.load(path)
     OmegaConf.save(OmegaConf.merge(config, {"launcher": {"packed": True, "jobs": None}}), path)
-    assert run(vaezoo.evaluate.main, monkeypatch, "run=a", *SCORES) == 0
+    assert run(vaezoo.evaluate.main, monkeypatch, "run=a", *SCORES, "figure=none") == 0
     assert run(vaezoo.report.main, monkeypatch, "runs=a") == 0
     assert train(monkeypatch, "run=a", "max_batches=8") == 0
     assert state(Path("a"))["state_dict"]["batches"] == 8
@@ -157,8 +169,8 @@ def test_run_folders_of_a_removed_launcher_are_read_and_resumed(in_tmp, monkeypa
 
 def test_report_puts_many_runs_on_one_page(in_tmp, monkeypatch):
     for seed in (10, 9):
-        line = ["model=betavae", f"seed={seed}", "max_batches=6", f"hydra.run.dir=runs/{seed}", "logger=csv"]
-        train(monkeypatch, *line, *QUICK, *SCORES)
+        line = ["model=betavae", f"seed={seed}", "max_batches=6", "figure=none", "logger=csv"]
+        train_in(f"runs/{seed}", *line, *QUICK, *SCORES)
     Path("runs/9/done.json").unlink()
     Path("runs/9/error.txt").write_text("Traceback\nValueError: made up\n")
     assert run(vaezoo.report.main, monkeypatch, "runs=runs") == 0
@@ -217,7 +229,9 @@ def wait_for(path: Path, process: subprocess.Popen, seconds: float = 90) -> None
         time.sleep(0.05)
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    "number", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.slow), signal.SIGINT]
+)
 def test_a_killed_process_goes_on_to_the_same_weights(number, in_tmp, monkeypatch):
     """A real process is killed at a moment of its own; resumed, it ends where an unbroken run ends, bit for bit."""
     process = start("cut", "max_batches=1000000", "callbacks.checkpoints.batches=33")
@@ -234,24 +248,15 @@ def test_a_killed_process_goes_on_to_the_same_weights(number, in_tmp, monkeypatc
     budget = f"max_batches={reached + 45}"
     assert train(monkeypatch, "run=cut", budget) == 0
     assert not Path("cut/error.txt").exists()
-    assert train(monkeypatch, "hydra.run.dir=whole", "callbacks.progress=false", *RESUMED, budget) == 0
+    train_in("whole", "callbacks.progress=false", *RESUMED, budget)
     assert same_weights(Path("cut"), Path("whole"))
     assert rows(Path("cut")) == rows(Path("whole"))
     a, b = (state(Path(folder))["optimizer_states"][0]["state"] for folder in ("cut", "whole"))
     assert all(torch.equal(a[index][key], b[index][key]) for index in a for key in a[index])
 
 
-@pytest.mark.parametrize("name", MODELS)
-def test_every_model_resumes_to_the_same_weights(name, in_tmp, monkeypatch):
-    for folder, budget in (("whole", 12), ("parts", 5)):
-        line = [f"model={name}", f"max_batches={budget}", f"hydra.run.dir={folder}"]
-        assert train(monkeypatch, *line, *QUICK, *BARE) == 0
-    assert train(monkeypatch, "run=parts", "max_batches=12") == 0
-    assert same_weights(Path("whole"), Path("parts"))
-
-
 def test_a_finished_run_is_not_trained_again(in_tmp, monkeypatch):
-    train(monkeypatch, "max_batches=6", "hydra.run.dir=a", *QUICK, *BARE)
+    train_in("a", "max_batches=6", *QUICK, *BARE)
     stamp = Path("a/checkpoints/last.ckpt").stat().st_mtime_ns
     assert train(monkeypatch, "run=a") == 0
     assert Path("a/checkpoints/last.ckpt").stat().st_mtime_ns == stamp
@@ -276,7 +281,7 @@ def test_a_finished_run_is_not_trained_again(in_tmp, monkeypatch):
 )
 def test_messages_of_the_entry_points(main, line, message, in_tmp, monkeypatch, capsys):
     Path("empty").mkdir()
-    train(monkeypatch, "max_batches=2", "hydra.run.dir=a", *QUICK, *BARE)
+    train_in("a", "max_batches=2", *QUICK, *BARE)
     capsys.readouterr()
     before = sorted(Path(".").rglob("*"))
     modules = {"train": vaezoo.train, "evaluate": vaezoo.evaluate, "report": vaezoo.report}
@@ -288,7 +293,7 @@ def test_messages_of_the_entry_points(main, line, message, in_tmp, monkeypatch, 
 
 
 def test_a_damaged_checkpoint_is_named(in_tmp, monkeypatch, capsys):
-    train(monkeypatch, "max_batches=2", "hydra.run.dir=a", *QUICK, *BARE)
+    train_in("a", "max_batches=2", *QUICK, *BARE)
     path = Path("a/checkpoints/last.ckpt")
     path.write_bytes(path.read_bytes()[:1000])
     assert run(vaezoo.evaluate.main, monkeypatch, "run=a") == 2
@@ -296,8 +301,8 @@ def test_a_damaged_checkpoint_is_named(in_tmp, monkeypatch, capsys):
 
 
 def test_a_checkpoint_of_another_model_is_refused(in_tmp, monkeypatch, capsys):
-    train(monkeypatch, "max_batches=2", "hydra.run.dir=a", *QUICK, *BARE)
-    train(monkeypatch, "max_batches=2", "hydra.run.dir=b", "latent.dim=3", *QUICK, *BARE)
+    train_in("a", "max_batches=2", *QUICK, *BARE)
+    train_in("b", "max_batches=2", "latent.dim=3", *QUICK, *BARE)
     Path("b/checkpoints/last.ckpt").replace("a/checkpoints/last.ckpt")
     assert run(vaezoo.evaluate.main, monkeypatch, "run=a") == 2
     assert "the checkpoint does not belong to this VAE" in capsys.readouterr().err
@@ -311,7 +316,7 @@ class Trap:
 
 
 def test_a_malicious_checkpoint_is_not_executed(in_tmp, monkeypatch, capsys):
-    train(monkeypatch, "max_batches=2", "hydra.run.dir=a", *QUICK, *BARE)
+    train_in("a", "max_batches=2", *QUICK, *BARE)
     torch.save({"state_dict": Trap()}, "a/checkpoints/last.ckpt")
     assert run(vaezoo.evaluate.main, monkeypatch, "run=a") == 2
     assert train(monkeypatch, "run=a", "max_batches=4") == 2

@@ -11,6 +11,16 @@ from vaezoo.config.compose import Composer
 from vaezoo.config.directory import DIRECTORY
 
 MODELS = sorted(path.stem for path in (Path(DIRECTORY) / "model").glob("*.yaml"))
+# What a test of models shows for all of them is shown for these in whole runs: running moments, two phases, a gate,
+# two batches a step, a mixture, four players. The slow tests take every model.
+FEW = {
+    "dipvae": ["model=dipvae", "model.cov=running"],
+    "dec": ["model=dec", "model.pretrain_batches=7", "model.refresh=4"],
+    "vaegan": ["model=vaegan", "model.margin=0.01", "model.equilibrium=0.68"],
+    "factorvae": ["model=factorvae"],
+    "gmvae": ["model=gmvae"],
+    "infovaegan": ["model=infovaegan"],
+}
 SMALL = ("dataset=digits", "metric=none", "figure=none", "logger=csv")
 
 # Hydra takes a fifth of a second for a configuration, so lines with the same groups share one.
