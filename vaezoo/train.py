@@ -85,6 +85,8 @@ def resume(arguments: list[str]) -> None:
     check_config(config)
     try:
         train(config)
+    except UserError:
+        raise
     except Exception:
         # A worker mostly fails because another one has died, and the supervisor reports that one.
         if workers.worker_rank() == 0 and (folder / ERROR).is_file():

@@ -17,7 +17,19 @@ from vaezoo.config.signatures import REQUIRED, Signature, read_facts, read_signa
 from vaezoo.config.type_rules import rule_of_type
 from vaezoo.config.values import check_config
 from vaezoo.errors import UserError
-from vaezoo.ranges import Convolutions, Count, FractionWeight, Natural, Odd, Positive, Probability, Share, Sizes, Weight
+from vaezoo.ranges import (
+    Convolutions,
+    Count,
+    FractionWeight,
+    Natural,
+    Odd,
+    Positive,
+    Probability,
+    Share,
+    ShareWeight,
+    Sizes,
+    Weight,
+)
 
 
 def targets() -> list[str]:
@@ -121,6 +133,7 @@ def test_what_cannot_be_read_accepts_everything(target):
         (Positive, [1e-9, 3], [0, -1, True], "a number above 0"),
         (Probability, [0, 0.5], [1, -0.1], "a number of at least 0 and below 1"),
         (Share, [1e-3, 1], [0, 1.5], "a number above 0 and at most 1"),
+        (ShareWeight, [1, {"_target_": "x", "start": 0, "end": 0.5}], [0, {"_target_": "x", "end": 2}], None),
         (FractionWeight, [0, 1, {"_target_": "x", "end": 0.5}], [2, {"_target_": "x", "end": 2}], None),
         (Weight | None, [0, None, {"_target_": "x", "start": 0, "end": 2}], [-1, {"_target_": "x", "end": -1}], None),
         (Odd, [1, 7], [2, -1], "an odd whole number"),

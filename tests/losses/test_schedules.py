@@ -226,7 +226,7 @@ def test_mistakes_are_refused_with_a_message_that_helps(line, message):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        (f"{LINEAR} model.beta.start=null", "model.beta.start=None: must be a number of at least 0"),
+        (f"{LINEAR} model.beta.start=null", "model.beta.start=null: must be a number of at least 0"),
         (f"{LINEAR} model.beta.batches=0", "model.beta.batches=0: must be a whole number of at least 1"),
         ("model=betavae +schedule@model.beta=linear model.beta.end=4", r"model.beta.batches=\?\?\?: must be a whole"),
         ("model=betavae model.beta={end:4}", "model.beta={end}: must be a number of at least 0, or a schedule"),
@@ -234,7 +234,7 @@ def test_mistakes_are_refused_with_a_message_that_helps(line, message):
         ("model=dipvae model.decay={end:4}", "model.decay={end}: must be a number of at least 0 and below 1"),
         (
             "model=annealedvae schedule@model.capacity=constant",
-            "constant schedule takes value, not value, end, batches",
+            "Constant takes value, not value, end, batches",
         ),
         (f"{LINEAR.replace('linear', 'cyclic')} model.beta.period=3 model.beta.rise=2", "model.beta.rise=2: must be"),
     ],

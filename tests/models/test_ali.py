@@ -215,8 +215,11 @@ def test_bigan_has_point_codes_and_a_uniform_prior():
 @pytest.mark.parametrize(
     ("line", "complaint"),
     [
-        ("model=bigan latent=clusters", "BiGAN has continuous codes alone"),
-        ("model=bigan latent=gaussian", r"these latents \(Gaussian\). It takes latent=point, latent=uniform"),
+        ("model=bigan latent=clusters", "BiGAN needs continuous codes alone"),
+        (
+            "model=bigan latent=gaussian",
+            r"these latents \(Gaussian\). It takes latent=clusters",
+        ),
         ("model=ali latent=uniform", r"these latents \(Point\)"),
         ("model=ali model.disc_batch=both", "model.disc_batch=both: must be one of concat, separate"),
     ],

@@ -312,7 +312,7 @@ def test_spectral_norm_bounds_every_layer_of_the_critics():
 @pytest.mark.parametrize(
     ("line", "complaint"),
     [
-        ("likelihood=bernoulli model.sample_pixels=true", "it draws Gaussian pixels; likelihood=gaussian has them"),
+        ("likelihood=bernoulli model.sample_pixels=true", "ASVAE needs Gaussian pixels, which likelihood=gaussian has"),
         ("dataset.batch_size=1", "the permutation of AS-VAE needs at least 2 images in a batch"),
         ("latent=point", r"these latents \(Point\)"),
         ("model.lambda_rec=-1", "model.lambda_rec=-1: must be a number of at least 0"),

@@ -128,10 +128,10 @@ def test_a_step_takes_two_batches():
     """The budget counts steps; an epoch of a model that takes two batches a step is half as long."""
     from omegaconf import OmegaConf
 
-    from vaezoo.training.run import budget
+    from vaezoo.training.run import count_budget
 
     config = OmegaConf.create({"max_epochs": 3, "max_batches": 7, "dataset": {"batch_size": 50}})
-    assert budget(config, 1000, 1) == 60
-    assert budget(config, 1000, 2) == 30
+    assert count_budget(config, 1000, 1) == 60
+    assert count_budget(config, 1000, 2) == 30
     config.max_epochs = None
-    assert budget(config, 1000, 2) == 7
+    assert count_budget(config, 1000, 2) == 7

@@ -145,7 +145,7 @@ def test_capacity_of_all_categories_together():
 @pytest.mark.parametrize(
     ("line", "complaint"),
     [
-        ("model=jointvae latent=gaussian", "It takes latent=mixed, latent=classes"),
+        ("model=jointvae latent=gaussian", "It takes latent=classes, latent=mixed"),
         ("model=betatcvae latent=mixed", "no term for categories. It takes latent=gaussian"),
         (
             "model=jointvae latent.categories=[1]",

@@ -143,9 +143,9 @@ def test_near_zero_temperature_decodes_one_hot_categories():
         ("model=mivae dataset=dsprites", "MIVAE is given the class of each image, but dataset=dsprites has no labels"),
         (
             "model=mivae dataset=digits latent.categories=[7]",
-            r"as many values as dataset=digits has classes",
+            r"MIVAE needs one categorical latent with a value for each class",
         ),
-        ("model=mivae dataset=digits latent=gaussian", "It takes latent=mixed, latent=classes"),
+        ("model=mivae dataset=digits latent=gaussian", "It takes latent=classes, latent=mixed"),
         ("model=mivae dataset=digits model.encoders=two", "model.encoders=two: must be one of single, dual"),
     ],
 )

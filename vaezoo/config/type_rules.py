@@ -53,13 +53,14 @@ def is_schedule(value: Any) -> bool:
 
 
 def accept_schedule(numbers: Sequence[Rule]) -> Rule:
-    """Return the rule for a schedule whose values are such numbers."""
+    """Return the rule for a schedule between such numbers, or from or to 0, where the term is switched off."""
 
     def check(value: Any) -> str | None:
         if not is_schedule(value):
             return "a schedule"
         ends = [value[name] for name in ("value", "start", "end") if is_number(value.get(name))]
-        return next((f"a schedule of {wanted}" for end in ends for rule in numbers if (wanted := rule(end))), None)
+        wanted = (rule(end) for end in ends if end != 0 for rule in numbers)
+        return next((f"a schedule of {text}" for text in wanted if text), None)
 
     return check
 

@@ -13,7 +13,7 @@ from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
 from vaezoo.config.command_keys import rule_of_command, type_of_command_key
 from vaezoo.config.overrides import as_written, branches, leaves
 from vaezoo.config.requirements import find_mismatch
-from vaezoo.config.signatures import REQUIRED, Signature, read_signature
+from vaezoo.config.signatures import REQUIRED, Parameter, Signature, read_signature
 from vaezoo.config.type_rules import alternatives, rule_of_type
 from vaezoo.errors import UserError
 from vaezoo.ranges import Rule, Schedule
@@ -29,6 +29,9 @@ def check_config(config: DictConfig) -> None:
     # Values without references come first, because a wrong value also makes those wrong that refer to it, and because
     # most mistakes are then answered before the sources of later parts are read.
     for key, written in sorted(leaves(container), key=lambda leaf: "${" in str(leaf[1])):
+        if written == "???":  # A missing value is often a key of another class, which has a better message.
+            parent = key.rpartition(".")[0]
+            check_parameters(parent, find_node(container, parent))
         if rule := find_rule(container, key):
             check_value(config, key, written, rule)
     for key, node in branches(container):
@@ -77,12 +80,23 @@ def find_rule(container: Mapping[str, Any], key: str) -> Rule | None:
     """Return the rule for the value of a dotted key; None where every value is accepted."""
     if type_of_command_key(key) is not None:
         return rule_of_command(key)
-    *parents, name = key.split(".")
-    node: Any = container
-    for parent in parents:
-        node = node.get(parent) if isinstance(node, dict) else None
-    parameter = signature_of_node(node).parameters.get(name) if isinstance(node, dict) else None
+    parameter = find_parameter(container, key)
     return None if parameter is None else rule_of_type(parameter.type)
+
+
+def find_node(container: Mapping[str, Any], key: str) -> Any:
+    """Return what a configuration holds at a dotted key; None where it has no such key."""
+    node: Any = container
+    for name in key.split(".") if key else ():
+        node = node.get(name) if isinstance(node, dict) else None
+    return node
+
+
+def find_parameter(container: Mapping[str, Any], key: str) -> Parameter | None:
+    """Return the parameter of a class that a dotted key gives a value; None where its node builds none."""
+    parent, _, name = key.rpartition(".")
+    node = find_node(container, parent)
+    return signature_of_node(node).parameters.get(name) if isinstance(node, dict) else None
 
 
 def signature_of_node(node: Mapping[str, Any]) -> Signature:
@@ -117,9 +131,5 @@ def check_parameters(key: str, node: Mapping[str, Any]) -> None:
 
 def takes_schedule(container: Mapping[str, Any], key: str) -> bool:
     """Return whether the key is that of a weight, such as model.beta."""
-    *parents, name = key.split(".")
-    node: Any = container
-    for parent in parents:
-        node = node.get(parent) if isinstance(node, dict) else None
-    parameter = signature_of_node(node).parameters.get(name) if isinstance(node, dict) else None
+    parameter = find_parameter(container, key)
     return parameter is not None and Schedule in alternatives(parameter.type)

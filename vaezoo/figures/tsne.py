@@ -34,8 +34,10 @@ def tsne(
     count, panels = plane_levels.shape
     side, across = (ALONE, 1) if panels == 1 else (SIDE, min(panels, 3))
     down = -(-panels // across)
-    how = f"t-SNE, perplexity {plane_perplexity:g}: distances and sizes of groups mean nothing"
-    caption = f"{title} · {count:,} images · {how if plane_perplexity else 'the latents themselves'}"
+    how = "the latents themselves"
+    if plane_perplexity:
+        how = f"t-SNE, perplexity {plane_perplexity:g}: distances and sizes of groups mean nothing"
+    caption = f"{title} · {count:,} images · {how}"
     if knn_purity is not None:
         caption += f" · of the ten nearest codes {format_number(knn_purity)} have the same label"
     sheet = new_page(
