@@ -19,7 +19,7 @@ FLOORS = [
     {"evaluation"},
     {"training", "reporting"},
 ]
-COMMANDS = {"train", "evaluate", "report", "dashboard", "environment", "data/__main__"}
+COMMANDS = {"train", "evaluate", "report", "dashboard", "data/__main__"}
 NEVER = {  # part: what it never imports
     **{part: {"pytorch_lightning"} for part in ("losses", "latents", "likelihoods", "metrics", "figures")},
     "models": {"vaezoo.networks", "vaezoo.data"},

@@ -78,6 +78,7 @@ def test_every_file_begins_with_what_it_is(path):
         ("metric=score/mig_hits", r"Did you mean 'score/mig_hist'\?"),
         ("model=dipva", r"model=dipva: there is no such model. Did you mean 'dipvae'\? Known: .*ae, .*dipvae"),
         ("dataset=dsprite", r"dataset=dsprite: there is no such dataset. Did you mean 'dsprites'\?"),
+        ("dataset=base", r"dataset=base: there is no such dataset.* Known: arrays, .*, smallnorb\.$"),
         ("datset=digits", r"'datset' is not a key of this configuration. Did you mean 'dataset'\?"),
         ("model=betavae model.bta=3", r"'model.bta' is not a key of this configuration. Did you mean 'model.beta'\?"),
         ("model=betavae model.beta=-1", "model.beta=-1: must be a number of at least 0"),

@@ -126,10 +126,10 @@ def test_every_line_is_followed_or_refused_with_a_message(entry, seed, cases, in
 @pytest.mark.parametrize(
     ("entry", "line", "complaint"),
     [
-        ("train", ["seed=${seed}"], r"^seed=\$\{seed\}: it leads back to itself.$"),
-        ("train", ["latent.dim=${latent}"], r"^latent.dim=\$\{latent\}: it leads back to itself.$"),
-        ("train", ["model=dec", "latent.dim=${model}"], r"^latent.dim=\$\{model\}: it leads back to itself.$"),
-        ("data", ["dsprites", "path=${dataset}"], r"^dataset.path=\$\{dataset\}: it leads back to itself.$"),
+        ("train", ["seed=${seed}"], r"^seed=\$\{seed\}: it refers to itself.$"),
+        ("train", ["latent.dim=${latent}"], r"^latent.dim=\$\{latent\}: it refers to itself.$"),
+        ("train", ["model=dec", "latent.dim=${model}"], r"^latent.dim=\$\{model\}: it refers to itself.$"),
+        ("data", ["dsprites", "path=${dataset}"], r"^dataset.path=\$\{dataset\}: it refers to itself.$"),
         ("data", ["dsprites", "source._target_=%s"], "^source._target_=%s: the images do not depend on it."),
     ],
 )

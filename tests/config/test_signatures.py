@@ -122,6 +122,7 @@ def test_what_cannot_be_read_accepts_everything(target):
         (Probability, [0, 0.5], [1, -0.1], "a number of at least 0 and below 1"),
         (Share, [1e-3, 1], [0, 1.5], "a number above 0 and at most 1"),
         (FractionWeight, [0, 1, {"_target_": "x", "end": 0.5}], [2, {"_target_": "x", "end": 2}], None),
+        (Weight | None, [0, None, {"_target_": "x", "start": 0, "end": 2}], [-1, {"_target_": "x", "end": -1}], None),
         (Odd, [1, 7], [2, -1], "an odd whole number"),
         (Sizes, [[1, 2]], [[], [0], 3], "a list of whole numbers of at least 1, such as [32, 64]"),
         (Convolutions, [[[64, 4, 2]]], [[], [[1, 2]], [64, 4, 2]], None),

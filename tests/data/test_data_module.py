@@ -14,7 +14,6 @@ from vaezoo.data.module import ImageDataModule
 from vaezoo.data.splits import split_rows
 from vaezoo.data.store import ImageStore
 from vaezoo.errors import UserError
-from vaezoo.training.chunks import even_sizes
 
 
 def training_order(data: ImageDataModule) -> TrainingOrder:
@@ -104,21 +103,6 @@ def test_batches_on_a_gpu_are_those_on_the_cpu(tmp_path, residence, mapped):
 
 def unpacked(source: ImageArrays) -> np.ndarray:
     return np.unpackbits(source.images, axis=1).reshape(-1, *source.shape)
-
-
-@pytest.mark.parametrize("size", [1, 7, 8, 64])
-@pytest.mark.parametrize("unit", [1, 2, 4])
-def test_even_sizes_hold_every_image_once(size, unit):
-    size *= unit
-    for count in range(0, 300, unit):
-        sizes = even_sizes(count, size, unit)
-        assert sum(sizes) == count
-        assert all(one % unit == 0 for one in sizes)
-        assert not sizes or max(sizes) - min(sizes) <= unit
-        assert all(one <= 1.5 * size for one in sizes)
-        assert count < size or min(sizes) > size / 2
-        if count % size == 0:
-            assert sizes == [size] * (count // size)
 
 
 def test_every_epoch_is_another_permutation_without_its_short_batch():

@@ -59,5 +59,5 @@ def test_nothing_in_a_file_is_executed(in_tmp):
     torch_file("checkpoints/last.ckpt")
     with pytest.raises(UserError, match="damaged or not a checkpoint"):
         load_checkpoint(Path("."))
-    assert features.restored(nn.Linear(1, 1), torch_file("extractor.pt")) is None
+    assert features.restore(nn.Linear(1, 1), torch_file("extractor.pt")) is None
     assert not Path("trapped").exists()

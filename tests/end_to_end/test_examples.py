@@ -32,7 +32,9 @@ def test_the_model_trains_and_the_metric_and_the_figure_take_its_codes(in_tmp, m
     for row in logged:
         terms = {name: float(row[f"train/{name}"]) for name in ("loss", "rec", "kl", "l1")}
         assert terms["loss"] == pytest.approx(terms["rec"] + terms["kl"] + 0.5 * terms["l1"], rel=1e-5)
-    assert 0 < json.loads(Path("run/metrics.json").read_text())["scores"]["eval/hoyer"] < 1
+    final = json.loads(Path("run/metrics.json").read_text())
+    assert 0 < final["scores"]["eval/hoyer"] < 1
+    assert final["directions"] == {"eval/hoyer": "higher"}
     assert Path("run/figures/pixel_errors.png").is_file()
 
 

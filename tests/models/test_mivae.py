@@ -140,7 +140,7 @@ def test_near_zero_temperature_decodes_one_hot_categories():
 @pytest.mark.parametrize(
     ("line", "complaint"),
     [
-        ("model=mivae dataset=dsprites", "MIVAE is told the class of each image, but dataset=dsprites has no labels"),
+        ("model=mivae dataset=dsprites", "MIVAE is given the class of each image, but dataset=dsprites has no labels"),
         (
             "model=mivae dataset=digits latent.categories=[7]",
             r"as many values as dataset=digits has classes",

@@ -9,9 +9,15 @@ from importlib.metadata import PathDistribution, distributions
 import pytest
 from packaging.requirements import Requirement
 
-from vaezoo.environment import format_requirements, main
 from vaezoo.runs import provenance
-from vaezoo.runs.provenance import describe_environment, find_origin, normalise_name, read_git_state
+from vaezoo.runs.provenance import (
+    describe_environment,
+    find_origin,
+    format_requirements,
+    main,
+    normalise_name,
+    read_git_state,
+)
 
 
 def test_requirements_are_exactly_what_is_installed(tmp_path, capsys):

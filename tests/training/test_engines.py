@@ -5,7 +5,6 @@ import signal
 from pathlib import Path
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
 import torch
 
@@ -14,8 +13,6 @@ from tests.support.command_line import BARE, QUICK, rows, same_weights, state, t
 from tests.support.configuration import MODELS, SMALL, build_model
 from tests.support.models import fit
 from tests.support.together import CASES
-from vaezoo.data.batches import TrainingOrder
-from vaezoo.training.chunks import ChunkLoader
 from vaezoo.training.clock import Clock
 from vaezoo.training.engines import Eager, Graphed
 from vaezoo.training.terms import TermSums
@@ -42,26 +39,6 @@ def test_nothing_depends_on_the_length_of_a_chunk(line, in_tmp, monkeypatch):
     single = trained(monkeypatch, "single", *line, "trainer.chunk=1")
     for name, chunk in (("several", "7"), ("whatever fits", "null")):
         assert_same(trained(monkeypatch, name, *line, f"trainer.chunk={chunk}"), single)
-
-
-def test_a_chunk_ends_where_something_is_due():
-    clock = Clock(100, seed=0)
-    engine = Eager(build_model("model=vae", *SMALL), None, clock, TermSums(), intervals=[10, 7])
-    loader = ChunkLoader(TrainingOrder(np.arange(60), 2, seed=0), clock, 33, engine.length)
-    due = {end for end in range(1, 101) if end % 10 == 0 or end % 7 == 0 or end in (33, 66, 99, 100)}
-    for pace in (1, 4, 50):
-        engine.pace, clock.batches = pace, 0
-        ends = []
-        for end in (33, 66, 99, 100):
-            for chunk in loader:
-                assert 1 <= len(chunk) <= pace
-                clock.batches += len(chunk)
-                ends.append(clock.batches)
-                last = clock.batches in due or clock.batches % 30 == 0  # an epoch has 30 batches
-                assert len(chunk) == pace or last
-            assert clock.batches == end, "Lightning validates when the loader ends"
-        assert due <= set(ends)
-    assert list(loader) == []
 
 
 def test_chunks_grow_to_a_tenth_of_a_second(monkeypatch):

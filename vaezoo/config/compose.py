@@ -106,7 +106,8 @@ def describe_missing(path: str, options: Sequence[str]) -> tuple[str, str, list[
         return group, name, sorted(options)
     group, _, name = path.partition("/")
     folder = Path(DIRECTORY) / group
-    files = sorted(str(path.relative_to(folder).with_suffix("")) for path in folder.rglob("*.yaml"))
+    paths = sorted(str(path.relative_to(folder).with_suffix("")) for path in folder.rglob("*.yaml"))
+    files = [path for path in paths if not path.startswith("base/")]
     below = [file for file in files if file.startswith(f"{name}/")]
     beside = [file for file in files if Path(file).parent == Path(name).parent]
-    return group, name, below or beside or [file for file in files if not file.startswith("base/")]
+    return group, name, below or beside or files

@@ -1,25 +1,24 @@
 """Title runs in tables and figures."""
 
-from functools import cache
-from pathlib import Path
 from typing import Any
 
-import yaml
 from omegaconf import DictConfig, OmegaConf
 
-from vaezoo.config.directory import DIRECTORY
+from vaezoo.config.signatures import read_signature
+from vaezoo.config.type_rules import alternatives
+from vaezoo.ranges import Schedule
 
 TITLE_KEYS = ("model", "dataset", "dataset.name", "latent.dim", "seed")  # keys that stand in every title
-MAX_NUMBERS = 3  # of a model
+MOST = 3  # weights of a model
 
 
 def describe_run(config: DictConfig) -> str:
     """Return the title of a run, such as "DIPVAE (lambda_od 10) on dsprites, 10 latents, seed 0".
 
-    In brackets are the swept keys of a study, or else the first numbers that belong to this model alone.
+    In brackets are the swept keys of a study, or else the weights of the model.
     """
     model = config.model["_target_"].rpartition(".")[2]
-    details = describe_swept_keys(config) or describe_numbers(config.model)
+    details = describe_swept_keys(config) or describe_weights(config.model)
     name = f"{model} ({', '.join(details)})" if details else model
     size = f"{config.latent.dim} latents" if config.latent.dim else f"{config.latent.categories[0]} categories"
     return f"{name} on {config.dataset.name}, {size}, seed {config.seed}"
@@ -37,18 +36,12 @@ def describe_swept_keys(config: DictConfig) -> list[str]:
     return details
 
 
-def describe_numbers(model: DictConfig) -> list[str]:
-    """Return the first numbers of a model that are no options of all models, such as "lambda_od 10"."""
-    own = {str(name): model.get(name) for name in model if name not in read_base_options()}
-    numbers = {name: value for name, value in own.items() if type(value) in (int, float)}
-    return [f"{name} {format_value(value)}" for name, value in numbers.items()][:MAX_NUMBERS]
-
-
-@cache
-def read_base_options() -> frozenset[str]:
-    """Return the names of the options of all models, from conf/model/base."""
-    files = (Path(DIRECTORY) / "model" / "base").glob("*.yaml")
-    return frozenset(name for path in files for name in yaml.safe_load(path.read_text(encoding="utf-8")))
+def describe_weights(model: DictConfig) -> list[str]:
+    """Return the numbers among the weights of a model, such as "lambda_od 10"."""
+    parameters = read_signature(model["_target_"]).parameters
+    weights = [name for name, parameter in parameters.items() if Schedule in alternatives(parameter.type)]
+    values = {name: model.get(name) for name in weights}
+    return [f"{name} {format_value(value)}" for name, value in values.items() if type(value) in (int, float)][:MOST]
 
 
 def format_value(value: Any) -> str:

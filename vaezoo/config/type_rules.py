@@ -19,14 +19,14 @@ def alternatives(kind: Any) -> list[Any]:
 
 def rule_of_type(kind: Any) -> Rule | None:
     """Return the rule that a type stands for; None where it allows every value."""
-    members = alternatives(kind)
-    rules = [rule_of_member(member) for member in members]
-    if Schedule in members:
-        numbers = [rule for rule, member in zip(rules, members, strict=True) if member is not Schedule and rule]
-        return any_rule([*numbers, accept_schedule(numbers)])
-    if any(rule is None for rule in rules):
-        return None
-    return any_rule([rule for rule in rules if rule])
+    members = [member for member in alternatives(kind) if member != Schedule]
+    rules = [rule for member in members if (rule := rule_of_member(member))]
+    if len(rules) < len(members):
+        return None  # One of the alternatives allows every value.
+    if len(members) < len(alternatives(kind)):
+        numbers = [rule for rule, member in zip(rules, members, strict=True) if member is not type(None)]
+        rules.append(accept_schedule(numbers))
+    return any_rule(rules)
 
 
 def any_rule(rules: Sequence[Rule]) -> Rule:

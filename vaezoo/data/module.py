@@ -64,22 +64,23 @@ class ImageDataModule(LightningDataModule):
         self.store: ImageStore | None = None
 
     def setup(self, stage: str | None = None) -> None:
+        """Load the source and draw the split, unless that is done. Raises UserError where the options contradict it."""
         if hasattr(self, "source"):
             return
         source = self.load()
         if source.shape != self.shape:
             raise UserError(f"dataset={self.name} holds images of {source.shape}, but dataset.shape={self.shape}.")
-        found = None if source.labels is None else int(source.labels.max()) + 1
-        if self.classes is not None and found != self.classes:
-            raise UserError(f"dataset={self.name} has {found} classes, but dataset.classes={self.classes}.")
+        classes = None if source.labels is None else int(source.labels.max()) + 1
+        if self.classes is not None and classes != self.classes:
+            raise UserError(f"dataset={self.name} has {classes} classes, but dataset.classes={self.classes}.")
         if self.split == "official" and source.test_images is None:
             raise UserError(f"dataset.split=official: dataset={self.name} has no published test part; random90 or all.")
         if self.split_by == "source" and source.groups is None:
             raise UserError(f"dataset.split_by=source: dataset={self.name} does not say which images have one source.")
         groups = source.groups if self.split_by == "source" else None
-        kept = select_rows(source.factors, source.factor_names, self.where, self.correlate, self.split_seed)
+        mask = select_rows(source.factors, source.factor_names, self.where, self.correlate, self.split_seed)
         test_images = source.test_images
-        self.rows = split_rows(len(source), self.split, self.val_images, self.split_seed, groups, test_images, kept)
+        self.rows = split_rows(len(source), self.split, self.val_images, self.split_seed, groups, test_images, mask)
         self.source = source
         if groups is not None and not len(self.rows.test):
             raise UserError(f"dataset.split_by=source: a tenth of dataset={self.name} is less than one source.")

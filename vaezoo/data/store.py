@@ -22,7 +22,7 @@ class Images(Protocol):
 
 
 class ImageStore:
-    """Compact images on one device; `store[index]` are the chosen ones as float32 in [0, 1], (B, C, H, W).
+    """Compact images on one device; `store[rows]` are images as float32 in [0, 1], (B, C, H, W).
 
     The values do not depend on where the store resides. With `residence` "host" and an accelerator as `device`, the
     compact bytes stay in pinned host memory, or on the disk where they are mapped, and only those of a batch travel.
@@ -34,13 +34,14 @@ class ImageStore:
         self.scale = source.scale
         self.packed = source.packed
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="The given NumPy array is not writable")  # nothing is written
+            # Torch warns about arrays that are not writable, but nothing writes into these.
+            warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
             images = torch.from_numpy(source.images)
         mapped = isinstance(source.images, np.memmap)
-        self.resident = device.type == "cpu" or residence == "device" or (residence == "auto" and _fits(images, device))
-        # Pinning copies: what is mapped because it is large would fill the memory all the same.
+        self.resident = device.type == "cpu" or residence == "device" or (residence == "auto" and fits(images, device))
+        # Mapped images are not pinned, because pinning copies them: they are mapped as they are too large for memory.
         self.images = images.to(device) if self.resident else images if mapped else images.pin_memory()
-        self.index_device = self.images.device  # where indices are looked up; elsewhere each costs a transfer
+        self.index_device = self.images.device  # where rows are looked up; rows on another device cost a transfer
         # One row of eight pixels for each byte: a gather of rows unpacks faster than shifts and masks.
         bits = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1)
         self.byte_pixels = torch.from_numpy(bits.astype(np.float32)).to(device)
@@ -48,21 +49,22 @@ class ImageStore:
     def __len__(self) -> int:
         return len(self.images)
 
-    def __getitem__(self, index: Tensor) -> Tensor:
-        """`index` (B,) int64 on any device, best on `index_device`."""
-        stored = self.images[index.to(self.index_device)]
+    def __getitem__(self, rows: Tensor) -> Tensor:
+        """Return the images of `rows` (B,) int64 on any device, best on `index_device`."""
+        stored = self.images[rows.to(self.index_device)]
         if not self.resident:
             stored = stored.pin_memory().to(self.device, non_blocking=True)
         return self.decode(stored)
 
     def decode(self, stored: Tensor) -> Tensor:
+        """Return stored bytes (B, ...) as float32 in [0, 1], (B, C, H, W)."""
         if self.packed:
             return torch.nn.functional.embedding(stored.int(), self.byte_pixels).view(-1, *self.shape)
         return stored.float() / self.scale
 
 
-def _fits(images: Tensor, device: torch.device) -> bool:
-    """Whether the images leave at least half of the accelerator's free memory to the model."""
+def fits(images: Tensor, device: torch.device) -> bool:
+    """Return whether the images leave at least half of the accelerator's free memory to the model."""
     if device.type != "cuda":
         return True
     free, _ = torch.cuda.mem_get_info(device)

@@ -36,21 +36,21 @@ def blocks(
     latents, rows, columns = images.shape[:3]
     height, width = images.shape[4:]
     factor = enlargement(latents * rows, columns + 1, height, width, least=(20, 46))
-    drawn = [tile(block, factor) for block in images]
+    tiles = [tile(block, factor) for block in images]
     before = None if originals is None else tile(originals[:, None], factor)
     beside = 0 if before is None else before.shape[1] + 12
     left = beside + max(text_width(name, LABEL) for name in row_names) + 10
-    tall = HEAD + len(drawn[0]) + SPACE
+    tall = HEAD + len(tiles[0]) + SPACE
     values = np.broadcast_to(values, (latents, columns))
     sheet = new_page(
-        drawn[0].shape[1],
+        tiles[0].shape[1],
         latents * tall - SPACE,
         heading,
         f"{caption} · {latents} × {rows} × {columns} images of {format_size(images)} · pixels {format_range(images)}",
         left=left,
     )
     digits = 0 if np.allclose(values, np.rint(values)) else 2
-    for i, (block, dim) in enumerate(zip(drawn, dims, strict=True)):
+    for i, (block, dim) in enumerate(zip(tiles, dims, strict=True)):
         y = i * tall + HEAD
         sheet.add_text(0, y - 30, f"z{dim}", size=LABEL, weight="bold")
         for j, value in enumerate(values[i]):

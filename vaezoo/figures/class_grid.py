@@ -28,15 +28,15 @@ def class_grid(
     # Names are turned upright where they would make the page too wide.
     turned = longest + 8 > max(WIDE // (columns + 1), width, 40)
     factor = enlargement(rows, columns + 1, height, width, least=(32, 32 if turned else longest + 4))
-    drawn, originals = tile(class_grid, factor), tile(class_grid_originals[:, None], factor)
+    tiles, originals = tile(class_grid, factor), tile(class_grid_originals[:, None], factor)
     left = max(originals.shape[1], text_width("original", LABEL)) + 24
     caption = (
         f"{title} · {rows} × {columns} images of {format_size(class_grid)} · a row keeps the continuous latents of its "
         f"original · pixels {format_range(class_grid)}"
     )
     sheet = new_page(
-        drawn.shape[1],
-        len(drawn),
+        tiles.shape[1],
+        len(tiles),
         "Categories: each column sets one, the rest stays",
         caption,
         left=left,
@@ -44,7 +44,7 @@ def class_grid(
     )
     sheet.add_text(-left, -12, "original", size=LABEL)
     sheet.add_image(-left, 0, originals)
-    sheet.add_image(0, 0, drawn)
+    sheet.add_image(0, 0, tiles)
     for j, name in enumerate(category_names):
         x = tile_centre(j, width, factor)
         upright = {"rotation": 90, "va": "bottom"} if turned else {}

@@ -40,7 +40,7 @@ def contact_sheet(strips: Sequence[Strip], heading: str, caption: str) -> Figure
     for i, (name, images, texts) in enumerate(strips):
         sheet.add_text(-12, i * tall + height * factor / 2, name, size=LABEL, ha="right")
         for j, (image, text) in enumerate(zip(images, texts, strict=True)):
-            drawn = tile(image[None, None], factor)
-            sheet.add_image(round(j * cell + (cell - drawn.shape[1]) / 2), i * tall, drawn)
-            sheet.add_text((j + 0.5) * cell, i * tall + len(drawn) + LINE / 2, text, size=SMALL, ha="center")
+            tiles = tile(image[None, None], factor)
+            sheet.add_image(round(j * cell + (cell - tiles.shape[1]) / 2), i * tall, tiles)
+            sheet.add_text((j + 0.5) * cell, i * tall + len(tiles) + LINE / 2, text, size=SMALL, ha="center")
     return sheet.figure

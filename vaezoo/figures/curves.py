@@ -58,7 +58,7 @@ def curves(history: Mapping[str, Curve], title: str) -> Figure:
         sheet.add_text(x - 40, y - (38 if note else 20), term, size=LABEL, weight="bold")
         sheet.add_text(x - 40, y - 18, note, color=FADED)
     # All panels share one legend, below the heading.
-    splits = [split for split in SPLITS if any(split in drawn for drawn in panels.values())]
+    splits = [split for split in SPLITS if any(split in panel for panel in panels.values())]
     for i, split in enumerate(splits):
         x = PAD - sheet.left + 110 * i
         line = sheet.add_axes(x, -84, 44, 8)

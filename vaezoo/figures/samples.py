@@ -16,8 +16,8 @@ def samples(samples: np.ndarray, title: str) -> Figure:
     places = np.full((rows * SIDE, *shape), np.nan, np.float32)
     places[:count] = samples[:count]
     factor = enlargement(rows, SIDE, *shape[1:])
-    drawn = tile(places.reshape(rows, SIDE, *shape), factor)
+    tiles = tile(places.reshape(rows, SIDE, *shape), factor)
     caption = f"{title} · {count} of {total:,} samples, {format_size(samples)} · pixels {format_range(samples)}"
-    sheet = new_page(drawn.shape[1], rows * (shape[1] * factor + GAP) + GAP, "Samples from the prior", caption)
-    sheet.add_image(0, 0, drawn)
+    sheet = new_page(tiles.shape[1], rows * (shape[1] * factor + GAP) + GAP, "Samples from the prior", caption)
+    sheet.add_image(0, 0, tiles)
     return sheet.figure

@@ -14,7 +14,7 @@ def swap(swap: np.ndarray, swap_rows: np.ndarray, swap_columns: np.ndarray, titl
     rows, columns = swap.shape[:2]
     height, width = swap.shape[3:]
     factor = enlargement(rows + 1, columns + 1, height, width, least=(32, 32))
-    drawn = tile(swap, factor)
+    tiles = tile(swap, factor)
     before, above = tile(swap_rows[:, None], factor), tile(swap_columns[None], factor)
     name = "class of"
     left = max(before.shape[1], text_width(name, LABEL)) + 16
@@ -23,8 +23,8 @@ def swap(swap: np.ndarray, swap_rows: np.ndarray, swap_columns: np.ndarray, titl
         f"in front of it, a column the category or class of the image above it · pixels {format_range(swap)}"
     )
     sheet = new_page(
-        drawn.shape[1],
-        len(drawn),
+        tiles.shape[1],
+        len(tiles),
         "Swaps: style by rows, class by columns",
         caption,
         left=left,
@@ -34,5 +34,5 @@ def swap(swap: np.ndarray, swap_rows: np.ndarray, swap_columns: np.ndarray, titl
     sheet.add_text(-left, -10, "style of", size=LABEL)
     sheet.add_image(0, -16 - len(above), above)
     sheet.add_image(-left, 0, before)
-    sheet.add_image(0, 0, drawn)
+    sheet.add_image(0, 0, tiles)
     return sheet.figure

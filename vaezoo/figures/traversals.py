@@ -38,7 +38,7 @@ def traversals(
     rows, columns = traversal.shape[:2]
     height, width = traversal.shape[3:]
     factor = enlargement(rows, columns, height, width, least=(24, 52))
-    drawn = tile(traversal, factor)
+    tiles = tile(traversal, factor)
     pair = [tile(image.reshape(1, 1, *traversal.shape[2:]), factor) for image in (original, reconstruction)]
     values = np.broadcast_to(traversal_values, (rows, columns))
     shared = bool(np.allclose(values, values[:1]))
@@ -62,8 +62,8 @@ def traversals(
     # The original and below it its reconstruction are in front of the rows, each below its name.
     second = len(pair[0]) + 34
     sheet = new_page(
-        drawn.shape[1],
-        max(len(drawn), second + len(pair[1])),
+        tiles.shape[1],
+        max(len(tiles), second + len(pair[1])),
         "Traversals: each row changes one latent",
         caption,
         left=left,
@@ -73,12 +73,12 @@ def traversals(
     for name, top, image in zip(("original", "reconstruction"), (0, second), pair, strict=True):
         sheet.add_text(-left, top - 12, name)
         sheet.add_image(-left, top, image)
-    sheet.add_image(0, 0, drawn)
+    sheet.add_image(0, 0, tiles)
     for i, (label, on) in enumerate(zip(labels, active, strict=True)):
         y = tile_centre(i, height, factor)
         sheet.add_text(-10, y, label, ha="right", size=LABEL, color=INK if on else FADED)
         if not shared:
-            sheet.add_text(drawn.shape[1] + 10, y, ends[i])
+            sheet.add_text(tiles.shape[1] + 10, y, ends[i])
     digits = 0 if np.allclose(values, np.rint(values)) else 2
     for j in range(columns) if shared else (0, columns - 1):
         header = format_number(values[0, j], digits) if shared else ("low" if j == 0 else "high")

@@ -15,6 +15,7 @@ a hash of its weights, because values of different networks do not compare, leas
 """
 
 import numpy as np
+from sklearn.metrics.pairwise import polynomial_kernel
 
 from vaezoo.metrics.directions import Better
 from vaezoo.metrics.protocol import Result, Skip
@@ -162,13 +163,13 @@ def mean_kernel_distance(x: np.ndarray, y: np.ndarray, rng: np.random.Generator,
 
 
 def kernel_distance(x: np.ndarray, y: np.ndarray) -> float:
-    """Return the unbiased estimate of the squared MMD of x and y (n, d); it can be negative where both are alike."""
+    """Return the unbiased estimate of the squared MMD of x and y (n, d); it can be negative where both are alike.
 
-    def kernel(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        return (a @ b.T / a.shape[1] + 1) ** 3
+    The kernel is scikit-learn's default polynomial, (x · y / d + 1)³.
+    """
 
     def mean_of_pairs(a: np.ndarray) -> float:
-        values = kernel(a, a)
+        values = polynomial_kernel(a)
         return float((values.sum() - np.trace(values)) / (len(a) * (len(a) - 1)))
 
-    return mean_of_pairs(x) + mean_of_pairs(y) - 2 * float(kernel(x, y).mean())
+    return mean_of_pairs(x) + mean_of_pairs(y) - 2 * float(polynomial_kernel(x, y).mean())

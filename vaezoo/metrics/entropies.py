@@ -9,7 +9,7 @@ from scipy.special import entr
 
 
 def discretise(codes: np.ndarray, bins: int) -> np.ndarray:
-    """Number the values (N, D) of each column by bins of equal width from its minimum to its maximum, 0 … bins - 1.
+    """Replace the values (N, D) of each column by bins of equal width from its minimum to its maximum, 0 … bins - 1.
 
     The maximum belongs to the last bin, and a constant column is in a single bin. An outlier leaves few bins for the
     other values.

@@ -44,8 +44,8 @@ def draw_stratified(labels: np.ndarray, count: int, rng: np.random.Generator) ->
     _, classes, sizes = np.unique(labels, return_inverse=True, return_counts=True)
     quotas, remainders = np.divmod(sizes * count, len(labels))  # Whole numbers keep equal remainders equal.
     quotas[np.argsort(-remainders, kind="stable")[: count - quotas.sum()]] += 1
-    drawn = (rng.choice(np.flatnonzero(classes == c), quota, replace=False) for c, quota in enumerate(quotas.tolist()))
-    return np.sort(np.concatenate(list(drawn)))
+    rows = (rng.choice(np.flatnonzero(classes == c), quota, replace=False) for c, quota in enumerate(quotas.tolist()))
+    return np.sort(np.concatenate(list(rows)))
 
 
 class Groups:

@@ -1,4 +1,7 @@
-"""Describe the environment of a run, for environment.json, in enough detail to make the run again."""
+"""Describe the environment of a run, for environment.json, in enough detail to make the run again.
+
+`python -m vaezoo.runs.provenance RUN > requirements.txt` lists the packages of a run for pip or uv.
+"""
 
 import json
 import os
@@ -12,6 +15,8 @@ from importlib.metadata import Distribution, distributions
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+
+from vaezoo.errors import UserError, report
 
 # Only the variables that can change numbers are recorded, because others may hold secret keys.
 VARIABLES: tuple[str, ...] = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "PYTHONHASHSEED")
@@ -84,3 +89,37 @@ def read_git_state() -> dict[str, Any] | None:
         return {"commit": git("rev-parse", "HEAD").strip(), "changed": any(patches), "diff": "".join(patches)}
     except (OSError, subprocess.SubprocessError):
         return None
+
+
+def format_requirements(environment: dict[str, Any]) -> str:
+    """Return the packages of an environment.json as a requirements file.
+
+    vaezoo itself is a comment, and so is the origin of a package that was installed from a file of that machine. Only
+    the index of PyTorch has a version such as 2.13.0+cpu: --extra-index-url https://download.pytorch.org/whl/cpu.
+    """
+    lines = [f"# Python {environment['python']} on {environment['platform']}"]
+    if git := environment["git"]:
+        changed = ", and git.diff of environment.json applied" if git["changed"] else ""
+        lines.append(f"# vaezoo at commit {git['commit']}{changed}")
+    for name, version in environment["packages"].items():
+        origin = environment["origins"].get(name, "")
+        if name == "vaezoo":
+            lines.append(f"# vaezoo=={version}")
+        elif origin and not origin.startswith("file:"):
+            lines.append(f"{name} @ {origin}")
+        else:
+            lines.append(f"{name}=={version}{f'  # from {origin}' if origin else ''}")
+    return "\n".join(lines) + "\n"
+
+
+def main(arguments: list[str]) -> None:
+    """Print the requirements of the run whose folder is the only argument."""
+    path = Path(*arguments) / "environment.json"
+    try:
+        print(format_requirements(json.loads(path.read_text())), end="")
+    except (OSError, ValueError, LookupError, TypeError):
+        report(UserError(f"{path}: it is not there, or not that of a run. Usage: python -m vaezoo.runs.provenance RUN"))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -78,7 +78,10 @@ def make_trainer(flags: Mapping[str, Any], loggers: Sequence[Any] = ()) -> Train
         trainer: Trainer = instantiate(
             {key: value for key, value in flags.items() if key not in ("engine", "chunk")},
             logger=list(loggers),
-            max_epochs=-1,  # The clock ends the run; an epoch of Lightning's ends where a validation is due.
+            # The clock ends the run, and an epoch of Lightning's ends where a validation is due.
+            max_epochs=-1,
+            val_check_interval=1.0,
+            check_val_every_n_epoch=1,
             num_sanity_val_steps=0,
             enable_checkpointing=False,
             enable_progress_bar=False,

@@ -301,7 +301,7 @@ def test_the_configuration_asks_the_data(tmp_path):
 @pytest.mark.parametrize(
     ("line", "complaint"),
     [
-        ([], "dataset.path=null: must be your .npz, .npy or .h5 file, or a folder of pictures"),
+        ([], "dataset.path=null: must be a file or folder that exists"),
         (["dataset.path=/no/such/file"], "must be a file or folder that exists"),
         (["dataset.path={}", "network=convh"], "image sides divisible by 16, but dataset=arrays has 8x8"),
         (["dataset.path={}", "model=cvae"], "dataset=arrays has no labels"),

@@ -349,7 +349,7 @@ def test_partitions_that_are_not_the_published_one(place, change, complaint):
             "dataset.crop=center400: must be one of center148, schik118, center128, center108, none",
         ),
         ("dataset.resample=bicubic", "dataset.resample=bicubic: must be one of bilinear, nearest"),
-        ("model=cvae", "told the class of each image, but dataset=celeba has no labels"),
+        ("model=cvae", "given the class of each image, but dataset=celeba has no labels"),
     ],
 )
 def test_mistakes_are_refused_before_anything_is_read(line, message):

@@ -295,7 +295,7 @@ def test_pictures_that_show_nothing(published, pictures):
         ("dataset.mode=colour", "dataset.mode=colour: must be one of mask, gray, rgb"),
         ("dataset.models=810", "dataset.models=810: must be one of subset809, all"),
         ("dataset.mask_threshold=1.5", "dataset.mask_threshold=1.5: must be a number from 0 to 1"),
-        ("model=cvae", "told the class of each image, but dataset=chairs3d has no labels"),
+        ("model=cvae", "given the class of each image, but dataset=chairs3d has no labels"),
     ],
 )
 def test_mistakes_are_refused_before_anything_is_read(line, message):

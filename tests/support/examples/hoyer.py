@@ -7,9 +7,11 @@ It is 1 where one of the D numbers is not zero, and 0 where all have the same ab
 
 import numpy as np
 
+from vaezoo.metrics.directions import Better
 from vaezoo.metrics.protocol import Result, Skip
 
 
+@Better(higher=("score",))
 def hoyer(test_codes: np.ndarray, *, normalise: bool = True) -> Result:
     """Return the mean over held-out images; with `normalise`, each column is divided by its standard deviation."""
     stds = test_codes.std(axis=0, dtype=np.float64)

@@ -3,7 +3,7 @@
 import numpy as np
 from matplotlib.figure import Figure
 
-from vaezoo.figures.style import GAP, enlargement, number, page, tile
+from vaezoo.figures.style import GAP, enlargement, format_number, new_page, tile
 
 
 def pixel_errors(images: np.ndarray, reconstructed: np.ndarray, title: str) -> Figure:
@@ -11,7 +11,7 @@ def pixel_errors(images: np.ndarray, reconstructed: np.ndarray, title: str) -> F
     errors = np.abs(images - reconstructed).mean(axis=0)  # (C, H, W)
     factor = enlargement(1, 1, *errors.shape[1:])
     drawn = tile((errors / max(errors.max(), 1e-12))[None, None], factor)
-    caption = f"{title} · mean of {len(images)} images, largest {number(errors.max())}"
-    result = page(drawn.shape[1], errors.shape[1] * factor + 2 * GAP, "Error of each pixel", caption)
-    result.image(0, 0, drawn)
-    return result.figure
+    caption = f"{title} · mean of {len(images)} images, largest {format_number(errors.max())}"
+    sheet = new_page(drawn.shape[1], errors.shape[1] * factor + 2 * GAP, "Error of each pixel", caption)
+    sheet.add_image(0, 0, drawn)
+    return sheet.figure

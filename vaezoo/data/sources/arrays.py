@@ -29,10 +29,10 @@ PIECE = 1024  # images read at a time
 Layout = Literal["grey", "first", "last"]  # where the channels are
 
 
-def arrays(path: ExistingPath | None = None, size: Count | None = None) -> ImageArrays:
+def arrays(path: ExistingPath, size: Count | None = None) -> ImageArrays:
     """Return the images of a file or folder, as squares of `size` pixels where a size is given.
 
-    Raises UserError where the path is None or missing, and where its content cannot be used.
+    Raises UserError where the path does not exist, and where its content cannot be used.
     """
     own = open_path(path, size)
     layout, shape = find_layout(own, size)

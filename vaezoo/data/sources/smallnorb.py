@@ -97,8 +97,8 @@ class Matrix(SequentialArray):
     """The array in one of the files, compressed or not.
 
     A file holds a number that says which type the array has, the number of its sizes, the sizes (at least three), then
-    the values, all little-endian. Raises UserError where the entries have another shape or type than the given one, and
-    where the file is damaged.
+    the values, all little-endian. Raises UserError where the entries have another shape than `entry_shape` or another
+    type than `dtype`, and where the file is damaged.
     """
 
     def __init__(self, file: Path, entry_shape: tuple[int, ...], dtype: np.dtype) -> None:

@@ -2,15 +2,14 @@
 
 import inspect
 import signal
-from pathlib import Path
 
 import pytest
 from hydra.utils import instantiate
 from pytorch_lightning import Trainer
 
-from tests.conftest import build_model, compose_train
-from tests.test_models import SMALL
-from tests.together import ListLogger
+from tests.support.configuration import SMALL, build_model, compose_train
+from tests.support.paths import ROOT
+from tests.support.together import ListLogger
 from vaezoo.training.fit import fit, make_trainer
 
 LINE = ("dataset.batch_size=16", "dataset.val_images=40", "trainer.accelerator=cpu", *SMALL)
@@ -77,7 +76,7 @@ def test_lightning_leaves_the_handlers_of_signals_alone():
 
 def test_private_attributes_of_lightning_are_touched_in_one_file():
     private = ("trainer._", "strategy._", "fit_loop", "_connector")
-    files = (Path(__file__).parents[1] / "vaezoo").rglob("*.py")
+    files = (ROOT / "vaezoo").rglob("*.py")
     assert {path.name for path in files if any(word in path.read_text() for word in private)} <= {
         "lightning_internals.py",
         "reading.py",  # its keys of the configuration, such as trainer._target_
