@@ -9,7 +9,7 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 import vaezoo.train
-from tests.support.command_line import BARE, QUICK, rows, run, same_weights, state
+from tests.support.command_line import BARE, QUICK, rows, run, same_weights, state, train_in
 from tests.support.configuration import MODELS, build_model, compose_train
 from vaezoo.config.command_line import check_command_line
 from vaezoo.config.directory import DIRECTORY
@@ -265,8 +265,8 @@ def train(monkeypatch, *arguments: str) -> None:
 
 
 def test_a_run_resumed_within_its_schedule_ends_with_the_weights_of_an_unbroken_one(in_tmp, monkeypatch):
-    train(monkeypatch, *RUN, "max_batches=12", "hydra.run.dir=whole")
-    train(monkeypatch, *RUN, "max_batches=6", "hydra.run.dir=cut")
+    train_in("whole", *RUN, "max_batches=12")
+    train_in("cut", *RUN, "max_batches=6")
     assert not same_weights(Path("cut"), Path("whole"))
     train(monkeypatch, "run=cut", "max_batches=12")
     assert state(Path("cut"))["state_dict"]["batches"] == 12
