@@ -40,10 +40,10 @@ results: setup   ## write docs/results.md: the claims of the papers beside our r
 	$(BIN)/python -m papers $(ARGS)
 
 test: setup      ## run the tests, without a network; a part of them: make test ARGS="-k dipvae"
-	$(BIN)/python -m pytest -m "not slow" -n auto --durations=10 $(ARGS)
+	$(BIN)/python -m pytest -m "not slow" -n auto --dist worksteal --durations=10 $(ARGS)
 
 test-all: setup  ## run the slow tests, too: trainings of minutes
-	$(BIN)/python -m pytest -n auto $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
 
 check: setup     ## check style and types, change nothing
 	$(BIN)/ruff check .

@@ -9,7 +9,7 @@ import pytest
 from omegaconf import OmegaConf
 from PIL import Image
 
-from tests.support.configuration import MODELS, compose_train
+from tests.support.configuration import MODELS, check_line, compose_train
 from vaezoo.config.command_keys import type_of_command_key
 from vaezoo.config.command_line import check_command_line
 from vaezoo.config.directory import DIRECTORY
@@ -41,7 +41,9 @@ def test_every_file_composes_and_every_value_has_a_type(choice, tmp_path):
         "model=mivae": ["dataset=digits"],
     }.get(choice, [])
     Image.new("L", (8, 8)).save(tmp_path / "picture.png")
-    config = compose_train(choice, *extra)
+    # Most of a configuration is that of scores and figures, which are composed once if they are not what is chosen.
+    others = [f"{group}=none" for group in ("metric", "figure") if not choice.startswith((group, "experiment"))]
+    config = compose_train(choice, *extra, *others)
     if config.network.image_side and choice.startswith("network="):
         config.dataset.shape = [1, config.network.image_side, config.network.image_side]
     check_config(config)
@@ -64,9 +66,8 @@ def is_part(written: Any) -> bool:
     return str(written).startswith(("${network.", "${latent}", "${likelihood}", "${optimizer}"))
 
 
-@pytest.mark.parametrize("path", sorted(Path(DIRECTORY).rglob("*.yaml")), ids=lambda p: str(p.relative_to(DIRECTORY)))
-def test_every_file_begins_with_what_it_is(path):
-    assert path.read_text().startswith("# ")
+def test_every_file_begins_with_what_it_is():
+    assert [path for path in Path(DIRECTORY).rglob("*.yaml") if not path.read_text().startswith("# ")] == []
 
 
 @pytest.mark.parametrize(
@@ -128,7 +129,7 @@ def test_every_file_begins_with_what_it_is(path):
 )
 def test_mistakes_are_refused_with_a_message_that_helps(line, message):
     with pytest.raises(UserError, match=message):
-        check_command_line("train", line.split())
+        check_line(line.split())
 
 
 @pytest.mark.parametrize(
@@ -149,7 +150,7 @@ def test_mistakes_are_refused_with_a_message_that_helps(line, message):
     ],
 )
 def test_good_command_lines_pass(line):
-    check_command_line("train", line.split())
+    check_line(line.split())
 
 
 def test_files_of_a_users_own_folder_are_checked_too(tmp_path):

@@ -5,7 +5,9 @@ import hashlib
 import inspect
 import subprocess
 import sys
+from copy import deepcopy
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -17,13 +19,24 @@ from tests.support.datasets import squares
 from tests.support.idx_files import payloads
 from vaezoo.config.directory import DIRECTORY
 from vaezoo.data import __main__
-from vaezoo.data.__main__ import compose_dataset, list_names, main, read_description
+from vaezoo.data.__main__ import compose_dataset, compose_node, list_names, main, read_description
 from vaezoo.data.files.find import DataFile
 from vaezoo.data.images import ImageArrays
 from vaezoo.data.sources import mnist as source
 from vaezoo.data.sources.dsprites import ARCHIVE
 from vaezoo.figures.contact_sheet import contact_sheet
 from vaezoo.figures.data_sheet import make_sheet
+
+
+@cache
+def compose_once(line: tuple[str, ...]) -> dict:
+    return compose_node(list(line))
+
+
+@pytest.fixture(autouse=True)
+def composed_once(monkeypatch) -> None:
+    """Compose the line of each data set once for all tests, since a list of all takes seconds."""
+    monkeypatch.setattr(__main__, "compose_node", lambda line: deepcopy(compose_once(tuple(line))))
 
 
 @pytest.fixture

@@ -6,9 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.support.configuration import compose_train
+from tests.support.configuration import check_line, compose_train
 from tests.support.datasets import data_module, squares
-from vaezoo.config.command_line import check_command_line
 from vaezoo.data.shifts import select_rows
 from vaezoo.data.splits import split_rows
 from vaezoo.errors import UserError
@@ -144,7 +143,7 @@ def test_the_module_shifts_what_trains():
 
 def test_a_condition_without_quotes_of_its_own():
     with pytest.raises(UserError, match=r"cannot be read as key=value .*quotes inside the shell's"):
-        check_command_line("train", ["dataset.where=shape != 2"])
+        check_line(["dataset.where=shape != 2"])
 
 
 @pytest.mark.parametrize(
@@ -160,7 +159,7 @@ def test_a_condition_without_quotes_of_its_own():
 )
 def test_mistakes_are_refused_before_data_are_read(line, complaint):
     with pytest.raises(UserError, match=complaint):
-        check_command_line("train", ["dataset=dsprites", line])
+        check_line(["dataset=dsprites", line])
 
 
 def test_a_run_on_shifted_data(in_tmp):
@@ -172,7 +171,7 @@ def test_a_run_on_shifted_data(in_tmp):
     line = "dataset=rotateddigits dataset.size=8 dataset.split_by=source model=betatcvae max_batches=2 metric=fast"
     shift = ["dataset.where='angle not in [3, 4]'", "dataset.correlate={factors:[source,angle],sigma:0.3}"]
     quick = ["metric.rows=300", "metric.test_rows=50", "logger=csv", "figure=none", "callbacks.progress=false"]
-    check_command_line("train", [*line.split(), *shift])
+    check_line([*line.split(), *shift])
     train(compose_train(*line.split(), *shift, *quick, f"folder={in_tmp}"))
     state = torch.load(in_tmp / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
     assert 0 < state["train_images"] < 1797 * 7 * 0.9

@@ -8,9 +8,8 @@ import torch
 from torch import nn
 
 from tests.support.command_line import QUICK, SCORES, rows, train_in
-from tests.support.configuration import SMALL, build_model
+from tests.support.configuration import SMALL, build_model, check_line
 from tests.support.models import reached
-from vaezoo.config.command_line import check_command_line
 from vaezoo.errors import UserError
 
 softplus = nn.functional.softplus
@@ -74,9 +73,9 @@ def test_who_is_reached_by_which_loss():
 
 def test_codes_need_both_parts():
     with pytest.raises(UserError, match="AAECluster needs a category"):
-        check_command_line("train", ["model=aaecluster", "dataset=digits", "latent=point"])
+        check_line(["model=aaecluster", "dataset=digits", "latent=point"])
     with pytest.raises(UserError, match=r"It takes latent=clusters"):
-        check_command_line("train", ["model=aaecluster", "dataset=digits", "latent=gaussian"])
+        check_line(["model=aaecluster", "dataset=digits", "latent=gaussian"])
 
 
 def test_a_run_from_start_to_scores(tmp_path):

@@ -225,10 +225,10 @@ def test_bigan_has_point_codes_and_a_uniform_prior():
     ],
 )
 def test_what_cannot_work_is_refused(line, complaint):
-    from vaezoo.config.command_line import check_command_line
+    from tests.support.configuration import check_line
 
     with pytest.raises(UserError, match=complaint):
-        check_command_line("train", [*line.split(), "dataset=digits"])
+        check_line([*line.split(), "dataset=digits"])
 
 
 @pytest.mark.parametrize(("name", "figures"), [("ali", {"kl_per_dim"}), ("bigan", set())])

@@ -319,10 +319,10 @@ def test_spectral_norm_bounds_every_layer_of_the_critics():
     ],
 )
 def test_what_cannot_work_is_refused(line, complaint):
-    from vaezoo.config.command_line import check_command_line
+    from tests.support.configuration import check_line
 
     with pytest.raises(UserError, match=complaint):
-        check_command_line("train", ["model=asvae", "dataset=digits", *line.split()])
+        check_line(["model=asvae", "dataset=digits", *line.split()])
 
 
 def test_a_whole_run(tmp_path):

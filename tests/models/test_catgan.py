@@ -7,9 +7,8 @@ import pytest
 import torch
 
 from tests.support.command_line import QUICK, train_in
-from tests.support.configuration import SMALL, build_model
+from tests.support.configuration import SMALL, build_model, check_line
 from tests.support.tensors import double
-from vaezoo.config.command_line import check_command_line
 from vaezoo.errors import UserError
 from vaezoo.models.catgan import entropies
 
@@ -117,4 +116,4 @@ def test_a_whole_run(tmp_path):
 )
 def test_what_cannot_work_is_refused(line, complaint):
     with pytest.raises(UserError, match=complaint):
-        check_command_line("train", ["model=catgan", "dataset=digits", *line.split()])
+        check_line(["model=catgan", "dataset=digits", *line.split()])

@@ -232,7 +232,7 @@ def test_a_whole_run(tmp_path):
     ],
 )
 def test_what_cannot_work_is_refused(line, complaint):
-    from vaezoo.config.command_line import check_command_line
+    from tests.support.configuration import check_line
 
     with pytest.raises(UserError, match=complaint):
-        check_command_line("train", ["model=infogan", "dataset=digits", line])
+        check_line(["model=infogan", "dataset=digits", line])

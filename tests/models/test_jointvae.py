@@ -157,10 +157,10 @@ def test_capacity_of_all_categories_together():
     ],
 )
 def test_what_cannot_work_is_refused(line, complaint):
-    from vaezoo.config.command_line import check_command_line
+    from tests.support.configuration import check_line
 
     with pytest.raises(UserError, match=complaint):
-        check_command_line("train", line.split())
+        check_line(line.split())
 
 
 # ---- scores of mixed codes -------------------------------------------------------------------------------------

@@ -150,7 +150,7 @@ def test_near_zero_temperature_decodes_one_hot_categories():
     ],
 )
 def test_what_cannot_work_is_refused(line, complaint):
-    from vaezoo.config.command_line import check_command_line
+    from tests.support.configuration import check_line
 
     with pytest.raises(UserError, match=complaint):
-        check_command_line("train", line.split())
+        check_line(line.split())

@@ -8,8 +8,7 @@ import torch
 from torch import nn
 
 from tests.support.command_line import QUICK, train_in
-from tests.support.configuration import SMALL, build_model
-from vaezoo.config.command_line import check_command_line
+from tests.support.configuration import SMALL, build_model, check_line
 from vaezoo.errors import UserError
 from vaezoo.likelihoods import Bernoulli
 from vaezoo.networks.pixelcnn import MaskedConv2d, PixelCNN
@@ -148,4 +147,4 @@ def test_a_whole_run(tmp_path):
 )
 def test_what_cannot_work_is_refused(line, complaint):
     with pytest.raises(UserError, match=complaint):
-        check_command_line("train", ["model=pixelgan", "dataset=digits", *line.split()])
+        check_line(["model=pixelgan", "dataset=digits", *line.split()])

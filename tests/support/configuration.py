@@ -1,12 +1,14 @@
 """Configurations and models as the command line composes and builds them."""
 
 import copy
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
 from hydra import initialize_config_dir
 from omegaconf import DictConfig
 
+from vaezoo.config.command_line import check_command_line
 from vaezoo.config.compose import Composer
 from vaezoo.config.directory import DIRECTORY
 
@@ -37,6 +39,15 @@ def composed(overrides: tuple[str, ...]) -> DictConfig:
 def compose_train(*overrides: str) -> DictConfig:
     """Return the training configuration as the command line composes it."""
     return copy.deepcopy(composed(overrides))
+
+
+def check_line(words: Sequence[str]) -> DictConfig | None:
+    """Check a command line of `python -m vaezoo.train`, without scores and figures where it chooses none.
+
+    They are half of a configuration, and their defaults have no part in the mistakes of other groups.
+    """
+    chooses = any(word.startswith(("metric", "figure", "experiment", "sweep")) for word in words)
+    return check_command_line("train", [*words, *([] if chooses else ["metric=none", "figure=none"])])
 
 
 def build_model(*overrides: str):

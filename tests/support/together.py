@@ -28,6 +28,11 @@ CASES = {
 }
 
 
+# Each kind of what processes have to share: statistics of codes, permutations, normalisations, a gate, a phase.
+SHARING = ["betatcvae", "infovae", "factorvae", "gmvae", "infovaegan", "dipvae running", "dec clustering"]
+SHARING += ["vaegan gated", "vaegan micro", "vae joint", "infogan batch norm"]
+
+
 class ListLogger(Logger):
     """Keeps everything that is logged."""
 
@@ -59,12 +64,12 @@ def train(case: str, *overrides: str) -> dict:
     return {"terms": logger.rows, "weights": model.state_dict()}
 
 
-def main(out: Path, count: str) -> None:
+def main(out: Path, count: str, *cases: str) -> None:
     torch.set_num_threads(1)
-    for case in CASES:
+    for case in cases:
         result = train(case, "trainer=ddp", f"trainer.devices={count}")
         torch.save(result, out / f"{case} {distributed.process_rank()}.pt")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2])
+    main(Path(sys.argv[1]), *sys.argv[2:])

@@ -9,21 +9,17 @@ import pytest
 import torch
 
 import vaezoo.training.fit
-from tests.support.command_line import BARE, QUICK, rows, same_weights, state, train
-from tests.support.configuration import MODELS, SMALL, build_model
+from tests.support.command_line import BARE, QUICK, rows, same_weights, state, train, train_in
+from tests.support.configuration import FEW, MODELS, SMALL, build_model
 from tests.support.models import fit
 from tests.support.together import CASES
 from vaezoo.training.clock import Clock
 from vaezoo.training.engines import Eager, Graphed
 from vaezoo.training.terms import TermSums
 
-PHASES = ["model=dec", "model.pretrain_batches=7", "model.refresh=4"]
-GATED = ["model=vaegan", "model.margin=0.01", "model.equilibrium=0.68"]
 
-
-def trained(monkeypatch, folder: str, *line: str) -> Path:
-    assert train(monkeypatch, f"hydra.run.dir={folder}", "max_batches=23", *QUICK, *BARE, *line) == 0
-    return Path(folder)
+def trained(folder: str, *line: str) -> Path:
+    return train_in(folder, "max_batches=23", *QUICK, *BARE, *line)
 
 
 def assert_same(one: Path, other: Path) -> None:
@@ -34,11 +30,11 @@ def assert_same(one: Path, other: Path) -> None:
 # ---- chunks ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("line", [["model=dipvae", "model.cov=running"], PHASES])
-def test_nothing_depends_on_the_length_of_a_chunk(line, in_tmp, monkeypatch):
-    single = trained(monkeypatch, "single", *line, "trainer.chunk=1")
+@pytest.mark.parametrize("line", [FEW["dipvae"], FEW["dec"]])
+def test_nothing_depends_on_the_length_of_a_chunk(line, in_tmp):
+    single = trained("single", *line, "trainer.chunk=1")
     for name, chunk in (("several", "7"), ("whatever fits", "null")):
-        assert_same(trained(monkeypatch, name, *line, f"trainer.chunk={chunk}"), single)
+        assert_same(trained(name, *line, f"trainer.chunk={chunk}"), single)
 
 
 def test_chunks_grow_to_a_tenth_of_a_second(monkeypatch):
@@ -59,7 +55,7 @@ def test_chunks_grow_to_a_tenth_of_a_second(monkeypatch):
 
 
 def test_a_signal_is_seen_between_the_steps_of_a_chunk(in_tmp, monkeypatch):
-    whole = trained(monkeypatch, "whole", "model=vae")
+    whole = trained("whole", "model=vae")
     seed_noise = Clock.seed_noise
 
     def interrupted(clock):
@@ -109,11 +105,11 @@ def assert_close(one: Path, other: Path) -> None:
 def same_compiled(line, monkeypatch) -> None:
     """Step by step: each has a row of its terms."""
     line = [*line, "trainer.precision=64-true", "dataset.batch_size=16", "log_every=1"]
-    eager = trained(monkeypatch, "eager", *line)
-    assert_close(trained(monkeypatch, "compiled", *line, "trainer.engine=compiled"), eager)
+    eager = trained("eager", *line)
+    assert_close(trained("compiled", *line, "trainer.engine=compiled"), eager)
 
 
-@pytest.mark.parametrize("line", [["model=betatcvae"], ["model=aae"], ["model=vae", "model.classifier=joint"]])
+@pytest.mark.parametrize("line", [["model=betatcvae"], ["model=aae", "model.classifier=joint"]])
 def test_objectives_are_captured_whole_and_draw_the_same_noise(line, in_tmp, monkeypatch):
     """torch.compile without its last stage, which takes a C++ compiler tens of seconds."""
     compile_, whole = torch.compile, []
@@ -136,15 +132,14 @@ def test_every_model_compiled_trains_as_eager(case, in_tmp, monkeypatch):
 
 @pytest.mark.slow
 def test_a_compiled_run_can_be_repeated_bit_for_bit(in_tmp, monkeypatch):
-    runs = [trained(monkeypatch, name, "model=betatcvae", "trainer.engine=compiled") for name in ("one", "again")]
+    runs = [trained(name, "model=betatcvae", "trainer.engine=compiled") for name in ("one", "again")]
     assert_same(*runs)
 
 
 def test_a_run_goes_on_with_another_engine(in_tmp, monkeypatch):
     """Optimisers are given the flags of the engine, whatever a checkpoint says."""
-    whole = trained(monkeypatch, "whole", "model=vae")
-    line = ["hydra.run.dir=cut", "max_batches=10", "model=vae", *QUICK, *BARE]
-    assert train(monkeypatch, *line) == 0
+    whole = trained("whole", "model=vae")
+    train_in("cut", "max_batches=10", "model=vae", *QUICK, *BARE)
     saved = state(Path("cut"))
     for optimizer in saved["optimizer_states"]:
         optimizer["param_groups"][0]["capturable"] = True
@@ -191,17 +186,17 @@ class Replayed(Graphed):
 
 @pytest.mark.parametrize(
     ("line", "graphs"),
-    [(["model=dipvae", "model.cov=running"], 1), (PHASES, 2), (GATED, None)],
+    [(FEW["dipvae"], 1), (FEW["dec"], 2), (FEW["vaegan"], None)],
     ids=["dipvae", "dec", "vaegan"],
 )
-@pytest.mark.parametrize("resident", [True, False])
-def test_recorded_steps_train_as_eager_ones(line, graphs, resident, in_tmp, monkeypatch):
-    eager = trained(monkeypatch, "eager", *line)
+def test_recorded_steps_train_as_eager_ones(line, graphs, in_tmp, monkeypatch):
+    eager = trained("eager", *line)
     monkeypatch.setattr(vaezoo.training.fit, "choose_engine", lambda _: Replayed)
-    monkeypatch.setattr(Replayed, "resident", resident)
-    monkeypatch.setattr(Replayed, "recorded", 0)
-    assert_same(trained(monkeypatch, "graphed", *line), eager)
-    assert Replayed.recorded == graphs or (graphs is None and Replayed.recorded > 0)
+    for resident in (True, False):
+        monkeypatch.setattr(Replayed, "resident", resident)
+        monkeypatch.setattr(Replayed, "recorded", 0)
+        assert_same(trained(f"graphed {resident}", *line), eager)
+        assert Replayed.recorded == graphs or (graphs is None and Replayed.recorded > 0)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="CUDA graphs need a GPU")
@@ -209,8 +204,8 @@ def test_recorded_steps_train_as_eager_ones(line, graphs, resident, in_tmp, monk
 @pytest.mark.parametrize("name", MODELS)
 def test_engines_train_as_eager_on_a_gpu(name, engine, in_tmp, monkeypatch):
     line = [f"model={name}", "trainer.precision=64-true", "dataset.batch_size=16"]
-    eager = trained(monkeypatch, "eager", *line)
-    assert_close(trained(monkeypatch, "other", *line, f"trainer.engine={engine}"), eager)
+    eager = trained("eager", *line)
+    assert_close(trained("other", *line, f"trainer.engine={engine}"), eager)
 
 
 @pytest.mark.parametrize(

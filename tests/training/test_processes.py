@@ -14,7 +14,7 @@ import torch
 
 from tests.support.configuration import compose_train
 from tests.support.paths import ROOT
-from tests.support.together import CASES, train
+from tests.support.together import CASES, SHARING, train
 from vaezoo.config.values import check_config
 from vaezoo.errors import UserError
 from vaezoo.runs.folder import read_history, read_state
@@ -30,14 +30,21 @@ def free_port() -> str:
         return str(found.getsockname()[1])
 
 
-@pytest.mark.parametrize("count", [2, pytest.param(4, marks=pytest.mark.slow)])
-def test_processes_make_the_steps_of_one(count, tmp_path):
-    """Ten steps of every model in double precision: the terms, and the weights after them."""
+@pytest.mark.parametrize(
+    ("count", "cases"),
+    [
+        pytest.param(2, SHARING, id="2"),
+        pytest.param(2, list(CASES), id="2, every model", marks=pytest.mark.slow),
+        pytest.param(4, list(CASES), id="4, every model", marks=pytest.mark.slow),
+    ],
+)
+def test_processes_make_the_steps_of_one(count, cases, tmp_path):
+    """Ten steps in double precision: the terms, and the weights after them."""
     environment = {**os.environ, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port(), "TORCH_CPP_LOG_LEVEL": "ERROR"}
-    command = [sys.executable, "-m", "tests.support.together", str(tmp_path), str(count)]
+    command = [sys.executable, "-m", "tests.support.together", str(tmp_path), str(count), *cases]
     ranks = [str(rank) for rank in range(count)]
     workers = [subprocess.Popen(command, cwd=ROOT, env={**environment, "LOCAL_RANK": rank}) for rank in ranks]
-    alone = {case: train(case, "trainer=cpu") for case in CASES}
+    alone = {case: train(case, "trainer=cpu") for case in cases}
     assert [worker.wait(600) for worker in workers] == [0] * count
     for case, expected in alone.items():
         first, *others = (torch.load(tmp_path / f"{case} {rank}.pt") for rank in ranks)
@@ -118,15 +125,17 @@ def children(process: subprocess.Popen) -> list[int]:
     return sorted(map(int, found.split()))
 
 
-def wait_for(path: Path, process: subprocess.Popen) -> None:
+def wait_for(path: Path, process: subprocess.Popen, *, newer_than: int = 0) -> None:
+    """Wait until a file is there that was written after a time in nanoseconds."""
     deadline = time.monotonic() + 120
-    while not path.exists():
+    while not (path.exists() and os.stat(path.parent).st_mtime_ns > newer_than):
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.05)
 
 
-def test_interrupted_together_and_resumed_to_the_same_run(in_tmp):
+def test_interrupted_together_then_one_dies_and_resumed_to_the_same_run(in_tmp):
+    """The death of one process ends the run with its name."""
     endless = ["max_batches=1000000", "callbacks.checkpoints.batches=13", "hydra.run.dir=cut"]
     process = start(*LINE, *TOGETHER, *endless)
     wait_for(Path("cut/checkpoints/last.ckpt"), process)
@@ -135,14 +144,26 @@ def test_interrupted_together_and_resumed_to_the_same_run(in_tmp):
     assert process.returncode == 128 + signal.SIGTERM
     assert "go on with: python -m vaezoo.train run=cut" in errors
     assert "SIGTERM" in Path("cut/error.txt").read_text()
-    reached = int(weights("cut")["batches"])
-    budget = f"max_batches={reached + 15}"
+
+    stopped = os.stat("cut/checkpoints").st_mtime_ns
+    process = start("run=cut")
+    wait_for(Path("cut/checkpoints/last.ckpt"), process, newer_than=stopped)
+    workers = children(process)
+    os.kill(workers[1], signal.SIGKILL)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert re.search(r"vaezoo: Process 1 of 2 ended with SIGKILL", errors)
+    assert "Traceback" not in errors, "that the other has lost its connection says nothing"
+    assert "Process 1 of 2" in Path("cut/error.txt").read_text()
+    assert not any(Path(f"/proc/{worker}").exists() for worker in workers)
+
+    budget = f"max_batches={int(weights('cut')['batches']) + 15}"
     run("run=cut", budget)
     run_here("trainer=cpu", budget, folder="whole")
     assert_same_run("cut", "whole")
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [pytest.param(signal.SIGTERM, marks=pytest.mark.slow), signal.SIGINT])
 def test_interrupted_while_the_first_process_starts(number, in_tmp):
     """It would answer once Lightning is imported, seconds after it has taken its lock."""
     process = start(*LINE, *TOGETHER, "max_batches=1000000", "hydra.run.dir=cut")
@@ -153,20 +174,6 @@ def test_interrupted_while_the_first_process_starts(number, in_tmp):
     assert process.returncode == 128 + number, errors
     assert errors.split("\n")[1:] == [f"interrupted by {number.name}; go on with: python -m vaezoo.train run=cut", ""]
     assert read_state(Path("cut")) == "stopped"
-    assert not any(Path(f"/proc/{worker}").exists() for worker in workers)
-
-
-def test_the_death_of_one_process_ends_the_run_with_its_name(in_tmp):
-    process = start(*LINE, *TOGETHER, "max_batches=1000000", "callbacks.checkpoints.batches=13", "hydra.run.dir=cut")
-    wait_for(Path("cut/checkpoints/last.ckpt"), process)
-    workers = children(process)
-    os.kill(workers[1], signal.SIGKILL)
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == 2
-    assert re.search(r"vaezoo: Process 1 of 2 ended with SIGKILL", errors)
-    assert "Traceback" not in errors, "that the other has lost its connection says nothing"
-    assert "Process 1 of 2" in Path("cut/error.txt").read_text()
-    assert weights("cut"), "the last checkpoint is whole"
     assert not any(Path(f"/proc/{worker}").exists() for worker in workers)
 
 

@@ -74,7 +74,8 @@ def compose_dataset(name: str, settings: Sequence[str] = ()) -> Dataset:
     line = [f"dataset={name}", *(f"dataset.{setting}" for setting in settings)]
     if settings:
         check_command_line("train", line)
-    usual, config = compose_node(line[:1]), compose_node(line)
+    usual = compose_node(line[:1])
+    config = compose_node(line) if settings else usual
     source = get_method(usual["source"]["_target_"])
     options = {key: config[key] for key in inspect.signature(source).parameters if key in config}
     for setting in settings:

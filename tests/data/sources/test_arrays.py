@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.support.configuration import compose_train
+from tests.support.configuration import check_line, compose_train
 from tests.support.own_data import refusal
-from vaezoo.config.command_line import check_command_line
 from vaezoo.config.values import check_config
 from vaezoo.data.sources.arrays import arrays, image_classes, image_shape
 from vaezoo.errors import UserError
@@ -313,7 +312,7 @@ def test_mistakes_are_refused_before_anything_is_written(in_tmp, line, complaint
     file = npz(in_tmp, images=pixels(N, 8, 8))
     np.savez("bad.npz", pictures=np.zeros(3))
     with pytest.raises(UserError, match=complaint):
-        check_command_line("train", ["dataset=arrays", *(one.format(file) for one in line)])
+        check_line(["dataset=arrays", *(one.format(file) for one in line)])
     assert sorted(os.listdir()) == ["bad.npz", "own.npz"]
 
 
@@ -321,7 +320,7 @@ def run(in_tmp, *line: str) -> dict[str, float]:
     from vaezoo.training.run import train
 
     quick = ["max_batches=2", "dataset.batch_size=8", "dataset.val_images=4", "logger=csv", "figure=none"]
-    check_command_line("train", list(line))
+    check_line(list(line))
     return train(compose_train(*line, *quick, f"folder={in_tmp / 'run'}", "callbacks.progress=false"))
 
 

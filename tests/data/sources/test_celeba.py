@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.support.configuration import compose_train
-from vaezoo.config.command_line import check_command_line
+from tests.support.configuration import check_line, compose_train
 from vaezoo.data.sources import celeba as source
 from vaezoo.data.sources.celeba import ATTRIBUTES, CROPS, celeba
 from vaezoo.errors import UserError
@@ -354,12 +353,12 @@ def test_partitions_that_are_not_the_published_one(place, change, complaint):
 )
 def test_mistakes_are_refused_before_anything_is_read(line, message):
     with pytest.raises(UserError, match=message):
-        check_command_line("train", ["dataset=celeba", *line.split()])
+        check_line(["dataset=celeba", *line.split()])
 
 
 @pytest.mark.parametrize("line", ["model=vaegan network=vaegan64", "model=asvae network=ali64", "network=conv001"])
 def test_published_networks_fit(line):
-    check_command_line("train", ["dataset=celeba", *line.split()])
+    check_line(["dataset=celeba", *line.split()])
 
 
 @pytest.mark.parametrize(

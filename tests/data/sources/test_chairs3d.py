@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.support.configuration import compose_train
-from vaezoo.config.command_line import check_command_line
+from tests.support.configuration import check_line, compose_train
 from vaezoo.data.readers.pictures import cache_contents
 from vaezoo.data.sources import chairs3d as source
 from vaezoo.data.sources.chairs3d import VIEWS, chairs3d, cut_box, find_square, make_masks, sum_parts
@@ -300,7 +299,7 @@ def test_pictures_that_show_nothing(published, pictures):
 )
 def test_mistakes_are_refused_before_anything_is_read(line, message):
     with pytest.raises(UserError, match=message):
-        check_command_line("train", ["dataset=chairs3d", *line.split()])
+        check_line(["dataset=chairs3d", *line.split()])
 
 
 @pytest.mark.parametrize(("split", "train", "test"), [("official", 62, 62), ("random90", 112, 12), ("all", 124, 124)])

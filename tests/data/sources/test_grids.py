@@ -14,8 +14,7 @@ import pytest
 from PIL import Image
 from scipy.io import savemat
 
-from tests.support.configuration import compose_train
-from vaezoo.config.command_line import check_command_line
+from tests.support.configuration import check_line, compose_train
 from vaezoo.data.files.find import DataFile
 from vaezoo.data.readers.grids import make_grid, resize_images
 from vaezoo.data.readers.npz import NpzArray
@@ -388,7 +387,7 @@ def test_smallnorb_cut_short_while_compressed(toys):
 )
 def test_mistakes_are_refused(line, complaint):
     with pytest.raises(UserError, match=complaint):
-        check_command_line("train", line.split())
+        check_line(line.split())
 
 
 @pytest.mark.parametrize(
@@ -406,7 +405,7 @@ def test_training_reads_the_files(fixture, line, request, in_tmp):
     request.getfixturevalue(fixture)
     quick = ["max_batches=2", "dataset.batch_size=8", "dataset.val_images=4", "metric.rows=50", "metric.test_rows=8"]
     rest = ["logger=csv", "figure=none", f"folder={in_tmp}", "callbacks.progress=false"]
-    check_command_line("train", line)
+    check_line(line)
     scores = train(compose_train(*line, *quick, *rest))
     assert scores["eval/recon_mse"] > 0
     assert "eval/factor_vae" in scores

@@ -139,10 +139,10 @@ def test_rotated_sets_turn_training_images_of_one_class(files):
 
 
 def test_sizes_are_refused_before_anything_is_read():
-    from vaezoo.config.command_line import check_command_line
+    from tests.support.configuration import check_line
 
     with pytest.raises(UserError, match=r"dataset.size=64: must be one of 28, 32"):
-        check_command_line("train", ["dataset=fashionmnist", "dataset.size=64"])
+        check_line(["dataset=fashionmnist", "dataset.size=64"])
 
 
 def test_official_split():

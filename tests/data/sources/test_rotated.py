@@ -10,9 +10,8 @@ import torch
 
 import vaezoo.train
 from tests.support.command_line import run
-from tests.support.configuration import compose_train
+from tests.support.configuration import check_line, compose_train
 from tests.support.datasets import data_module
-from vaezoo.config.command_line import check_command_line
 from vaezoo.data.images import ImageArrays
 from vaezoo.data.sources.digits import digits
 from vaezoo.data.sources.dsprites_render import rotate_vertices
@@ -237,7 +236,7 @@ def test_configuration():
 )
 def test_mistakes_are_refused(line, message):
     with pytest.raises(UserError, match=message):
-        check_command_line("train", ["dataset=rotateddigits", line])
+        check_line(["dataset=rotateddigits", line])
 
 
 def test_a_run(in_tmp, monkeypatch):
