@@ -9,13 +9,15 @@ read accepts every value: the constructor then has the last word.
 import ast
 import importlib
 import importlib.util
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Optional, Union
 
 LIGHT = ("vaezoo.ranges", "vaezoo.config.")  # modules of aliases that import nothing heavy
+# Their files are large, and their classes neither state facts nor take keywords of ours.
+LIBRARIES = ("torch", "pytorch_lightning", "lightning", "numpy")
 REQUIRED = object()  # the default of a parameter that has none
 
 
@@ -104,28 +106,34 @@ def parse(file: Path) -> ast.Module:
         return ast.Module([], [])
 
 
-def list_statements(file: Path) -> Iterator[ast.stmt]:
-    """Yield the statements at the top of a file, those below `if TYPE_CHECKING` included."""
-    for node in parse(file).body:
-        yield node
-        if isinstance(node, ast.If | ast.Try):
-            yield from node.body
+@cache
+def index_names(file: Path) -> Mapping[str, ast.stmt]:
+    """Return the statement at the top of a file, or below its `if` and `try`, that gives each name its meaning."""
+    names: dict[str, ast.stmt] = {}
+    top = parse(file).body
+    for node in [*top, *(inner for outer in top if isinstance(outer, ast.If | ast.Try) for inner in outer.body)]:
+        match node:
+            case ast.ClassDef() | ast.FunctionDef():
+                names.setdefault(node.name, node)
+            case ast.Assign(targets=[ast.Name(id=alias)]):
+                names.setdefault(alias, node)
+            case ast.ImportFrom():
+                for imported in node.names:
+                    names.setdefault(imported.asname or imported.name, node)
+    return names
 
 
 def find_in_file(file: Path, module: str, name: str) -> Definition | None:
     """Return the class, function or alias of that name in a file, or in the file that it imports it from."""
-    for node in list_statements(file):
-        match node:
-            case ast.ClassDef() | ast.FunctionDef() if node.name == name:
-                return Definition(file, module, node)
-            case ast.Assign(targets=[ast.Name(id=alias)]) if alias == name:
-                return Definition(file, module, node)
-            case ast.ImportFrom():
-                for imported in node.names:
-                    if (imported.asname or imported.name) == name:
-                        source = resolve_module(node, module, file)
-                        return find_definition(f"{source}.{imported.name}") if source else None
-    return None
+    node = index_names(file).get(name)
+    if not isinstance(node, ast.ImportFrom):
+        return None if node is None else Definition(file, module, node)
+    source = resolve_module(node, module, file)
+    library = source.partition(".")[0]
+    if not source or (library in LIBRARIES and library != module.partition(".")[0]):
+        return None
+    original = next(alias.name for alias in node.names if (alias.asname or alias.name) == name)
+    return find_definition(f"{source}.{original}")
 
 
 def resolve_module(node: ast.ImportFrom, module: str, file: Path) -> str:
@@ -184,16 +192,16 @@ def signature_of_class(definition: Definition) -> Signature:
     """Return the parameters of the constructor, with those that it passes on to the base class by `**`."""
     node = definition.node
     assert isinstance(node, ast.ClassDef)
-    bases = [read_signature(base) for base in base_names(definition)]
-    inherited = {name: value for base in reversed(bases) for name, value in base.parameters.items()}
-    is_open = not bases or any(base.is_open for base in bases)
     constructor = next(
         (part for part in node.body if isinstance(part, ast.FunctionDef) and part.name == "__init__"), None
     )
+    if constructor is not None and not passes_keywords_on(constructor):
+        return signature_of(constructor, definition, skip=1)
+    bases = [read_signature(base) for base in base_names(definition)]
+    inherited = {name: value for base in reversed(bases) for name, value in base.parameters.items()}
+    is_open = not bases or any(base.is_open for base in bases)
     if constructor is not None:
         own = signature_of(constructor, definition, skip=1)
-        if not passes_keywords_on(constructor):
-            return own
         return Signature({**inherited, **own.parameters}, is_open)
     decorators = {ast.unparse(decorator).partition("(")[0].rpartition(".")[2] for decorator in node.decorator_list}
     if "dataclass" in decorators:
