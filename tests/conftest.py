@@ -21,6 +21,13 @@ def pytest_collection_finish():
     gc.freeze()
 
 
+@pytest.fixture(autouse=True, scope="module")
+def collect_garbage():
+    """Free the pictures and models of a file of tests, which refer to themselves and take much memory."""
+    yield
+    gc.collect()
+
+
 @pytest.fixture(autouse=True)
 def data_folder(tmp_path_factory, monkeypatch):
     """No test sees the user's data sets, or writes among them."""
