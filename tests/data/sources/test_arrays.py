@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shutil
 
 import h5py
 import numpy as np
@@ -11,7 +12,7 @@ from PIL import Image
 from tests.support.configuration import check_line, compose_train
 from tests.support.own_data import refusal
 from vaezoo.config.values import check_config
-from vaezoo.data.sources.arrays import arrays, image_classes, image_shape
+from vaezoo.data.sources.arrays import arrays, image_classes, image_shape, merge_levels
 from vaezoo.errors import UserError
 
 N = 40
@@ -135,6 +136,14 @@ def test_resizing_makes_squares(tmp_path):
             "2 factors in {}, but factor_names are ['a']",
         ),
         (
+            {"images": pixels(N, 8, 8), "factors": np.zeros((N, 2)), "factor_names": np.array(["a", " "])},
+            "factor_names in {}: column 2 of 2 has no name",
+        ),
+        (
+            {"images": pixels(N, 8, 8), "labels": np.array([b"\xff", b"a"] * 20)},
+            "{} has texts that are not UTF-8",
+        ),
+        (
             {"images": pixels(N, 8, 8), "factors": np.full((N, 1), np.nan)},
             "factor 'factor0' in {} holds float64 values that are no classes",
         ),
@@ -196,6 +205,51 @@ def test_factors_of_many_values(tmp_path):
     assert arrays(npz(tmp_path, images=images, factors=np.arange(300))).factor_sizes == (300,)
 
 
+def test_texts_that_are_numbers_are_ordered_as_numbers(tmp_path):
+    labels = np.array([b"2", b"10", b"-1", b"b", b"a"] * 8)  # Older programs store bytes.
+    held = {"labels": labels, "factors": labels[:, None].astype(str), "factor_names": np.array([b"scale"])}
+    found = arrays(npz(tmp_path, images=pixels(N, 8, 8), **held))
+    assert found.label_names == ("-1", "2", "10", "a", "b")
+    np.testing.assert_array_equal(found.labels[:5], [1, 2, 0, 4, 3])
+    np.testing.assert_array_equal(found.factors[:, 0], found.labels)
+    assert found.factor_names == ("scale",)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("levels", [[0.1, 0.2, 0.3, 0.7, 0.9], [-2, -1, 0, 1, 2], [1e6, 1e6 + 1, 1e6 + 2.5], [0.7]])
+def test_rounding_makes_no_levels(tmp_path, dtype, levels, caplog):
+    exact = np.repeat(np.array(levels, dtype), 20)
+    noisy = exact.copy()
+    for start in range(1, 5):  # One, two, three and four steps beside the value.
+        noisy[start::5] = np.nextafter(noisy[start::5], dtype(np.inf) if start % 2 else dtype(-np.inf))
+    file = npz(tmp_path, images=pixels(len(noisy), 8, 8), factors=noisy)
+    expected = np.unique(exact, return_inverse=True)[1]
+    found = arrays(file)
+    np.testing.assert_array_equal(found.factors[:, 0], expected)
+    assert found.factor_sizes == (len(np.unique(exact)),)
+    assert len(np.unique(noisy)) == len(np.unique(exact)) or "differ by rounding alone" in caplog.text
+
+
+@pytest.mark.parametrize("values", [np.logspace(-5, 0, 6), np.linspace(0, 1, 256), 1.6e9 + np.arange(50) / 2])
+def test_levels_that_differ_stay_apart(values):
+    np.testing.assert_array_equal(merge_levels(values), np.arange(len(values)))
+
+
+def test_a_continuum_has_no_levels():
+    values = np.sort(np.random.default_rng(0).random(200_000))
+    assert merge_levels(values)[-1] == len(values) - 1
+
+
+def test_equal_and_dark_images_cause_a_warning(tmp_path, caplog):
+    arrays(npz(tmp_path, images=np.full((N, 8, 8), 0.5)))
+    assert "all 40 images are equal" in caplog.text
+    caplog.clear()
+    for i in range(12):
+        Image.fromarray(pixels(8, 8, seed=i) % 2).save(tmp_path / f"{i}.png")
+    arrays(str(tmp_path))
+    assert "the brightest pixel is 1 of 255" in caplog.text
+
+
 def test_one_class_is_none(tmp_path):
     found = arrays(npz(tmp_path, images=pixels(N, 8, 8), labels=np.full(N, 4)))
     assert found.labels is None
@@ -217,6 +271,54 @@ def folder(tmp_path):
     return tmp_path / "own"
 
 
+def test_what_is_read_and_left_out_is_logged_in_one_line(folder, tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    for place in (".ipynb_checkpoints", "cats/.ipynb_checkpoints", "__MACOSX"):
+        (folder / place).mkdir()
+        Image.fromarray(pixels(64, 64, 3)).save(folder / place / "01.png")
+    (folder / ".DS_Store").write_bytes(b"what other systems leave")
+    (folder / "Factors.csv").write_text("file,scale\n")
+    (folder / "mice").symlink_to(folder / "cats")
+    Image.fromarray(pixels(64, 64, 3)).save(folder / "dogs" / "12.webp", lossless=True)
+    found = arrays(str(folder))
+    assert found.label_names == ("cats", "dogs")
+    np.testing.assert_array_equal(found.images[-1], pixels(64, 64, 3).transpose(2, 0, 1))
+    (line,) = [record.getMessage() for record in caplog.records if "left out" in record.getMessage()]
+    assert line == (
+        f"dataset=arrays: {folder} holds 25 pictures of 64 x 64 in colour, 2 classes, no factors; left out: 1 .csv such"
+        " as Factors.csv, 1 .txt such as cats/readme.txt, 5 hidden such as .DS_Store, 1 links to folders such as mice."
+    )
+    arrays(npz(tmp_path, images=pixels(N, 8, 8), label=np.arange(N), factors=np.arange(N) % 4))
+    assert "no labels, factors factor0 (4); left out: 1 arrays of other names such as label." in caplog.text
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
+def test_transparent_pixels_are_white(tmp_path, mode, caplog):
+    caplog.set_level(logging.INFO)
+    for i in range(12):
+        picture = Image.new("LA", (8, 8), (0, 0))
+        picture.paste((0, 255), (i % 6, 2, i % 6 + 2, 5))
+        if mode == "P":  # One entry of the palette is transparent.
+            shape = picture.getchannel("A").point(lambda value: value // 255)
+            picture = Image.frombytes("P", (8, 8), shape.tobytes())
+            picture.putpalette([0] * 6)
+            picture.save(tmp_path / f"{i:02d}.png", transparency=0)
+        else:
+            picture.convert(mode).save(tmp_path / f"{i:02d}.png")
+    found = arrays(str(tmp_path)).images
+    expected = np.full((8, 8), 255, np.uint8)
+    expected[2:5, 3:5] = 0
+    np.testing.assert_array_equal(found[3], np.broadcast_to(expected, found[3].shape))
+    assert "12 pictures with transparent pixels were put on white" in caplog.text
+
+
+def test_opaque_pixels_stay_the_same(tmp_path):
+    images = pixels(12, 8, 8, 3)
+    for i, image in enumerate(images):
+        Image.fromarray(np.dstack([image, np.full((8, 8), 255, np.uint8)])).save(tmp_path / f"{i:02d}.png")
+    np.testing.assert_array_equal(arrays(str(tmp_path)).images, images.transpose(0, 3, 1, 2))
+
+
 def test_a_folder_of_classes(folder):
     found = arrays(str(folder))
     assert found.shape == (3, 64, 64)
@@ -229,6 +331,31 @@ def test_a_folder_of_classes(folder):
     again = arrays(str(folder))
     np.testing.assert_array_equal(again.images[13], pixels(64, 64, 3, seed=99).transpose(2, 0, 1))
     assert again.identity != before
+
+
+def test_the_identity_of_a_folder_is_that_of_its_bytes(folder, tmp_path):
+    names = sorted(f"{file.parent.name}/{file.name}" for file in folder.rglob("[0-9]*.*"))
+    for period in (3, 4):
+        rows = [f"{name},{i % period}" for i, name in enumerate(names)]
+        (folder / "factors.csv").write_text("\n".join(["file,scale", *rows]))
+        found = arrays(str(folder))
+        assert found.factor_sizes == (period,)
+        if period == 3:
+            before = found.identity
+    assert found.identity != before
+    shutil.copytree(folder, tmp_path / "copy" / "own", copy_function=shutil.copyfile)
+    assert arrays(str(tmp_path / "copy" / "own")).identity == found.identity
+
+
+def test_bytes_that_are_replaced_under_an_old_date_are_noticed(tmp_path):
+    images = pixels(N, 8, 8)
+    before = arrays(npz(tmp_path, images=images, factors=np.arange(N) % 4)).identity
+    status = (tmp_path / "own.npz").stat()
+    file = npz(tmp_path, images=images, factors=np.arange(N)[::-1] % 4)
+    os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
+    found = arrays(file)
+    assert found.identity != before
+    np.testing.assert_array_equal(found.factors[:, 0], np.arange(N)[::-1] % 4)
 
 
 def test_grey_pictures_of_many_sizes(tmp_path):
@@ -263,16 +390,35 @@ def test_tables_beside_the_pictures(folder):
         ("factors.csv", "", "needs a header with 'file' and a column more, and rows"),
         ("factors.csv", "file,scale\ncats/00.jpg,1\n", "has no row for 23 of 24 pictures, such as cats/01.PNG"),
         ("labels.csv", "file,a\ncats/00.jpg,1,2\n", "has rows that are longer or shorter than its header"),
+        ("factors.csv", ",file,scale\n0,cats/00.jpg,1\n", "factors.csv: column 1 of 3 has no name"),
+        ("factors.csv", "Unnamed: 0,file,scale\n0,cats/00.jpg,1\n", "factors.csv: column 1 of 3 has no name"),
+        ("factors.csv", "file,scale,scale\ncats/00.jpg,1,2\n", "the name 'scale' stands there twice"),
+        ("factors.csv", "file,scale\ncats/00.jpg,1\ncats/00.jpg,2\n", "has 2 rows for cats/00.jpg; expected one"),
+        ("factors.csv", "file,scale\n\xe4,1\n", "cannot be read as CSV in UTF-8"),
     ],
 )
 def test_tables_that_are_refused(folder, table, content, complaint):
-    (folder / table).write_text(content)
+    (folder / table).write_text(content, encoding="latin-1")
     assert complaint in refusal(str(folder))
+
+
+def test_a_value_that_is_missing_is_refused(folder):
+    names = sorted(f"{file.parent.name}/{file.name}" for file in folder.rglob("[0-9]*.*"))
+    rows = [f"{name},{'' if i == 5 else i % 3}" for i, name in enumerate(names)]
+    (folder / "factors.csv").write_text("\n".join(["file,scale", *rows]))
+    assert f"has an empty value in the row of {names[5]}" in refusal(str(folder))
 
 
 def test_folders_that_are_refused(folder, tmp_path):
     (tmp_path / "empty").mkdir()
-    assert "no pictures (.png, .jpg, .jpeg) in" in refusal(str(tmp_path / "empty"))
+    assert "no pictures (.png, .jpg, .jpeg, .webp, .bmp, .tif, .tiff) in" in refusal(str(tmp_path / "empty"))
+    assert "dataset=arrays needs dataset.path" in refusal("")  # an empty variable, not the current folder
+    frames = [Image.fromarray(pixels(64, 64, 3, seed=i)) for i in range(2)]
+    frames[0].save(folder / "dogs" / "12.tif", save_all=True, append_images=frames[1:])
+    assert "12.tif has 2 frames; expected a single picture" in refusal(str(folder))
+    Image.fromarray(np.zeros((64, 64), np.uint16)).save(folder / "dogs" / "12.tif")
+    assert "12.tif has pixels of the kind I;16; expected 8 bits" in refusal(str(folder))
+    (folder / "dogs" / "12.tif").unlink()
     (folder / "dogs" / "05.PNG").write_bytes((folder / "dogs" / "05.PNG").read_bytes()[:3000])
     assert "05.PNG is damaged" in refusal(str(folder))
     (folder / "dogs" / "05.PNG").write_bytes(b"no picture")
@@ -301,6 +447,7 @@ def test_the_configuration_asks_the_data(tmp_path):
     ("line", "complaint"),
     [
         ([], "dataset.path=null: must be a file or folder that exists"),
+        (["dataset.path="], "must be a file or folder that exists"),
         (["dataset.path=/no/such/file"], "must be a file or folder that exists"),
         (["dataset.path={}", "network=convh"], "image sides divisible by 16, but dataset=arrays has 8x8"),
         (["dataset.path={}", "model=cvae"], "dataset=arrays has no labels"),

@@ -235,12 +235,27 @@ def get_checksum(file: Path, algorithm: str, fresh: bool = False) -> str:
     Checksums are remembered in the data folder as long as the size and the time of the file stay the same, because the
     jobs of a sweep would otherwise read gigabytes each. `fresh` reads the file in any case.
     """
-    status = describe_status(file)
+
+    def describe() -> dict[str, str]:
+        # The time of the last change of the file's record also notices bytes that were replaced under an old date.
+        return describe_status(file) | {"ctime_ns": str(file.stat().st_ctime_ns)}
+
+    return compute_once(describe, algorithm, lambda: compute_checksum(file, algorithm), fresh)
+
+
+def compute_once(
+    describe: Callable[[], dict[str, str]], algorithm: str, compute: Callable[[], str], fresh: bool = False
+) -> str:
+    """Return the checksum that `compute` returns, or the remembered one as long as `describe` returns the same status.
+
+    The status has the path under "file". `fresh` computes it in any case.
+    """
+    status = describe()
     memory = find_data_folder() / ".checksums" / f"{hashlib.sha256(status['file'].encode()).hexdigest()[:16]}.json"
     checksums = status | recall_checksums(memory, status)
     if fresh or algorithm not in checksums:
-        checksums[algorithm] = compute_checksum(file, algorithm)
-        if describe_status(file) == status:
+        checksums[algorithm] = compute()
+        if describe() == status:
             remember_checksums(memory, checksums)
     return checksums[algorithm]
 

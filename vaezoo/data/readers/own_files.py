@@ -3,22 +3,25 @@
 import csv
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import re
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from PIL import Image
 
-from vaezoo.data.files.find import DataFile, verify_file
+from vaezoo.data.files.find import DataFile, compute_once, describe_status, verify_file
 from vaezoo.data.readers.hdf5 import open_hdf5
 from vaezoo.data.readers.npz import ZIP_ERRORS, NpzArray
 from vaezoo.errors import UserError
+from vaezoo.progress import progress
 
-PICTURES = (".png", ".jpg", ".jpeg")
+PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 TABLES = ("factors.csv", "labels.csv")
 MODES = {"1": "L", "L": "L", "LA": "L", "P": "RGB", "RGB": "RGB", "RGBA": "RGB", "CMYK": "RGB"}
 BESIDE_IMAGES = ("factors", "labels", "factor_names")  # further arrays of a file
@@ -38,6 +41,8 @@ class OwnImages:
     factors: Mapping[str, np.ndarray] = field(default_factory=dict)  # (N,) by name
     mapped: np.ndarray | None = None  # all images, where they can be mapped from the file
     pictures: bool = False  # whether each image is a file
+    omitted: tuple[str, ...] = ()  # what else is there and is not read, with counts
+    changes: Counter[str] = field(default_factory=Counter)  # how many pictures were changed while they were read
 
 
 def open_own_images(place: Path, size: int | None) -> OwnImages:
@@ -62,8 +67,14 @@ def describe_file(
     read: Callable[[int, int], np.ndarray],
     beside: Mapping[str, np.ndarray],
     mapped: np.ndarray | None = None,
+    members: Collection[str] = (),
 ) -> OwnImages:
-    """Return the images of a file, given the array `images` (N, ...) and the arrays beside it."""
+    """Return the images of a file, given the array `images` (N, ...) and the arrays beside it.
+
+    `members` are the names of all arrays in the file, of which those without a meaning here are left out.
+    """
+    beside = {key: decode_strings(file, array) for key, array in beside.items()}
+    others = [name for name in members if name not in ("images", *BESIDE_IMAGES)]
     if not images.shape:
         raise UserError(f"dataset=arrays: images in {file} are a single number.")
     return OwnImages(
@@ -76,6 +87,7 @@ def describe_file(
         labels=beside.get("labels"),
         factors=name_factors(file, beside.get("factors"), beside.get("factor_names")),
         mapped=mapped,
+        omitted=describe_names("arrays of other names", others),
     )
 
 
@@ -94,12 +106,13 @@ def open_npz(file: Path) -> OwnImages:
         images = NpzArray("arrays", file, "images", None, None)
         with np.load(file, allow_pickle=False) as archive:
             beside = {key: archive[key] for key in BESIDE_IMAGES if key in archive}
+            members = archive.files
 
     def read(start: int, stop: int) -> np.ndarray:
         with refuse_damaged_archive(file):
             return images.read(start, stop)
 
-    return describe_file(file, images, read, beside)
+    return describe_file(file, images, read, beside, members=members)
 
 
 @contextmanager
@@ -121,15 +134,18 @@ def open_h5(file: Path) -> OwnImages:
             return contents["images"][start:stop]
 
     with open_hdf5("arrays", file) as contents:
-        beside = {key: decode_strings(contents[key][()]) for key in BESIDE_IMAGES if key in contents}
-        return describe_file(file, contents["images"], read, beside)
+        beside = {key: contents[key][()] for key in BESIDE_IMAGES if key in contents}
+        return describe_file(file, contents["images"], read, beside, members=list(contents))
 
 
-def decode_strings(array: np.ndarray) -> np.ndarray:
-    """Return an array of an HDF5 file with strings in place of the bytes that HDF5 stores for them."""
+def decode_strings(file: Path, array: np.ndarray) -> np.ndarray:
+    """Return an array with strings in place of bytes, which HDF5 and older programs store. Their encoding is UTF-8."""
     if array.dtype.kind not in "OS":
         return array
-    strings = [value.decode() if isinstance(value, bytes) else str(value) for value in array.ravel()]
+    try:
+        strings = [value.decode() if isinstance(value, bytes) else str(value) for value in array.ravel()]
+    except UnicodeDecodeError as error:
+        raise UserError(f"dataset=arrays: {file} has texts that are not UTF-8 ({error}).") from None
     return np.array(strings).reshape(array.shape)
 
 
@@ -143,7 +159,27 @@ def name_factors(file: Path, factors: np.ndarray | None, names: np.ndarray | Non
     labels = [f"factor{k}" for k in range(table.shape[1])] if names is None else [str(name) for name in names]
     if len(set(labels)) != table.shape[1]:
         raise UserError(f"dataset=arrays: {table.shape[1]} factors in {file}, but factor_names are {labels}.")
+    check_names(f"factor_names in {file}", labels)
     return dict(zip(labels, table.T, strict=True))
+
+
+def check_names(place: str, names: Sequence[str]) -> None:
+    """Raise UserError where a column has no name, as the index that pandas writes, or the name of another column."""
+    for k, name in enumerate(names):
+        if not name.strip() or re.fullmatch(r"Unnamed: \d+", name):
+            raise UserError(
+                f"dataset=arrays: {place}: column {k + 1} of {len(names)} has no name. Name it, or leave it out; pandas"
+                " leaves the index out with to_csv(..., index=False)."
+            )
+        if name in names[:k]:
+            raise UserError(
+                f"dataset=arrays: {place}: the name '{name}' stands there twice. Rename one of the columns."
+            )
+
+
+def describe_names(kind: str, names: Sequence[str]) -> tuple[str, ...]:
+    """Return the number of names with one of them as an example; nothing where there are none."""
+    return (f"{len(names):,} {kind} such as {names[0]}",) if names else ()
 
 
 # ---- folders of pictures
@@ -155,32 +191,71 @@ def open_folder(folder: Path, size: int | None) -> OwnImages:
     The files labels.csv and factors.csv may say more (docs/data.md). `size` makes squares of all pictures; without it,
     they must have the size of the first one.
     """
-    names = sorted(
-        (Path(parent) / name).relative_to(folder).as_posix()
-        for parent, _, names in os.walk(folder)
-        for name in names
-        if name.lower().endswith(PICTURES) and not name.startswith(".")
-    )
+    names, others = list_pictures(folder)
+    omitted = [text for kind in sorted(others) for text in describe_names(kind, sorted(others[kind]))]
     if not names:
-        raise UserError(f"dataset=arrays: no pictures ({', '.join(PICTURES)}) in {folder}.")
+        beside = f" It holds {', '.join(omitted)}." if omitted else ""
+        raise UserError(f"dataset=arrays: no pictures ({', '.join(PICTURES)}) in {folder}.{beside}")
     first = open_picture(folder, names[0])
     mode = choose_mode(folder, names[0], first)
     width, height = first.size if size is None else (size, size)
-    tables = {table: read_table(folder, table, names) for table in TABLES if (folder / table).is_file()}
+    tables = {}
+    for table in TABLES:
+        if (folder / table).is_file():
+            tables[table], strays = read_table(folder, table, names)
+            omitted += describe_names(f"rows of {table} without a picture", strays)
     labels = tables.get("labels.csv")
     if labels is not None and len(labels) != 1:
         raise UserError(f"dataset=arrays: {folder / 'labels.csv'} needs the columns 'file' and one more.")
+    changes: Counter[str] = Counter()
     return OwnImages(
         folder,
         len(names),
         (height, width) if mode == "L" else (height, width, 3),
         np.dtype(np.uint8),
-        read=partial(read_pictures, folder, names, mode, (width, height), size is not None),
+        read=partial(read_pictures, folder, names, mode, (width, height), size is not None, changes),
         identify=partial(identify_pictures, folder, names),
         labels=next(iter(labels.values())) if labels else label_by_folder(folder, names),
         factors=tables.get("factors.csv", {}),
         pictures=True,
+        omitted=tuple(omitted),
+        changes=changes,
     )
+
+
+def list_pictures(folder: Path) -> tuple[list[str], dict[str, list[str]]]:
+    """Return the names of the pictures in a folder and below, in ascending order, and of all other files by their kind.
+
+    Hidden files and folders are no pictures: programs leave copies in .ipynb_checkpoints, for example.
+    """
+
+    def refuse(error: OSError) -> NoReturn:
+        raise UserError(f"dataset=arrays: {error.filename} cannot be read ({error.strerror}).") from error
+
+    names: list[str] = []
+    others: dict[str, list[str]] = {}
+    for parent, folders, files in os.walk(folder, onerror=refuse):
+        prefix = "" if parent == str(folder) else Path(parent).relative_to(folder).as_posix() + "/"
+        for name in folders:
+            if is_hidden(name):
+                others.setdefault("hidden", []).append(f"{prefix}{name}/")
+            elif os.path.islink(f"{parent}/{name}"):  # It may lead back into this folder.
+                others.setdefault("links to folders", []).append(prefix + name)
+        folders[:] = [name for name in folders if not is_hidden(name)]
+        for name in files:
+            if is_hidden(name):
+                others.setdefault("hidden", []).append(prefix + name)
+            elif name.lower().endswith(PICTURES):
+                names.append(prefix + name)
+            elif prefix + name not in TABLES:
+                kind = os.path.splitext(name)[1] or "without an ending"
+                others.setdefault(kind, []).append(prefix + name)
+    return sorted(names), others
+
+
+def is_hidden(name: str) -> bool:
+    """Return whether a file or folder of that name is one that programs keep out of sight."""
+    return name.startswith(".") or name == "__MACOSX"
 
 
 def open_picture(folder: Path, name: str) -> Image.Image:
@@ -192,7 +267,7 @@ def open_picture(folder: Path, name: str) -> Image.Image:
 
 
 def choose_mode(folder: Path, name: str, image: Image.Image) -> str:
-    """Return "L" for a grey picture and "RGB" for one in colour; transparency is left out."""
+    """Return "L" for a grey picture and "RGB" for one in colour."""
     if image.mode not in MODES:
         raise UserError(f"dataset=arrays: {folder / name} has pixels of the kind {image.mode}; expected 8 bits.")
     return MODES[image.mode]
@@ -208,18 +283,28 @@ def label_by_folder(folder: Path, names: Sequence[str]) -> np.ndarray | None:
 
 
 def read_pictures(
-    folder: Path, names: Sequence[str], mode: str, size: tuple[int, int], resize: bool, start: int, stop: int
+    folder: Path,
+    names: Sequence[str],
+    mode: str,
+    size: tuple[int, int],
+    resize: bool,
+    changes: Counter[str],
+    start: int,
+    stop: int,
 ) -> np.ndarray:
     """Return pictures start ... stop, (stop - start, H, W) or (stop - start, H, W, 3) uint8.
 
-    `size` is (width, height). Raises UserError where a picture has another one and `resize` is false, where it is
-    damaged, and where it is in colour but `mode` is "L".
+    `size` is (width, height), and `changes` counts pictures that became others. Raises UserError where a picture has
+    another size and `resize` is false, where it is damaged, where it has not 8 bits or several frames, and where it is
+    in colour but `mode` is "L".
     """
     images = []
     for name in names[start:stop]:
         image = open_picture(folder, name)
-        if mode == "L" and choose_mode(folder, name, image) != "L":
-            raise UserError(f"dataset=arrays: {folder / name} is in colour, unlike {names[0]}.")
+        own_mode = choose_mode(folder, name, image)
+        if mode == "L" and own_mode != "L":
+            raise UserError(f"dataset=arrays: {folder / name} is in colour, unlike {names[0]}. Convert one of them.")
+        changes["grey pictures became colour"] += own_mode != mode
         if image.size != size and not resize:
             actual, expected = (f"{width} x {height}" for width, height in (image.size, size))
             raise UserError(
@@ -227,40 +312,85 @@ def read_pictures(
                 " dataset.size=64 makes all of them squares of 64."
             )
         try:
+            # A camera's JPEG (MPO) has its picture first, and previews behind it.
+            if image.format != "MPO" and (frames := getattr(image, "n_frames", 1)) > 1:
+                raise UserError(f"dataset=arrays: {folder / name} has {frames} frames; expected a single picture.")
+            if image.has_transparency_data:
+                image, is_opaque = put_on_white(image)
+                changes["pictures with transparent pixels were put on white"] += not is_opaque
             image = image.convert(mode)
+        except UserError:  # It is a ValueError, and has its message already.
+            raise
         except (OSError, ValueError, SyntaxError) as error:
             raise UserError(f"dataset=arrays: {folder / name} is damaged ({error}).") from error
         images.append(np.asarray(image if image.size == size else image.resize(size, Image.Resampling.BILINEAR)))
     return np.stack(images)
 
 
+def put_on_white(image: Image.Image) -> tuple[Image.Image, bool]:
+    """Return a picture in colour on a white ground, and whether it was opaque, so that nothing has changed."""
+    white, picture = Image.new("RGBA", image.size, "white"), image.convert("RGBA")
+    white.alpha_composite(picture)
+    return white, picture.getchannel("A").getextrema()[0] == 255
+
+
 def identify_pictures(folder: Path, names: Sequence[str]) -> dict[str, str]:
-    """Return a checksum of the names, sizes and times of the pictures, because reading all bytes would take long."""
-    digest = hashlib.sha256()
-    for name in names:
-        status = (folder / name).stat()
-        digest.update(f"{name} {status.st_size} {status.st_mtime_ns}\n".encode())
-    return {"listing_sha256": digest.hexdigest()}
+    """Return a checksum of the names and bytes of the pictures and tables.
+
+    It is remembered as long as the names, sizes and times stay the same, because reading all bytes takes long.
+    """
+    files = [*names, *(table for table in TABLES if (folder / table).is_file())]
+
+    def describe() -> dict[str, str]:
+        digest = hashlib.sha256()
+        for name in files:
+            status = (folder / name).stat()
+            digest.update(f"{name} {status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}\n".encode())
+        return {"file": describe_status(folder)["file"], "listing_sha256": digest.hexdigest()}
+
+    def compute() -> str:
+        digest = hashlib.sha256()
+        with progress(f"checking {folder.name}", len(files), "file") as bar:
+            for name in files:
+                content = hashlib.sha256((folder / name).read_bytes()).hexdigest()
+                digest.update(f"{name} {content}\n".encode())
+                bar.update()
+        return digest.hexdigest()
+
+    return {"sha256": compute_once(describe, "sha256", compute)}
 
 
-def read_table(folder: Path, table: str, names: Sequence[str]) -> dict[str, np.ndarray]:
+def read_table(folder: Path, table: str, names: Sequence[str]) -> tuple[dict[str, np.ndarray], list[str]]:
     """Return the columns (N,) of a CSV file by name, in the order of the pictures and without the column `file`.
 
-    A column holds numbers where all of its values are numbers, strings otherwise.
+    A column holds numbers where all of its values are numbers, strings otherwise. The second result are the files that
+    have a row and are not among the pictures. Raises UserError where a column or a value is missing.
     """
-    with (folder / table).open(newline="", encoding="utf-8-sig") as stream:
-        rows = list(csv.DictReader(stream))
-    if not rows or "file" not in rows[0] or len(rows[0]) < 2:
+    try:
+        with (folder / table).open(newline="", encoding="utf-8-sig") as stream:
+            header, *lines = [[cell.strip() for cell in row] for row in csv.reader(stream) if row] or [[]]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"dataset=arrays: {folder / table} cannot be read as CSV in UTF-8 ({error}).") from error
+    if not lines or "file" not in header or len(header) < 2:
         raise UserError(f"dataset=arrays: {folder / table} needs a header with 'file' and a column more, and rows.")
-    if any(None in row or None in row.values() for row in rows):
+    check_names(str(folder / table), header)
+    if any(len(line) != len(header) for line in lines):
         raise UserError(f"dataset=arrays: {folder / table} has rows that are longer or shorter than its header.")
+    rows = [dict(zip(header, line, strict=True)) for line in lines]
     by_file = {row["file"]: row for row in rows}
+    if len(by_file) < len(rows):
+        file, count = Counter(row["file"] for row in rows).most_common(1)[0]
+        raise UserError(f"dataset=arrays: {folder / table} has {count} rows for {file}; expected one.")
     if missing := [name for name in names if name not in by_file]:
         raise UserError(
             f"dataset=arrays: {folder / table} has no row for {len(missing):,} of {len(names):,} pictures, such as"
             f" {missing[0]}."
         )
-    return {key: parse_numbers([by_file[name][key] for name in names]) for key in rows[0] if key != "file"}
+    for name in names:
+        if "" in by_file[name].values():
+            raise UserError(f"dataset=arrays: {folder / table} has an empty value in the row of {name}.")
+    columns = {key: parse_numbers([by_file[name][key] for name in names]) for key in header if key != "file"}
+    return columns, sorted(by_file.keys() - set(names))
 
 
 def parse_numbers(strings: list[str]) -> np.ndarray:

@@ -5,6 +5,7 @@ need not state them: `image_shape` and `image_classes` look at headers and label
 """
 
 import logging
+import os
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Literal
@@ -14,7 +15,7 @@ import numpy as np
 from vaezoo.data.files.prepare import prepare_images
 from vaezoo.data.images import ImageArrays
 from vaezoo.data.readers.grids import move_channels_first, resize_images
-from vaezoo.data.readers.own_files import OwnImages, open_own_images
+from vaezoo.data.readers.own_files import TABLES, OwnImages, open_own_images
 from vaezoo.errors import UserError
 from vaezoo.progress import progress
 from vaezoo.ranges import Count, ExistingPath
@@ -22,6 +23,7 @@ from vaezoo.ranges import Count, ExistingPath
 log = logging.getLogger(__name__)
 
 MAX_LEVELS = 256  # distinct values of a factor that is not made of whole numbers
+ROUNDING = 1e-6  # of the range of a factor; values that are nearer to each other are one level
 MIN_IMAGES = 10  # of which a tenth tests
 DARK = 64  # Images whose brightest pixel is below are looked at twice.
 PIECE = 1024  # images read at a time
@@ -42,9 +44,13 @@ def arrays(path: ExistingPath, size: Count | None = None) -> ImageArrays:
     factors, sizes = number_factors(own)
     gain = find_gain(own)
     images = map_images(own, layout, gain) if own.stored_shape in (shape, shape[1:]) else None
+    describe_data(own, shape, label_names, sizes)
+    if images is None:
+        images = convert_images(own, layout, gain, size, shape)
+    warn_of_images(images)
     return ImageArrays(
         name="arrays",
-        images=convert_images(own, layout, gain, size, shape) if images is None else images,
+        images=images,
         shape=shape,
         identity={"origin": "own data", "name": own.place.name, **own.identify()},
         factors=factors,
@@ -67,17 +73,21 @@ def image_classes(path: str | None) -> int | None:
 
 def open_path(path: str | None, size: int | None) -> OwnImages:
     """Return the images at a path, which are not read yet. Raises UserError where the path is None or missing."""
-    if path is None:
+    if path is None or not path.strip():  # An empty path would be the current folder.
         raise UserError("dataset=arrays needs dataset.path: an .npz, .npy or .h5 file, or a folder of pictures.")
     place = Path(path).expanduser()
     if not place.exists():
         raise UserError(f"dataset.path={path}: must be a file or folder that exists.")
-    return open_cached(place, size, place.stat().st_mtime_ns)
+    changes = [place.stat().st_ctime_ns]
+    if place.is_dir():
+        with os.scandir(place) as inside:
+            changes += [entry.stat().st_ctime_ns for entry in inside if entry.name in TABLES or entry.is_dir()]
+    return open_cached(place, size, tuple(changes))
 
 
 @lru_cache(maxsize=4)
-def open_cached(place: Path, size: int | None, changed: int) -> OwnImages:
-    """Return the images at a path, which is opened again when the time of its last change is another.
+def open_cached(place: Path, size: int | None, changes: tuple[int, ...]) -> OwnImages:
+    """Return the images at a path, which is opened again when the times of its last changes are others.
 
     The result is kept, because composing a configuration asks for it several times, and listing a folder may take a
     second.
@@ -108,10 +118,7 @@ def find_layout(own: OwnImages, size: int | None) -> tuple[Layout, tuple[int, in
 
 
 def find_gain(own: OwnImages) -> int:
-    """Return what the stored bytes are multiplied by: 255 where they are 0 and 1, else 1.
-
-    Dark images cause a warning, because they may be numbers of another range.
-    """
+    """Return what the stored bytes are multiplied by: 255 where they are 0 and 1, else 1."""
     if own.dtype != np.uint8 or own.pictures or (brightest := own.read(0, min(PIECE, own.count)).max()) >= DARK:
         return 1
     with progress("looking for the brightest pixel", own.count, "image") as bar:
@@ -122,14 +129,46 @@ def find_gain(own: OwnImages) -> int:
     if brightest <= 1:
         log.info("dataset=arrays: the images hold 0 and 1 alone, which are taken for black and white.")
         return 255
-    if brightest < DARK:
-        log.warning(
-            "dataset=arrays: the brightest pixel is %d of 255. If it should be white, give the images as numbers in "
-            "[0, 1], divided by %d.",
-            brightest,
-            brightest,
-        )
     return 1
+
+
+def describe_data(
+    own: OwnImages, shape: tuple[int, int, int], label_names: tuple[str, ...], sizes: tuple[int, ...]
+) -> None:
+    """Log in one line what is read and what is left out."""
+    channels, height, width = shape
+    labels = f"{len(label_names)} classes" if label_names else "no labels" if own.labels is None else "a single class"
+    names = ", ".join(f"{name} ({size})" for name, size in zip(own.factors, sizes, strict=True))
+    log.info(
+        "dataset=arrays: %s holds %s %s of %d x %d in %s, %s, %s; left out: %s.",
+        own.place,
+        f"{own.count:,}",
+        "pictures" if own.pictures else "images",
+        height,
+        width,
+        "grey" if channels == 1 else "colour",
+        labels,
+        f"factors {names}" if names else "no factors",
+        ", ".join(own.omitted) or "nothing",
+    )
+
+
+def warn_of_images(images: np.ndarray) -> None:
+    """Warn of images (N, C, H, W) that are all equal or dark, because they were probably stored in another way."""
+    pieces = [images[start : start + PIECE] for start in range(0, len(images), PIECE)]
+    if all((piece == images[0]).all() for piece in pieces):
+        log.warning("dataset=arrays: all %s images are equal, so there is nothing to learn.", f"{len(images):,}")
+        return
+    brightest = 0
+    for piece in pieces:
+        if (brightest := max(brightest, int(piece.max()))) >= DARK:
+            return
+    log.warning(
+        "dataset=arrays: the brightest pixel is %d of 255. If it should be white, give the images as numbers in "
+        "[0, 1], divided by %d.",
+        brightest,
+        brightest,
+    )
 
 
 def map_images(own: OwnImages, layout: Layout, gain: int) -> np.ndarray | None:
@@ -147,7 +186,13 @@ def convert_images(
         log.info("dataset=arrays: the images are %s in [0, 1]; they are kept as bytes, 255 x rounded.", own.dtype)
     make = partial(convert_piece, own, layout, gain, size)
     recipe = {"place": str(own.place.absolute()), "gain": gain, "size": size, **own.identify()}
-    return prepare_images("arrays", recipe, own.count, shape, make, chunk=PIECE)
+    if own.pictures:
+        recipe["ground"] = "white"
+    own.changes.clear()
+    images = prepare_images("arrays", recipe, own.count, shape, make, chunk=PIECE)
+    for change, count in (+own.changes).items():
+        log.info("dataset=arrays: %s %s.", f"{count:,}", change)
+    return images
 
 
 def convert_piece(own: OwnImages, layout: Layout, gain: int, size: int | None, start: int, stop: int) -> np.ndarray:
@@ -214,11 +259,30 @@ def number_factors(own: OwnImages) -> tuple[np.ndarray | None, tuple[int, ...]]:
 def number_values(own: OwnImages, subject: str, column: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
     """Return the distinct values of a column (N,) in ascending order as classes 0, 1, … (N,), and as strings.
 
-    `subject` names the column in messages. Raises UserError where its values are no classes.
+    Texts that are numbers are ordered as numbers, before other texts. `subject` names the column in messages. Raises
+    UserError where its values are no classes.
     """
     if column.dtype.kind not in "biufU" or (column.dtype.kind == "f" and not np.isfinite(column).all()):
         raise UserError(f"dataset=arrays: {subject} in {own.place} holds {column.dtype} values that are no classes.")
     values, classes = np.unique(column, return_inverse=True)
+    if column.dtype.kind == "U":
+        order = np.array(sorted(range(len(values)), key=lambda k: order_text(str(values[k]))), np.int64)
+        values, classes = values[order], np.argsort(order)[classes]
+    if column.dtype.kind == "f":
+        levels = merge_levels(values)
+        if levels[-1] + 1 < len(values):
+            count = len(values)
+            # Each level has the name of the value that most images have.
+            frequent = np.argsort(np.bincount(classes), kind="stable")
+            names_of_levels = np.empty(levels[-1] + 1, values.dtype)
+            names_of_levels[levels[frequent]] = values[frequent]
+            values, classes = names_of_levels, levels[classes]
+            log.warning(
+                "dataset=arrays: %s: %d values, some of which differ by rounding alone, became %d levels.",
+                subject,
+                count,
+                len(values),
+            )
     whole = column.dtype.kind in "biu" or (column.dtype.kind == "f" and bool((values == np.rint(values)).all()))
     if not whole and len(values) > MAX_LEVELS:
         raise UserError(
@@ -230,3 +294,28 @@ def number_values(own: OwnImages, subject: str, column: np.ndarray) -> tuple[np.
         listed = ", ".join(names if len(names) <= 4 else (*names[:2], "…", names[-1]))
         log.info("dataset=arrays: %s: %s became the classes 0 … %d.", subject, listed, len(names) - 1)
     return classes.astype(np.int64), names
+
+
+def order_text(text: str) -> tuple[bool, float, str]:
+    """Return the key by which texts are sorted: numbers by their value, then other texts."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = float("nan")
+    return (False, number, text) if np.isfinite(number) else (True, 0.0, text)
+
+
+def merge_levels(values: np.ndarray) -> np.ndarray:
+    """Return the level 0, 1, … (V,) of each of the ascending numbers (V,); those that differ by rounding share one.
+
+    Whole numbers stay as they are, and so do numbers that lie so close that no levels can be told apart.
+    """
+    apart = np.arange(len(values))
+    if (values == np.rint(values)).all():
+        return apart
+    exact = values.astype(np.float64)
+    resolution = 4 * float(np.finfo(values.dtype).eps) * np.abs(exact).max()
+    tolerance = max(ROUNDING * (exact[-1] - exact[0]), resolution)
+    levels = np.concatenate([[0], np.cumsum(np.diff(exact) > tolerance)])
+    first, last = (np.searchsorted(levels, np.arange(levels[-1] + 1), side) for side in ("left", "right"))
+    return levels if (exact[last - 1] - exact[first] <= tolerance).all() else apart
