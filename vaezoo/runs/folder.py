@@ -55,9 +55,14 @@ def read_config(folder: Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise UserError(f"run={folder}: {CONFIG} cannot be read ({reason}).") from None
-    # A reference is left if the run was stopped between Hydra, which writes the configuration as it was composed, and
-    # the run itself, which then resolves it, its own folder included.
+    # References are left where version 0.1.0 was stopped, or refused to train, between Hydra, which wrote the
+    # configuration as it was composed, and the run itself, which would have resolved it.
     if not isinstance(config, dict) or "${" in str(config.get("folder", "${")):
+        if has_checkpoint(folder) or (folder / DONE).is_file():
+            raise UserError(
+                f"run={folder}: {CONFIG} was overwritten by an earlier version. Give the whole command line of the run"
+                ' again ("command" in environment.json) with this folder: that writes the configuration anew.'
+            )
         raise UserError(f"run={folder}: it was stopped before it had begun. Give its whole command line again.")
     update_targets(config)
     return config
@@ -121,11 +126,26 @@ def read_scores(folder: Path) -> dict[str, float]:
 
 def is_done(folder: Path, training_id: str, evaluation_id: str) -> bool:
     """Return whether the folder holds this training and this evaluation, both complete."""
+    record = read_done(folder)
+    return record.get("job") == training_id and record.get("afterwards") == evaluation_id
+
+
+def read_done(folder: Path) -> dict[str, Any]:
+    """Return the content of done.json; an empty dictionary where it is missing or cannot be read."""
     try:
         record = json.loads((folder / DONE).read_text())
     except (OSError, ValueError):
+        return {}
+    return record if isinstance(record, dict) else {}
+
+
+def has_config(folder: Path) -> bool:
+    """Return whether the configuration of a run can be read."""
+    try:
+        read_config(folder)
+    except UserError:
         return False
-    return record.get("job") == training_id and record.get("afterwards") == evaluation_id
+    return True
 
 
 def read_state(folder: Path) -> str:

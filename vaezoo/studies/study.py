@@ -31,7 +31,7 @@ from vaezoo.config.overrides import parse_overrides, read_key
 from vaezoo.errors import UserError
 from vaezoo.progress import progress
 from vaezoo.runs.files import write_json, write_whole
-from vaezoo.runs.folder import ERROR, LOCK, WORKER, is_done, lock_folder, read_reason, read_state
+from vaezoo.runs.folder import ERROR, LOCK, WORKER, has_config, is_done, lock_folder, read_reason, read_state
 
 FLAGS = ("-m", "--multirun", "hydra.mode=MULTIRUN")
 MEMBERS = "study.json"
@@ -57,10 +57,12 @@ class Job:
     evaluation_id: str
 
     def read_state(self) -> str:
-        """Return the state of the run; "stopped" for a finished run that lacks requested scores or figures."""
+        """Return the state of the run; "stopped" for a finished run that lacks scores, figures or its configuration."""
         state = read_state(self.folder)
-        is_complete = state != "finished" or is_done(self.folder, self.training_id, self.evaluation_id)
-        return state if is_complete else "stopped"
+        if state != "finished":
+            return state
+        is_complete = is_done(self.folder, self.training_id, self.evaluation_id) and has_config(self.folder)
+        return "finished" if is_complete else "stopped"
 
 
 def is_multirun(arguments: Sequence[str]) -> bool:

@@ -20,13 +20,12 @@ from vaezoo.config.requirements import count_processes
 from vaezoo.config.titles import describe_run
 from vaezoo.config.values import check_config
 from vaezoo.errors import NotFinite, UserError
-from vaezoo.runs.files import remove_unfinished, to_plain, write_arrays, write_json, write_text, write_whole
+from vaezoo.runs.files import remove_unfinished, to_plain, write_arrays, write_json, write_text
 from vaezoo.runs.folder import (
-    CONFIG,
-    DONE,
     ERROR,
     WORKER,
     has_checkpoint,
+    has_config,
     is_done,
     lock_folder,
     mark_finished,
@@ -36,6 +35,7 @@ from vaezoo.runs.folder import (
 from vaezoo.runs.weights import find_checkpoint, restore_weights
 from vaezoo.studies import threads
 from vaezoo.training import workers
+from vaezoo.training.begin import begin, check_folder, write_config
 
 if TYPE_CHECKING:
     from vaezoo.evaluation.scores import Scores
@@ -56,10 +56,12 @@ def train(config: DictConfig) -> dict[str, float]:
             return lead(config, folder)
     done = hash_training(config), hash_evaluation(config)
     with lock_folder(folder):
+        check_folder(config, folder)
         if is_done(folder, *done):
+            if not has_config(folder):
+                write_config(config, folder)
             print(f"{relative_to_cwd(folder)} is finished")
             return read_scores(folder)
-        (folder / DONE).unlink(missing_ok=True)
         processes = count_processes(config.trainer.devices) if "strategy" in config.trainer else 1
         scores = train_together(config, folder, processes) if processes > 1 else lead(config, folder)
         mark_finished(folder, *done)
@@ -69,7 +71,7 @@ def train(config: DictConfig) -> dict[str, float]:
 def train_together(config: DictConfig, folder: Path, processes: int) -> dict[str, float]:
     """Train in several workers, the first of which leaves everything in the folder."""
     check_config(config)
-    write_config(config, folder)
+    begin(config, folder)
     try:
         gpus = threads.choose_gpus(config.trainer, parallel_job_number())
         environment = threads.worker_environment(threads.count_threads(config.get("launcher"), processes), gpus)
@@ -80,10 +82,6 @@ def train_together(config: DictConfig, folder: Path, processes: int) -> dict[str
     if signal_number is not None:
         stop(folder, signal_number)
     return read_scores(folder)
-
-
-def write_config(config: DictConfig, folder: Path) -> None:
-    write_whole(folder / CONFIG, lambda beside: OmegaConf.save(config, beside, resolve=True))
 
 
 def stop(folder: Path, signal_number: int) -> NoReturn:
@@ -110,8 +108,7 @@ def lead(config: DictConfig, folder: Path) -> dict[str, float]:
     from vaezoo.training.interrupts import Interrupted, Interrupts
 
     resuming = has_checkpoint(folder)
-    write_config(config, folder)
-    (folder / ERROR).unlink(missing_ok=True)
+    begin(config, folder)
     remove_unfinished(folder)
     try:
         check_config(config)
