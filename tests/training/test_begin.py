@@ -55,7 +55,7 @@ def test_another_job_in_the_folder_of_a_run_is_refused_and_touches_nothing(in_tm
     assert "with model.beta=4.0; this one has model.beta=16." in message
     assert "python -m vaezoo.train run=a." in message
     assert "model.beta=16 hydra.run.dir=a-2" in message
-    with pytest.raises(UserError, match="max_batches=3: this run has seen 4 batches already"):
+    with pytest.raises(UserError, match="max_batches=3: must be more: this run has seen 4 batches already"):
         train_in("a", *LINE, "max_batches=3")
     assert content("a") == before
 

@@ -28,12 +28,12 @@ def check_folder(config: DictConfig, folder: Path) -> None:
         # The hash in done.json still tells whether this is the job whose configuration was lost.
         if done.get("job") not in (None, hash_training(config)):
             raise UserError(f"{lost} The present command line is that of another job.") from None
+        check_budget(config, folder)
         return
     if conflicts := list_conflicts(trained, config):
         raise UserError(describe_conflict(conflicts[0], trained, config, folder))
-    budget = (config.max_batches, config.max_epochs)
-    if budget != (trained.max_batches, trained.max_epochs) and config.max_epochs is None:
-        check_budget(config.max_batches, folder)
+    if (config.max_batches, config.max_epochs) != (trained.get("max_batches"), trained.get("max_epochs")):
+        check_budget(config, folder)
 
 
 def describe_conflict(key: str, trained: DictConfig, config: DictConfig, folder: Path) -> str:
@@ -51,14 +51,19 @@ def describe_conflict(key: str, trained: DictConfig, config: DictConfig, folder:
     )
 
 
-def check_budget(max_batches: int, folder: Path) -> None:
-    """Raise UserError if the newest checkpoint has seen more batches than that."""
+def check_budget(config: DictConfig, folder: Path) -> None:
+    """Raise UserError if the newest checkpoint has seen more than `max_batches`.
+
+    What `max_epochs` means is known only with the data: `vaezoo.training.run.check_finished` checks it.
+    """
+    if config.max_epochs is not None:
+        return
     from vaezoo.runs.weights import find_checkpoint  # imports torch
 
     newest = find_checkpoint(folder)
-    done = int(newest[1]["state_dict"]["batches"]) if newest else 0
-    if done > max_batches:
-        raise UserError(f"max_batches={max_batches}: this run has seen {done} batches already, so it must be more.")
+    batches = int(newest[1]["state_dict"]["batches"]) if newest else 0
+    if batches > config.max_batches:
+        raise UserError(f"max_batches={config.max_batches}: must be more: this run has seen {batches} batches already.")
 
 
 def begin(config: DictConfig, folder: Path) -> None:

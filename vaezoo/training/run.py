@@ -152,7 +152,7 @@ def fit_and_evaluate(config: DictConfig, folder: Path, resuming: bool, interrupt
     seed_everything(config.seed, verbose=False)
     data = prepare_data(config, interrupts)
     model = instantiate(config.model)
-    max_batches = count_budget(config, len(data.rows.train), model.batches_a_step)
+    max_batches = count_budget(config, data, model.batches_a_step)
     first = not workers.worker_rank()  # The other processes leave no trace.
     loggers = {name: instantiate(logger) for name, logger in config.logger.items() if first}
     trainer = make_trainer(config.trainer, list(loggers.values()))
@@ -169,6 +169,7 @@ def fit_and_evaluate(config: DictConfig, folder: Path, resuming: bool, interrupt
         distributed.leave_group()
         if not first:
             return {}
+        check_finished(int(model.batches), max_batches, config, folder)
         interrupts.at_once()  # The weights are safe, so what follows can simply be done again.
         scores = score_and_draw(config, folder, model.to(device), data, loggers.values())
         exit_code = 0
@@ -193,11 +194,17 @@ def prepare_data(config: DictConfig, interrupts: "Interrupts") -> Any:
     return data
 
 
-def count_budget(config: DictConfig, train_images: int, batches_a_step: int) -> int:
-    """Return the training steps of the whole run."""
-    if config.max_epochs is None:
-        return config.max_batches
-    return config.max_epochs * (train_images // (config.dataset.batch_size * batches_a_step))
+def count_budget(config: DictConfig, data: Any, batches_a_step: int) -> int:
+    """Return the training steps of the whole run. Raises UserError if the data do not fill one of them."""
+    order = order_rows(data, batches_a_step)
+    return config.max_batches if config.max_epochs is None else config.max_epochs * order.batches_per_epoch
+
+
+def order_rows(data: Any, batches_a_step: int) -> Any:
+    """Return the order in which the training images of a run make its steps."""
+    from vaezoo.data.batches import TrainingOrder
+
+    return TrainingOrder(data.rows.train, data.batch_size * batches_a_step, data.seed)
 
 
 def restore(folder: Path, model: Any, data_identity: dict[str, Any]) -> Path | None:
@@ -279,6 +286,22 @@ def train_model(
     )
 
 
+def check_finished(batches: int, max_batches: int, config: DictConfig, folder: Path) -> None:
+    """Raise UserError if the training has ended before its budget, or has a budget that is smaller than it."""
+    if batches > max_batches:
+        raise UserError(
+            f"max_epochs={config.max_epochs}: that is {max_batches} batches, and this run has seen {batches} already."
+        )
+    if batches < max_batches:
+        limit = config.trainer.get("max_time")
+        cause = "Lightning" if limit is None else f"trainer.max_time={limit}"
+        longer = "" if limit is None else " trainer.max_time=null"
+        raise UserError(
+            f"interrupted by {cause} after {batches} of {max_batches} batches;"
+            f" go on with: python -m vaezoo.train run={relative_to_cwd(folder)}{longer}"
+        )
+
+
 def score_and_draw(config: DictConfig, folder: Path, model: Any, data: Any, loggers: Iterable[Any]) -> "Scores":
     """Evaluate the trained model, send scores and pictures to the loggers, and return the scores."""
     from vaezoo.evaluation.evaluate_model import evaluate_model
@@ -296,10 +319,7 @@ def score_and_draw(config: DictConfig, folder: Path, model: Any, data: Any, logg
 
 def save_bad_batch(folder: Path, data: Any, batches_a_step: int, number: int) -> None:
     """Write bad_batch.npz: the images of that training batch, their labels and their rows in the data set."""
-    from vaezoo.data.batches import TrainingOrder
-
-    order = TrainingOrder(data.rows.train, data.batch_size * batches_a_step, data.seed)
-    batch = data.batch(order.batches(number, 1)[0])
+    batch = data.batch(order_rows(data, batches_a_step).batches(number, 1)[0])
     arrays = {name: array for name, array in batch._asdict().items() if array is not None}
     write_arrays(folder / "bad_batch.npz", {name: array.cpu().numpy() for name, array in arrays.items()})
 
