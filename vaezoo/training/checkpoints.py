@@ -61,6 +61,8 @@ class Checkpoints(Callback):
         if self.monitor is None or not terms:
             return
         name = self.monitor.removeprefix("val/")
+        if name == "loss" and name not in terms:
+            return  # The default: a model of several losses has no best.ckpt unless another term is monitored.
         if name not in terms:
             raise UserError(
                 f"callbacks.checkpoints.monitor={self.monitor}: no validation logs it.{nearest(name, terms)}"
