@@ -28,6 +28,7 @@ LAST = Path("checkpoints") / "last.ckpt"
 DONE = Path("done.json")  # written last, once the run is complete
 LOCK = Path(".lock")
 WORKER = Path(".worker.lock")  # held by the first of several workers, which may outlive the holder of LOCK
+SCORES = Path(".scores.lock")  # held by an evaluation, which may look at the last checkpoint of a run that trains
 ERROR = Path("error.txt")
 PREVIOUS = LAST.with_name("previous.ckpt")  # the checkpoint before the last, used where the last is damaged
 
@@ -72,7 +73,8 @@ def load_config(folder: Path) -> DictConfig:
     """Return the resolved configuration of a run, with `folder` set to the place where the run lies now."""
     config = OmegaConf.create(read_config(folder))
     OmegaConf.update(config, "folder", str(folder), force_add=True)
-    for logger in config.get("logger", {}).values():
+    loggers = config.get("logger")
+    for logger in loggers.values() if OmegaConf.is_dict(loggers) else ():
         logger.folder = str(folder)
     return config
 
@@ -90,7 +92,26 @@ def lock_folder(folder: Path, lock: Path = LOCK) -> Iterator[None]:
         with FileLock(folder / lock, timeout=2):
             yield
     except Timeout:
-        raise UserError(f"{folder}: another process is training there. Wait for it, or stop it first.") from None
+        activity = "evaluating" if lock == SCORES else "training"
+        raise UserError(f"{folder}: another process is {activity} there. Wait for it, or stop it first.") from None
+
+
+@contextmanager
+def lock_scores(folder: Path) -> Iterator[None]:
+    """Hold the lock of the scores and figures of a run; wait for another evaluation that holds it.
+
+    Scores are read, joined with the new ones and written, so that two evaluations at once would lose some.
+    """
+    lock = FileLock(folder / SCORES)
+    try:
+        lock.acquire(timeout=2)
+    except Timeout:
+        print(f"waiting for another evaluation of {relative_to_cwd(folder)}", flush=True)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def is_running(folder: Path) -> bool:

@@ -28,6 +28,7 @@ from vaezoo.runs.folder import (
     has_config,
     is_done,
     lock_folder,
+    lock_scores,
     mark_finished,
     read_scores,
     relative_to_cwd,
@@ -307,9 +308,9 @@ def score_and_draw(config: DictConfig, folder: Path, model: Any, data: Any, logg
     from vaezoo.evaluation.evaluate_model import evaluate_model
 
     data.place(model.device)
-    scores, pictures = evaluate_model(
-        model, data, folder, title=describe_run(config), metric=config.metric, figure=config.figure, seed=config.seed
-    )
+    options = {"metric": config.metric, "figure": config.figure, "seed": config.seed}
+    with lock_scores(folder):
+        scores, pictures = evaluate_model(model, data, folder, title=describe_run(config), **options)
     for logger in loggers:
         logger.log_metrics(scores.values, step=int(model.batches))
         for name, picture in pictures.items():
