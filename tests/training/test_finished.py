@@ -6,10 +6,12 @@ from pathlib import Path
 import pytest
 
 from tests.support.command_line import BARE, QUICK, same_weights, state, train_in
+from tests.support.configuration import compose_train
 from tests.support.reports import write_run
+from vaezoo.config.identity import hash_evaluation, hash_training
 from vaezoo.errors import UserError
 from vaezoo.reporting.reading import read_run
-from vaezoo.runs.folder import DONE, read_reason, read_state
+from vaezoo.runs.folder import DONE, is_done, read_reason, read_state
 
 LINE = ["model=betavae", *QUICK, *BARE]
 
@@ -26,6 +28,24 @@ def test_a_limit_of_time_stops_a_run_that_then_goes_on(in_tmp):
     train_in("a", *line, "+trainer.max_time=null")
     assert read_state(folder) == "finished"
     assert same_weights(folder, train_in("whole", *line))
+
+
+def test_a_finished_training_stays_finished_while_other_scores_are_made(in_tmp, monkeypatch):
+    line, more = [*LINE, "max_batches=5"], ["metric=fast", "metric.rows=100"]
+    folder = train_in("a", *line)
+    with monkeypatch.context() as patched:
+        patched.setattr("vaezoo.training.run.score_and_draw", raise_error)
+        with pytest.raises(ValueError, match="made up"):
+            train_in("a", *line, *more)
+    assert read_state(folder) == "finished"
+    ids = [hash_training(compose_train(*line)), hash_evaluation(compose_train(*line, *more))]
+    assert not is_done(folder, *ids)
+    train_in("a", *line, *more)
+    assert is_done(folder, *ids)
+
+
+def raise_error(*_) -> None:
+    raise ValueError("made up")
 
 
 @pytest.mark.parametrize("budget", ["max_epochs=2", "max_batches=2"])

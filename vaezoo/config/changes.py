@@ -48,8 +48,8 @@ def refuse_change(override: Override) -> None:
     if not is_changeable(key):
         keys = ", ".join(pattern.rstrip("*") for pattern in CHANGEABLE)
         raise UserError(
-            f"'{line}' cannot be changed when a run goes on, because the run would go on without it: its checkpoint and"
-            f" its parts have the value already. What can be changed: {keys}."
+            f"'{line}' cannot be changed when a run goes on: it would have no effect, or half of one."
+            f" What can be changed: {keys}."
         )
     if override.is_sweep_override():
         raise UserError(f"'{line}': a run has one value of each key; the jobs of a study have several.")
@@ -78,7 +78,7 @@ def change_value(config: DictConfig, override: Override) -> None:
     if is_new and not (key.startswith("trainer.") and (override.is_add() or override.is_force_add())):
         head = key.rpartition(".")[0]
         inside = OmegaConf.select(config, head) if head else config
-        names = [f"{head}.{name}" if head else str(name) for name in inside] if OmegaConf.is_dict(inside) else []
+        names = [f"{head}.{name!s}".lstrip(".") for name in inside] if OmegaConf.is_dict(inside) else []
         raise UserError(f"'{line}': the configuration of this run has no such key.{nearest(key, names)}")
     try:
         OmegaConf.update(config, key, override.value(), merge=True, force_add=is_new)

@@ -62,11 +62,10 @@ def belongs_to_evaluation(key: str) -> bool:
 def list_conflicts(trained: DictConfig, config: DictConfig) -> list[str]:
     """Return the keys that make two configurations different jobs, which cannot be one run that goes on."""
 
-    def read_values(job: DictConfig) -> dict[str, Any]:
-        values = select_values(job, lambda key: not is_neutral(key) and not is_changeable(key))
-        return dict(leaves(values))  # a reference, such as ${latent}, stands for several values
+    def decides(key: str) -> bool:
+        return not is_neutral(key) and not is_changeable(key)
 
-    before, now = read_values(trained), read_values(config)
+    before, now = select_values(trained, decides), select_values(config, decides)
     return [key for key in {**now, **before} if before.get(key, ...) != now.get(key, ...)]
 
 
@@ -80,13 +79,18 @@ def hash_values(config: DictConfig, selects: Callable[[str], bool]) -> str:
 
 
 def select_values(config: DictConfig, selects: Callable[[str], bool]) -> dict[str, Any]:
-    """Return the values of the selected keys, by dotted key, in the form in which equal values are equal."""
+    """Return the values of the selected keys, by dotted key, in the form in which equal values are equal.
+
+    They are those of the resolved configuration, so that a job has one hash when it is composed and when its folder is
+    read: a reference such as ${latent} stands for several values.
+    """
     container: Any = OmegaConf.to_container(config, resolve=False)
-    return {
+    values = {
         key: unify(OmegaConf.select(config, key) if "${" in str(written) else written)
         for key, written in leaves(container)
         if selects(key)
     }
+    return dict(leaves(values))
 
 
 def unify(value: Any) -> Any:

@@ -67,9 +67,13 @@ def check_budget(config: DictConfig, folder: Path) -> None:
 
 
 def begin(config: DictConfig, folder: Path) -> None:
-    """Write the configuration of a run that trains from here on; it is not finished, and has not failed."""
-    for name in (DONE, ERROR):
-        (folder / name).unlink(missing_ok=True)
+    """Write the configuration of a run that trains, or is evaluated, from here on, and forget why it failed before.
+
+    A training that is complete stays so while other scores are made.
+    """
+    if read_done(folder).get("job") != hash_training(config):
+        (folder / DONE).unlink(missing_ok=True)
+    (folder / ERROR).unlink(missing_ok=True)
     write_config(config, folder)
 
 
