@@ -1,6 +1,7 @@
 """Nothing in a run folder is touched before its lock is held and the job is known to be the one that trained there."""
 
 import json
+import shlex
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from vaezoo.config.identity import list_conflicts
 from vaezoo.config.names import make_new_folder
 from vaezoo.errors import UserError
 from vaezoo.reporting.reading import read_runs
+from vaezoo.runs.files import write_json
 from vaezoo.runs.folder import CONFIG, DONE, LOCK, load_config, lock_folder, read_config, read_state
 from vaezoo.studies.study import Job
 from vaezoo.training.begin import check_folder
@@ -87,6 +89,22 @@ def test_a_configuration_that_an_earlier_version_lost_is_written_anew_by_the_sam
     train_in("runs/a", *LINE)
     assert path.read_text() == known
     assert job.read_state() == "finished"
+
+
+def test_the_command_in_the_environment_tells_whose_configuration_was_lost(in_tmp, monkeypatch, capsys):
+    """The hash in done.json may be that of another version, and a killed run has none."""
+    assert train(monkeypatch, *LINE, "hydra.run.dir=a") == 0
+    Path("a/done.json").unlink()
+    path = Path("a") / CONFIG
+    known = path.read_text()
+    path.write_text("seed: 7\nfolder: ${hydra:runtime.output_dir}\n")
+    environment = json.loads(Path("a/environment.json").read_text())
+    environment["command"] = shlex.join(["python", "-m", "vaezoo.train", *LINE, "hydra.run.dir=b"])
+    write_json(Path("a/environment.json"), environment)
+    assert train(monkeypatch, *LINE, "model.beta=16", "hydra.run.dir=a") == 2
+    assert "The present command line is that of another job" in capsys.readouterr().err
+    assert train(monkeypatch, *LINE, "hydra.run.dir=a") == 0
+    assert path.read_text() == known
 
 
 def read_ids(folder: Path) -> tuple[str, str]:

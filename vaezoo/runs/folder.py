@@ -62,7 +62,8 @@ def read_config(folder: Path) -> dict[str, Any]:
         if has_checkpoint(folder) or (folder / DONE).is_file():
             raise UserError(
                 f"run={folder}: {CONFIG} was overwritten by an earlier version. Give the whole command line of the run"
-                ' again ("command" in environment.json) with this folder: that writes the configuration anew.'
+                f' again ("command" in environment.json), for a single run with hydra.run.dir={folder}; that writes the'
+                " configuration anew."
             )
         raise UserError(f"run={folder}: it was stopped before it had begun. Give its whole command line again.")
     update_targets(config)

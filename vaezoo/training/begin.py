@@ -1,5 +1,6 @@
 """Begin a run in its folder: nothing in it is touched before the lock is held and the folder is known to be its own."""
 
+import json
 import shlex
 from pathlib import Path
 
@@ -25,8 +26,7 @@ def check_folder(config: DictConfig, folder: Path) -> None:
     try:
         trained = OmegaConf.create(read_config(folder))
     except UserError as lost:
-        # The hash in done.json still tells whether this is the job whose configuration was lost.
-        if done.get("job") not in (None, hash_training(config)):
+        if done.get("job") != hash_training(config) and not repeats_command(folder):
             raise UserError(f"{lost} The present command line is that of another job.") from None
         check_budget(config, folder)
         return
@@ -34,6 +34,16 @@ def check_folder(config: DictConfig, folder: Path) -> None:
         raise UserError(describe_conflict(conflicts[0], trained, config, folder))
     if (config.max_batches, config.max_epochs) != (trained.get("max_batches"), trained.get("max_epochs")):
         check_budget(config, folder)
+
+
+def repeats_command(folder: Path) -> bool:
+    """Return whether this command line has the overrides of the one that trained in the folder last."""
+    try:
+        words = shlex.split(json.loads((folder / "environment.json").read_text())["command"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    overrides = {word for word in words if "=" in word and not word.startswith("hydra.")}
+    return HydraConfig.initialized() and overrides == set(HydraConfig.get().overrides.task)
 
 
 def describe_conflict(key: str, trained: DictConfig, config: DictConfig, folder: Path) -> str:
