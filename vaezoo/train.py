@@ -17,10 +17,10 @@ from hydra.errors import CompactHydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
+from vaezoo.config.changes import change_config
 from vaezoo.config.command_line import check_command_line, check_grid
 from vaezoo.config.directory import DIRECTORY
 from vaezoo.config.names import name_current_job
-from vaezoo.config.values import check_config
 from vaezoo.errors import UserError, nearest, report
 from vaezoo.runs.folder import ERROR, load_config
 from vaezoo.studies import study, threads
@@ -65,7 +65,7 @@ def read_objective(name: str, scores: dict[str, float]) -> float:
 
 
 def resume(arguments: list[str]) -> None:
-    """Continue the run of `run=DIR` with its own configuration, changed by the other arguments.
+    """Continue the run of `run=DIR` with its own configuration, changed by the other arguments (`change_config`).
 
     Raises UserError for a change that a run cannot take while it goes on. A worker exits with status 1 if the run has
     written a reason into error.txt.
@@ -74,15 +74,9 @@ def resume(arguments: list[str]) -> None:
         Path(next(line for line in arguments if line.startswith("run=")).removeprefix("run=")).expanduser().resolve()
     )
     config = load_config(folder)
-    changes = [argument for argument in arguments if not argument.startswith("run=")]
-    for change in changes:
-        key = change.partition("=")[0]
-        if OmegaConf.select(config, key, default=...) is ... or key.split(".")[0] in ("model", "dataset", "latent"):
-            raise UserError(f"'{change}' cannot be changed when a run goes on; max_batches and trainer flags can.")
     if OmegaConf.select(config, "launcher.jobs", default=1) is None:
         config.launcher.jobs = 1  # run folders of earlier versions hold null for "as many as fit into memory"
-    config.merge_with_dotlist(changes)
-    check_config(config)
+    change_config(config, [argument for argument in arguments if not argument.startswith("run=")])
     try:
         train(config)
     except UserError:

@@ -62,6 +62,15 @@ def test_what_cannot_change_the_weights_leaves_the_identity(override):
     assert hash_training(compose_train(*LINE, override)) == hash_training(compose_train(*LINE))
 
 
+@pytest.mark.parametrize("model", ["betavae", "vaegan", "gmvae", "annealedvae"])
+def test_a_composed_job_and_its_recorded_configuration_have_the_same_hash(model):
+    """A run that was trained by its whole command line is finished for `run=DIR`, too."""
+    config = compose_train(f"model={model}", "dataset=digits", "metric=full", "figure=full", "logger=csv", "folder=x")
+    recorded = OmegaConf.create(OmegaConf.to_container(config, resolve=True))
+    assert hash_training(recorded) == hash_training(config)
+    assert hash_evaluation(recorded) == hash_evaluation(config)
+
+
 def test_scores_and_figures_have_a_hash_of_their_own():
     before = hash_evaluation(compose_train(*LINE))
     assert before == hash_evaluation(compose_train(*LINE, "seed=1"))

@@ -99,10 +99,10 @@ def read_run(folder: Path) -> Run:
         config = select_keys(dict(leaves(read_config(folder))))
     except UserError as mistake:
         return Run(folder, FAILED, error=str(mistake))
-    state, error = describe_state(folder)
     try:
         metrics, environment = read_json(folder / "metrics.json"), read_json(folder / "environment.json")
         about = metrics.get("about", {})
+        state, error = describe_state(folder, is_trained(config, about.get("batches")))
         return Run(
             folder=folder,
             state=state,
@@ -130,12 +130,21 @@ def read_json(path: Path) -> dict[str, Any]:
     return json.loads(path.read_bytes()) if path.is_file() else {}
 
 
-def describe_state(folder: Path) -> tuple[str, str]:
-    """Return the state of a run whose configuration exists, and the line that says why it ended badly."""
+def is_trained(config: dict[str, Any], batches: int | None) -> bool:
+    """Return whether the scored weights have seen all batches of the budget; False where it is counted in epochs."""
+    budget = config.get("max_batches") if config.get("max_epochs") is None else None
+    return batches is not None and budget is not None and batches >= budget
+
+
+def describe_state(folder: Path, trained: bool) -> tuple[str, str]:
+    """Return the state of a run whose configuration exists, and the line that says why it ended badly.
+
+    `trained` says that its scores are those of weights that have seen the whole budget: a run that was killed between
+    its training and done.json, and then evaluated, is finished.
+    """
     state, error = read_state(folder), read_reason(folder) or ""
     if state in (STOPPED, "new"):
-        # `evaluate` writes scores without done.json, and so did runs before done.json existed.
-        state = FINISHED if not error and (folder / "metrics.json").is_file() else STOPPED
+        state = FINISHED if not error and trained else STOPPED
     return state, error if state in (FAILED, STOPPED) else ""
 
 

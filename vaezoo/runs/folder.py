@@ -28,6 +28,7 @@ LAST = Path("checkpoints") / "last.ckpt"
 DONE = Path("done.json")  # written last, once the run is complete
 LOCK = Path(".lock")
 WORKER = Path(".worker.lock")  # held by the first of several workers, which may outlive the holder of LOCK
+SCORES = Path(".scores.lock")  # held by an evaluation, which may look at the last checkpoint of a run that trains
 ERROR = Path("error.txt")
 PREVIOUS = LAST.with_name("previous.ckpt")  # the checkpoint before the last, used where the last is damaged
 
@@ -55,9 +56,15 @@ def read_config(folder: Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise UserError(f"run={folder}: {CONFIG} cannot be read ({reason}).") from None
-    # A reference is left if the run was stopped between Hydra, which writes the configuration as it was composed, and
-    # the run itself, which then resolves it, its own folder included.
+    # References are left where version 0.1.0 was stopped, or refused to train, between Hydra, which wrote the
+    # configuration as it was composed, and the run itself, which would have resolved it.
     if not isinstance(config, dict) or "${" in str(config.get("folder", "${")):
+        if has_checkpoint(folder) or (folder / DONE).is_file():
+            raise UserError(
+                f"run={folder}: {CONFIG} was overwritten by an earlier version. Give the whole command line of the run"
+                f' again ("command" in environment.json), for a single run with hydra.run.dir={folder}; that writes the'
+                " configuration anew."
+            )
         raise UserError(f"run={folder}: it was stopped before it had begun. Give its whole command line again.")
     update_targets(config)
     return config
@@ -67,7 +74,8 @@ def load_config(folder: Path) -> DictConfig:
     """Return the resolved configuration of a run, with `folder` set to the place where the run lies now."""
     config = OmegaConf.create(read_config(folder))
     OmegaConf.update(config, "folder", str(folder), force_add=True)
-    for logger in config.get("logger", {}).values():
+    loggers = config.get("logger")
+    for logger in loggers.values() if OmegaConf.is_dict(loggers) else ():
         logger.folder = str(folder)
     return config
 
@@ -85,7 +93,26 @@ def lock_folder(folder: Path, lock: Path = LOCK) -> Iterator[None]:
         with FileLock(folder / lock, timeout=2):
             yield
     except Timeout:
-        raise UserError(f"{folder}: another process is training there. Wait for it, or stop it first.") from None
+        activity = "evaluating" if lock == SCORES else "training"
+        raise UserError(f"{folder}: another process is {activity} there. Wait for it, or stop it first.") from None
+
+
+@contextmanager
+def lock_scores(folder: Path) -> Iterator[None]:
+    """Hold the lock of the scores and figures of a run; wait for another evaluation that holds it.
+
+    Scores are read, joined with the new ones and written, so that two evaluations at once would lose some.
+    """
+    lock = FileLock(folder / SCORES)
+    try:
+        lock.acquire(timeout=2)
+    except Timeout:
+        print(f"waiting for another evaluation of {relative_to_cwd(folder)}", flush=True)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def is_running(folder: Path) -> bool:
@@ -121,11 +148,26 @@ def read_scores(folder: Path) -> dict[str, float]:
 
 def is_done(folder: Path, training_id: str, evaluation_id: str) -> bool:
     """Return whether the folder holds this training and this evaluation, both complete."""
+    record = read_done(folder)
+    return record.get("job") == training_id and record.get("afterwards") == evaluation_id
+
+
+def read_done(folder: Path) -> dict[str, Any]:
+    """Return the content of done.json; an empty dictionary where it is missing or cannot be read."""
     try:
         record = json.loads((folder / DONE).read_text())
     except (OSError, ValueError):
+        return {}
+    return record if isinstance(record, dict) else {}
+
+
+def has_config(folder: Path) -> bool:
+    """Return whether the configuration of a run can be read."""
+    try:
+        read_config(folder)
+    except UserError:
         return False
-    return record.get("job") == training_id and record.get("afterwards") == evaluation_id
+    return True
 
 
 def read_state(folder: Path) -> str:

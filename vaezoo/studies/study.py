@@ -10,7 +10,6 @@ on, and failed jobs are tried again (`sweep.rerun=failed|all|none`).
 import itertools
 import json
 import shlex
-import shutil
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -30,8 +29,9 @@ from vaezoo.config.names import make_folder_name, name_job, name_job_folder
 from vaezoo.config.overrides import parse_overrides, read_key
 from vaezoo.errors import UserError
 from vaezoo.progress import progress
+from vaezoo.runs.clear import check_clearing, clear_folder
 from vaezoo.runs.files import write_json, write_whole
-from vaezoo.runs.folder import ERROR, LOCK, WORKER, is_done, lock_folder, read_reason, read_state
+from vaezoo.runs.folder import ERROR, has_config, is_done, lock_folder, read_reason, read_state
 
 FLAGS = ("-m", "--multirun", "hydra.mode=MULTIRUN")
 MEMBERS = "study.json"
@@ -57,10 +57,12 @@ class Job:
     evaluation_id: str
 
     def read_state(self) -> str:
-        """Return the state of the run; "stopped" for a finished run that lacks requested scores or figures."""
+        """Return the state of the run; "stopped" for a finished run that lacks scores, figures or its configuration."""
         state = read_state(self.folder)
-        is_complete = state != "finished" or is_done(self.folder, self.training_id, self.evaluation_id)
-        return state if is_complete else "stopped"
+        if state != "finished":
+            return state
+        is_complete = is_done(self.folder, self.training_id, self.evaluation_id) and has_config(self.folder)
+        return "finished" if is_complete else "stopped"
 
 
 def is_multirun(arguments: Sequence[str]) -> bool:
@@ -168,6 +170,8 @@ def run_study(
     record_jobs(root, jobs)
     if config.sweep.rerun == "all":
         for job in to_do:
+            check_clearing(job.folder)
+        for job in to_do:
             clear_folder(job.folder)
     results = launch([list(job.overrides) for job in to_do]) if to_do else []
     report_states(root, jobs, {job: str(result._return_value) for job, result in zip(to_do, results, strict=True)})
@@ -235,14 +239,3 @@ def record_jobs(root: Path, jobs: Sequence[Job]) -> None:
             entries[job.folder.name] = entry
         now = datetime.now(UTC).isoformat(timespec="seconds")
         write_json(path, {"command": shlex.join(sys.orig_argv), "asked": now, "jobs": list(entries.values())})
-
-
-def clear_folder(folder: Path) -> None:
-    """Remove everything that a run has left in its folder, except the locks, so that it begins from nothing."""
-    if folder.is_dir():
-        with lock_folder(folder):
-            for path in folder.iterdir():
-                if path.is_dir():
-                    shutil.rmtree(path)
-                elif path.name not in (LOCK.name, WORKER.name):
-                    path.unlink()

@@ -101,3 +101,5 @@ def quiet_lightning() -> None:
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", module="pytorch_lightning", message=".*workers.*")
     warnings.filterwarnings("ignore", module="pytorch_lightning", category=FutureWarning)
+    # A run may go on without the limit of time, or the pictures, that it began with.
+    warnings.filterwarnings("ignore", module="pytorch_lightning", message=".*callbacks used to create the checkpoint.*")
