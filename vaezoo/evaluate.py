@@ -17,6 +17,7 @@ from vaezoo.config.directory import DIRECTORY
 from vaezoo.config.titles import describe_run
 from vaezoo.config.values import check_config
 from vaezoo.errors import UserError, report
+from vaezoo.ranges import exists
 
 
 def evaluate_run(config: DictConfig) -> None:
@@ -32,6 +33,7 @@ def evaluate_run(config: DictConfig) -> None:
     check_config(config)
     folder = Path(config.run).expanduser().resolve()
     trained = load_config(folder)
+    move_data(trained, config.dataset.path)
     state = load_checkpoint(folder, config.checkpoint)
     model = instantiate(trained.model)
     restore_weights(model, state, folder)
@@ -55,6 +57,17 @@ def evaluate_run(config: DictConfig) -> None:
         print(f"scores   {folder / 'metrics.json'}")
     for path in pictures.values():
         print(f"figure   {path}")
+
+
+def move_data(trained: DictConfig, path: str | None) -> None:
+    """Set the place where the data of a run lie now; None leaves it. Raises UserError where nothing lies there."""
+    if path is None:
+        return
+    if "path" not in trained.dataset:
+        raise UserError(f"dataset.path={path}: dataset={trained.dataset.name} reads no files.")
+    if not exists(path):
+        raise UserError(f"dataset.path={path}: must be a file or folder that exists.")
+    trained.dataset.path = path
 
 
 def evaluate_codes(config: DictConfig) -> None:

@@ -2,11 +2,13 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Callable
 from fnmatch import fnmatchcase
 from functools import cache
 from typing import Any
 
+from hydra.utils import to_absolute_path
 from omegaconf import DictConfig, OmegaConf
 
 from vaezoo.config.overrides import leaves
@@ -24,8 +26,11 @@ NEUTRAL = (
 # Keys that a run can change when it goes on. All others are in its checkpoint, or in the parts that it has built.
 CHANGEABLE = (
     *("max_batches", "max_epochs", "log_every", "val_every", "trainer*", "logger*", "callbacks*"),
-    *("dataset.download", "dataset.verify", "dataset.residence", "metric*", "figure*"),
+    *("dataset.path", "dataset.download", "dataset.verify", "dataset.residence", "metric*", "figure*"),
 )
+
+# Where the data lie. They may be moved while their bytes stay the same (vaezoo.runs.provenance.check_data).
+PATH = "dataset.path"
 
 # Keys of the evaluation, which can be done later.
 EVALUATION = ("metric*", "figure*")
@@ -90,7 +95,20 @@ def select_values(config: DictConfig, selects: Callable[[str], bool]) -> dict[st
         for key, written in leaves(container)
         if selects(key)
     }
+    if PATH in values:
+        values[PATH] = make_absolute(values[PATH])
     return dict(leaves(values))
+
+
+def make_absolute(path: str | None) -> str | None:
+    """Return the path relative to nothing, as it is from the folder in which the command was given."""
+    return to_absolute_path(os.path.expanduser(path)) if path else path
+
+
+def make_path_absolute(config: DictConfig) -> None:
+    """Make the path of the data absolute, in place, because the run may be continued from another folder."""
+    if path := OmegaConf.select(config, PATH):
+        OmegaConf.update(config, PATH, make_absolute(path))
 
 
 def unify(value: Any) -> Any:

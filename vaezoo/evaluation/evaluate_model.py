@@ -16,6 +16,7 @@ from vaezoo.evaluation.scores import Metrics, Scores, evaluate_metrics, select_c
 from vaezoo.evaluation.table import LatentTable, encode, fingerprint
 from vaezoo.runs.files import write_whole
 from vaezoo.runs.folder import read_history
+from vaezoo.runs.provenance import check_data, hash_data
 
 
 def evaluate_model(
@@ -32,8 +33,8 @@ def evaluate_model(
 ) -> tuple[Scores, dict[str, Path]]:
     """Score and draw a model into the folder of its run; return the new scores, and the files of the pictures.
 
-    `metric` and `figure` are the nodes of the configuration. A latent table of the same weights is read instead of
-    encoding the images again, and scores of the same weights stay beside the new ones.
+    `metric` and `figure` are the nodes of the configuration. A latent table of the same weights and data is read
+    instead of encoding the images again, and scores of the same weights and data stay beside the new ones.
     """
     metrics, figures = instantiate(metric.scores), instantiate(figure.figures)
     if not metrics and not figures:
@@ -48,7 +49,8 @@ def evaluate_model(
     encoding_seconds = round(time.perf_counter() - began, 3)
 
     outputs = Outputs(model, data, table, title, seed)
-    scores, all_scores = Scores(), records.read(folder, identity["checkpoint"])
+    scores = Scores()
+    all_scores = records.read(folder, identity["checkpoint"], data.source.identity if metrics else None)
     if metrics:
         scores = score_outputs(outputs, metrics, metric)
         all_scores = all_scores.replaced_by(scores)
@@ -73,12 +75,20 @@ def load_or_encode(
     seed: int,
     batch_size: int | None,
 ) -> LatentTable:
-    """Return the latent table in a file, or encode the rows that `metric` asks for and write it."""
-    # Figures alone take the table of these weights whatever its rows are, and do not look at the data.
-    table = LatentTable.load(path, **identity if metric.scores else {"checkpoint": identity["checkpoint"]})
-    if metric.scores or table is None:
-        data.place(next(model.parameters()).device)
-    if table is not None:
+    """Return the latent table in a file, or encode the rows that `metric` asks for and write it.
+
+    Raises UserError if the data are not those that the run began with.
+    """
+    if not metric.scores:
+        # Figures alone take the table of these weights whatever its rows are, and do not look at the data.
+        table = LatentTable.load(path, checkpoint=identity["checkpoint"])
+        if table is not None:
+            return table
+    data.setup()
+    check_data(path.parent, data.source.identity)
+    data.place(next(model.parameters()).device)
+    identity = {**identity, "data": hash_data(data.source.identity)}
+    if (table := LatentTable.load(path, **identity)) is not None:
         return table
     if model.recalibrates:
         calibration.recalibrate(model, calibration.real_batches(data, seed))

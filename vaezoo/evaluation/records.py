@@ -11,6 +11,7 @@ import numpy as np
 from vaezoo.evaluation.scores import Scores
 from vaezoo.metrics.directions import Direction
 from vaezoo.runs.files import write_arrays, write_json
+from vaezoo.runs.provenance import select_identity
 
 
 def write(scores: Scores, about: Mapping[str, Any], folder: Path) -> None:
@@ -29,11 +30,16 @@ def write(scores: Scores, about: Mapping[str, Any], folder: Path) -> None:
     write_arrays(folder / "metrics.npz", matrices)
 
 
-def read(folder: Path, checkpoint: str) -> Scores:
-    """Return the scores of the weights with this hash; none where the files are of other weights or cannot be read."""
+def read(folder: Path, checkpoint: str, data: Mapping[str, Any] | None = None) -> Scores:
+    """Return the scores of the weights with this hash; none where the files are of other weights or cannot be read.
+
+    With `data`, the identity of a data set, there are none of other data either.
+    """
     try:
         content = json.loads((folder / "metrics.json").read_text())
         if content["about"]["checkpoint"] != checkpoint:
+            return Scores()
+        if data is not None and select_identity(content["about"]["data"]) != select_identity(data):
             return Scores()
         scores = Scores(
             {key: float(value) for key, value in content["scores"].items()},  # "nan" and "inf" are texts there

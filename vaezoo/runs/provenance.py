@@ -3,6 +3,7 @@
 `python -m vaezoo.runs.provenance RUN > requirements.txt` lists the packages of a run for pip or uv.
 """
 
+import hashlib
 import json
 import os
 import platform
@@ -10,6 +11,7 @@ import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import Distribution, distributions
@@ -18,6 +20,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from vaezoo.errors import UserError, report
+from vaezoo.runs.files import to_plain
 
 # Only the variables that can change numbers are recorded, because others may hold secret keys.
 VARIABLES: tuple[str, ...] = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "PYTHONHASHSEED")
@@ -53,6 +56,38 @@ def list_packages() -> dict[str, dict[str, str]]:
         "packages": {name: package.version for name, package in sorted(packages.items())},
         "origins": {name: origin for name, package in sorted(packages.items()) if (origin := find_origin(package))},
     }
+
+
+def check_data(folder: Path, data: Mapping[str, Any]) -> None:
+    """Raise UserError if these are not the data that the run in the folder began with, as environment.json says.
+
+    `data` is their identity. Their file may lie in another place and have another name.
+    """
+    environment = folder / "environment.json"
+    if not environment.is_file():
+        return
+    before, now = select_identity(json.loads(environment.read_text())["data"]), select_identity(data)
+    if "listing_sha256" in before:
+        # Version 0.1.0 knew a folder of pictures by the times of its files, which say nothing about a copy.
+        del before["listing_sha256"]
+        now.pop("sha256", None)
+    if before != now:
+        keys = [key for key in {**before, **now} if before.get(key) != now.get(key)]
+        changes = ", ".join(f"{key} was {before.get(key)} and is {now.get(key)}" for key in keys)
+        raise UserError(
+            f"The data are not those that this run began with: {changes}. Put the former back, name their place with"
+            f" dataset.path=..., or begin a new run; without {environment} this one goes on with the new data."
+        )
+
+
+def select_identity(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the part of the identity of data that tells their bytes, as JSON knows it: all but the name of a file."""
+    return {key: value for key, value in to_plain(data).items() if key != "name"}
+
+
+def hash_data(data: Mapping[str, Any]) -> str:
+    """Return 16 hexadecimal digits of the identity of data, the key of what was computed from them."""
+    return hashlib.sha256(json.dumps(select_identity(data), sort_keys=True).encode()).hexdigest()[:16]
 
 
 def normalise_name(package: Distribution) -> str:

@@ -5,21 +5,23 @@ import shlex
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
+from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from vaezoo.config.identity import hash_training, list_conflicts
+from vaezoo.config.identity import PATH, hash_training, list_conflicts
 from vaezoo.config.names import is_in_study
 from vaezoo.config.overrides import as_written
 from vaezoo.errors import UserError
 from vaezoo.runs.files import write_whole
 from vaezoo.runs.folder import CONFIG, DONE, ERROR, has_checkpoint, read_config, read_done, relative_to_cwd
+from vaezoo.runs.provenance import check_data
 
 HYDRA = CONFIG.with_name("hydra.yaml")
 OVERRIDES = CONFIG.with_name("overrides.yaml")
 
 
 def check_folder(config: DictConfig, folder: Path) -> None:
-    """Raise UserError if the folder holds the training of another job, or more batches than the budget."""
+    """Raise UserError if the folder holds the training of another job or data, or more batches than the budget."""
     done = read_done(folder)
     if not done and not has_checkpoint(folder):
         return
@@ -32,6 +34,7 @@ def check_folder(config: DictConfig, folder: Path) -> None:
         return
     if conflicts := list_conflicts(trained, config):
         raise UserError(describe_conflict(conflicts[0], trained, config, folder))
+    check_path(trained, config, folder)
     if (config.max_batches, config.max_epochs) != (trained.get("max_batches"), trained.get("max_epochs")):
         check_budget(config, folder)
 
@@ -59,6 +62,15 @@ def describe_conflict(key: str, trained: DictConfig, config: DictConfig, folder:
         f"{place}: another job was trained there, with {key}={before}; this one has {key}={now}."
         f" To go on with that one: python -m vaezoo.train run={place}. To train this one: {own}."
     )
+
+
+def check_path(trained: DictConfig, config: DictConfig, folder: Path) -> None:
+    """Raise UserError if the data lie in another place now and are not those that the run began with."""
+    if OmegaConf.select(trained, PATH) == OmegaConf.select(config, PATH):
+        return
+    data = instantiate(config.dataset)
+    data.setup()
+    check_data(folder, data.source.identity)
 
 
 def check_budget(config: DictConfig, folder: Path) -> None:

@@ -1,7 +1,6 @@
 """Run the job of a folder: train, or go on, then evaluate; and leave the folder readable whatever happens."""
 
 import errno
-import json
 import math
 import signal
 import sys
@@ -14,13 +13,13 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from omegaconf import DictConfig, OmegaConf
 
-from vaezoo.config.identity import hash_evaluation, hash_training
+from vaezoo.config.identity import hash_evaluation, hash_training, make_path_absolute
 from vaezoo.config.names import parallel_job_number
 from vaezoo.config.requirements import count_processes
 from vaezoo.config.titles import describe_run
 from vaezoo.config.values import check_config
 from vaezoo.errors import NotFinite, UserError
-from vaezoo.runs.files import remove_unfinished, to_plain, write_arrays, write_json, write_text
+from vaezoo.runs.files import remove_unfinished, write_arrays, write_json, write_text
 from vaezoo.runs.folder import (
     ERROR,
     WORKER,
@@ -33,6 +32,7 @@ from vaezoo.runs.folder import (
     read_scores,
     relative_to_cwd,
 )
+from vaezoo.runs.provenance import check_data
 from vaezoo.runs.weights import find_checkpoint, restore_weights
 from vaezoo.studies import threads
 from vaezoo.training import workers
@@ -48,6 +48,7 @@ def train(config: DictConfig) -> dict[str, float]:
 
     The folder is complete also when the run fails: error.txt gives the reason, and what was logged and saved stays.
     """
+    make_path_absolute(config)
     folder = Path(config.folder)
     rank = workers.worker_rank()
     if rank:
@@ -216,15 +217,7 @@ def restore(folder: Path, model: Any, data_identity: dict[str, Any]) -> Path | N
     newest = find_checkpoint(folder)
     if newest is None:
         return None
-    environment = folder / "environment.json"
-    before = json.loads(environment.read_text())["data"] if environment.is_file() else data_identity
-    if before != to_plain(data_identity):
-        keys = [key for key in {**before, **data_identity} if before.get(key) != data_identity.get(key)]
-        changes = ", ".join(f"{key} was {before.get(key)} and is {data_identity.get(key)}" for key in keys)
-        raise UserError(
-            f"The data are not those that this run began with: {changes}. Put the former back, or begin a new run;"
-            f" without {environment} this one goes on with the new data."
-        )
+    check_data(folder, data_identity)
     path, state = newest
     restore_weights(model, state, folder)
     return path
