@@ -665,7 +665,7 @@ def test_sampling_agrees_with_quadrature_within_its_noise(case: str) -> None:
     mu, sigma = POSTERIORS[case](np.random.default_rng(2))
     q, q_given = entropies_by_quadrature(mu, sigma, FACTORS, np.array(SIZES))
     draws = [
-        entropies_by_sampling(mu, sigma, FACTORS, np.array(SIZES), np.random.default_rng(s), 480) for s in range(8)
+        entropies_by_sampling(mu, sigma, FACTORS, np.array(SIZES), np.random.default_rng(s), 480) for s in range(24)
     ]
     values = np.array([np.append(given, whole) for whole, given in draws])
     error = values.std(axis=0, ddof=1) / np.sqrt(len(draws))
