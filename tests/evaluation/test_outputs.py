@@ -301,7 +301,7 @@ def plain(codes):
 
 
 def test_scores_carry_their_protocol():
-    codes = np.ones((7, 2))
+    codes = np.eye(7, 2)
     metrics = {"drawing": partial(drawing, times=5), "plain": plain}
     scores = evaluate_metrics(metrics, Inputs(codes=codes), seed=4, repeats=3)
     assert set(scores.values) == {"eval/drawing", "eval/drawing/sd", "eval/mean", "eval/count"}
@@ -336,7 +336,7 @@ def test_arrays_with_names_are_a_table():
         shares = np.array([0.5, 0.75])
         return {"names": np.array(["Bald", "Hat"]), "accuracy": shares, "vectors": np.ones((2, 3)), "mean": 0.6}
 
-    scores = evaluate_metrics({"named": named, "drawing": drawing}, Inputs(codes=np.ones((7, 2))), seed=4, repeats=1)
+    scores = evaluate_metrics({"named": named, "drawing": drawing}, Inputs(codes=np.eye(7, 2)), seed=4, repeats=1)
     assert scores.tables == {"named": {"Bald": {"accuracy": 0.5}, "Hat": {"accuracy": 0.75}}}
 
 
@@ -344,7 +344,7 @@ def test_arrays_with_names_are_a_table():
 @pytest.mark.parametrize("value", [np.inf, np.nan])
 def test_a_score_without_a_finite_value_has_no_deviation(value):
     metrics = {"limit": lambda codes, rng: {"score": value}}
-    scores = evaluate_metrics(metrics, Inputs(codes=np.ones((7, 2))), seed=4, repeats=3)
+    scores = evaluate_metrics(metrics, Inputs(codes=np.eye(7, 2)), seed=4, repeats=3)
     np.testing.assert_equal(scores.values, {"eval/limit": value})
 
 
@@ -353,7 +353,7 @@ def test_the_closing_table_shows_each_protocol_once(capsys):
         raise Skip("needs vaezoo[fid]")
 
     metrics = {"drawing": partial(drawing, times=5), "plain": plain, "declines": declines}
-    print_scores(evaluate_metrics(metrics, Inputs(codes=np.ones((7, 2))), seed=4, repeats=3), "a run")
+    print_scores(evaluate_metrics(metrics, Inputs(codes=np.eye(7, 2)), seed=4, repeats=3), "a run")
     out = capsys.readouterr().out
     assert out.count("rows 7") == 2
     assert "times 5" in out
@@ -363,7 +363,7 @@ def test_the_closing_table_shows_each_protocol_once(capsys):
 
 
 def test_repeats_are_independent_and_other_metrics_do_not_disturb_them():
-    inputs = Inputs(codes=np.ones((7, 2)))
+    inputs = Inputs(codes=np.eye(7, 2))
     alone = evaluate_metrics({"a": drawing}, inputs, seed=0, repeats=2)
     beside = evaluate_metrics({"b": drawing, "a": drawing}, inputs, seed=0, repeats=2)
     assert alone.values["eval/a"] == beside.values["eval/a"] != beside.values["eval/b"]
@@ -381,13 +381,13 @@ def test_what_does_not_apply_or_fails_is_skipped_with_a_reason(caplog):
         raise ZeroDivisionError("oops")
 
     metrics = {"declines": declines, "needs": needs, "fails": fails, "plain": plain}
-    scores = evaluate_metrics(metrics, Inputs(codes=np.ones((3, 2))), seed=0, repeats=1)
+    scores = evaluate_metrics(metrics, Inputs(codes=np.eye(3, 2)), seed=0, repeats=1)
     assert scores.skipped == {
         "declines": "only one code",
         "needs": "there is no factors",
         "fails": "failed: ZeroDivisionError: oops",
     }
-    assert scores.values["eval/mean"] == 1
+    assert scores.values["eval/mean"] == 1 / 3
     assert "fails" in caplog.text
 
 

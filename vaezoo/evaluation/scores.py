@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from vaezoo.errors import UserError
 from vaezoo.evaluation.inputs import Inputs, Missing, constants, find_arguments
+from vaezoo.metrics.arrays import varies
 from vaezoo.metrics.directions import CONTINUOUS, Better, Direction, declaration_of
 from vaezoo.metrics.protocol import Result, Skip
 from vaezoo.progress import progress
@@ -82,7 +84,8 @@ def evaluate_metrics(metrics: Metrics, inputs: Inputs, *, seed: int, repeats: in
     """Return the scores of metrics, each with a generator from (seed, its name), so that none changes another.
 
     Metrics that draw are repeated `repeats` times: the mean is the score, and the standard deviation over the repeats
-    is beside it. A metric that does not apply is skipped with the reason, and so is a metric that fails.
+    is beside it. A metric that does not apply is skipped with the reason, and so is a metric that fails. Raise UserError
+    for an array that no metric can use, such as codes that are not finite.
     """
     scores = Scores()
     with progress("scoring", len(metrics), "metric") as bar:
@@ -90,11 +93,14 @@ def evaluate_metrics(metrics: Metrics, inputs: Inputs, *, seed: int, repeats: in
             began = time.perf_counter()
             try:
                 arguments = find_arguments(metric, inputs)
+                check_variance(arguments)
                 results = run_metric(name, metric, arguments, seed, repeats)
             except Skip as reason:
                 scores.skipped[name] = str(reason)
             except Missing as missing:
                 scores.skipped[name] = str(missing)
+            except UserError:
+                raise
             except Exception as error:
                 log.exception("The metric %s failed; the others go on.", name)
                 scores.skipped[name] = f"failed: {type(error).__name__}: {error}"
@@ -108,6 +114,13 @@ def evaluate_metrics(metrics: Metrics, inputs: Inputs, *, seed: int, repeats: in
                 scores.protocols[name] = {**protocol, **facts, "seconds": seconds}
             bar.update()
     return scores
+
+
+def check_variance(arguments: Mapping[str, Any]) -> None:
+    """Raise Skip where all codes are the same, because any number that a metric gives for them is its own property."""
+    for name in ("codes", "means", "test_codes", "train_codes"):
+        if name in arguments and not varies(arguments[name]):
+            raise Skip(f"the codes have no variance: all {len(arguments[name])} rows are the same")
 
 
 def select_continuous(metrics: Metrics) -> Metrics:
@@ -139,11 +152,11 @@ def run_metric(
     return [metric(**arguments, rng=rng) for rng in generators]
 
 
-def record_results(scores: Scores, name: str, results: list[Result], better: Better) -> dict[str, bool]:
+def record_results(scores: Scores, name: str, results: list[Result], better: Better) -> dict[str, bool | str]:
     """Add the numbers and arrays of a metric to the scores; return its facts, which belong to the protocol."""
     facts = {}
     for key, first in results[0].items():
-        if isinstance(first, bool):
+        if isinstance(first, bool | str):
             facts[key] = first
         elif isinstance(first, np.ndarray):
             scores.arrays.setdefault(name, {})[key] = first

@@ -4,12 +4,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from vaezoo.metrics.directions import Better
 from vaezoo.metrics.protocol import Result, Skip
 
 LUMA = np.array([0.299, 0.587, 0.114])
 LEFT_OUT = "1"  # This digit has fewer edges than the others.
 
 
+@Better()
 def laplacian(
     images: np.ndarray,
     reconstructions: np.ndarray | None = None,
