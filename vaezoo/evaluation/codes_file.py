@@ -14,7 +14,7 @@ import numpy as np
 
 from vaezoo.errors import UserError, nearest
 from vaezoo.evaluation.inputs import Inputs
-from vaezoo.metrics.arrays import convert_all
+from vaezoo.metrics.array_checks import convert_all
 from vaezoo.seeds import derive
 
 Arrays = dict[str, np.ndarray]

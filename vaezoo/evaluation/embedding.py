@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.manifold import TSNE
 
 from vaezoo.evaluation.inputs import Missing
-from vaezoo.metrics.arrays import varies
+from vaezoo.metrics.array_checks import varies
 from vaezoo.metrics.groups import draw_stratified
 from vaezoo.seeds import derive
 

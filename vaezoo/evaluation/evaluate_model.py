@@ -15,7 +15,7 @@ from vaezoo.evaluation.metric_inputs import MetricInputs
 from vaezoo.evaluation.outputs import Outputs
 from vaezoo.evaluation.scores import Metrics, Scores, evaluate_metrics, select_continuous
 from vaezoo.evaluation.table import LatentTable, encode, fingerprint
-from vaezoo.metrics.arrays import check_finite
+from vaezoo.metrics.array_checks import check_finite
 from vaezoo.runs.files import write_whole
 from vaezoo.runs.folder import read_history
 
@@ -104,18 +104,19 @@ def check_table(table: LatentTable, model: Any) -> None:
             check_finite(name, values)
         except UserError as wrong:
             raise UserError(
-                f"The model cannot be evaluated: {wrong} Its training has diverged or its checkpoint is damaged; see the"
-                " last values in metrics.csv, or evaluate another checkpoint (checkpoint=best, checkpoint=previous)."
+                f"The model cannot be evaluated: {wrong} Its training has diverged or its checkpoint is damaged; see"
+                " the last values in metrics.csv, or evaluate another checkpoint (checkpoint=best, checkpoint=previous)."
             ) from None
 
 
 def score_outputs(outputs: Outputs, metrics: Metrics, metric: DictConfig) -> Scores:
     """Return the scores of all metrics, and in models with categories those of the continuous latents alone."""
     inputs = MetricInputs(outputs, metric.get("images"), metric.get("inception"))
-    scores = evaluate_metrics(metrics, inputs, seed=outputs.seed, repeats=metric.seeds)
+    options = {"seed": outputs.seed, "repeats": metric.seeds, "floors": metric.get("floors", True)}
+    scores = evaluate_metrics(metrics, inputs, **options)
     if outputs.table.categories.size:
         again, alone = select_continuous(metrics), inputs.without_categories()
-        scores.add(evaluate_metrics(again, alone, seed=outputs.seed, repeats=metric.seeds))
+        scores.add(evaluate_metrics(again, alone, **options))
     return scores
 
 

@@ -20,7 +20,7 @@ import numpy as np
 from scipy.stats import rankdata
 
 from vaezoo.errors import UserError
-from vaezoo.metrics.arrays import convert
+from vaezoo.metrics.array_checks import convert
 from vaezoo.metrics.directions import Better
 from vaezoo.metrics.predictors import lasso, standardise
 from vaezoo.metrics.protocol import Skip
@@ -51,7 +51,9 @@ def udr(
     codes = [convert(f"codes of run {i}", run, "real", "ND") for i, run in enumerate(runs)]
     informative = [convert(f"KL of run {i}", kl, "real", "D") > min_kl for i, kl in enumerate(kls)]
     if len({len(table) for table in codes}) > 1:
-        raise UserError(f"the runs have codes of {[len(table) for table in codes]} images; they must be the same images.")
+        raise UserError(
+            f"the runs have codes of {[len(table) for table in codes]} images; they must be the same images."
+        )
     tables = [rankdata(z, axis=0) if similarity == "spearman" else z for z in codes]
     columns = [standardise(z)[0] * counts for z, counts in zip(tables, informative, strict=True)]
     ends = np.cumsum([len(counts) for counts in informative])[:-1]

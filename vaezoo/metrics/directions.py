@@ -3,7 +3,7 @@
     @Better(higher=("score", "no_shape"), group="disentanglement")
     def mig_hist(...)
 
-The decorator also converts and checks the arrays that the metric is called with (`vaezoo.metrics.arrays`), so every
+The decorator also converts and checks the arrays that the metric is called with (`vaezoo.metrics.array_checks`), so every
 metric has it, `@Better()` where no number has a direction.
 
 Declarations are read from the source text, so that a report loads neither the metrics nor scikit-learn. Scores of a run
@@ -72,7 +72,9 @@ class Better:
 
     def __call__(self, metric: Metric) -> Metric:
         """Return the metric with this declaration; its arrays are converted and checked in every call."""
-        from vaezoo.metrics.arrays import convert_all  # late, because a report that reads directions needs no numpy
+        from vaezoo.metrics.array_checks import (
+            convert_all,  # late, because a report that reads directions needs no numpy
+        )
 
         signature = inspect.signature(metric)
 

@@ -20,8 +20,8 @@ import numpy as np
 from vaezoo.metrics.protocol import Skip
 
 # Rows that a level needs where a spread within it is measured. With fewer, the spread says more about their number than
-# about the codes: with two rows a level, noise gets 0.9 in IRS (0.6 with eight), and in FactorVAE 0.95 if some codes are
-# binary and others Gaussian (0.56 with nine, where chance is 0.5).
+# about the codes: with two rows a level, noise gets 0.9 in IRS (0.6 with nine), and in FactorVAE 0.95 if some codes
+# are binary and others Gaussian (0.56 with nine, where chance is 0.5).
 FEWEST = 8
 
 
@@ -40,7 +40,7 @@ def renumber_levels(factors: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.nda
 
 
 def leave_out_rare(factors: np.ndarray, fewest: int, names: Sequence[str] = ()) -> tuple[np.ndarray, str]:
-    """Return the columns of factors (N, K) whose every level has `fewest` rows or more, and a text that names the others.
+    """Return the columns of factors (N, K) whose every level has at least `fewest` rows, and a text about the others.
 
     A metric that compares rows with the same level needs different rows: the distance of a row from itself is 0, so
     noise would look like the best codes. Raise Skip where every factor that varies has a level with too few rows.
@@ -50,9 +50,9 @@ def leave_out_rare(factors: np.ndarray, fewest: int, names: Sequence[str] = ()) 
         counts = np.bincount(column)
         least.append(int(counts[counts > 0].min()))
     rare = np.array(least) < fewest
+    labels = list(names) or [f"factor {k}" for k in range(len(least))]
     text = ", ".join(
-        f"{names[k] if len(names) else f'factor {k}'} ({least[k]} row{'s' * (least[k] > 1)} of a level, {fewest} needed)"
-        for k in np.flatnonzero(rare)
+        f"{labels[k]} ({least[k]} row{'s' * (least[k] > 1)} of a level, {fewest} needed)" for k in np.flatnonzero(rare)
     )
     columns = np.flatnonzero(~rare)
     if rare.any() and not np.ptp(factors[:, columns], axis=0).any():

@@ -9,7 +9,7 @@ import vaezoo.metrics as metrics
 from tests.support.codes import FACTORS, LINEAR, SIZES, noise, run
 from vaezoo.errors import UserError
 from vaezoo.metrics.aggregate import entropies_by_sampling
-from vaezoo.metrics.arrays import ARRAYS, convert
+from vaezoo.metrics.array_checks import ARRAYS, convert
 from vaezoo.metrics.directions import read_declarations
 from vaezoo.metrics.groups import Groups
 from vaezoo.metrics.protocol import Skip
