@@ -14,8 +14,10 @@ from tests.support.configuration import build_model, compose_train
 from tests.support.datasets import data_module, squares
 from tests.support.models import count_images
 from vaezoo.data.sources.digits import digits
+from vaezoo.errors import UserError
 from vaezoo.evaluation.closing_table import print_scores
-from vaezoo.evaluation.evaluate_model import evaluate_model
+from vaezoo.evaluation.embedding import embed
+from vaezoo.evaluation.evaluate_model import check_table, evaluate_model
 from vaezoo.evaluation.figure_inputs import FigureInputs
 from vaezoo.evaluation.inputs import Inputs, Missing, call, constants, provided
 from vaezoo.evaluation.metric_inputs import MetricInputs
@@ -290,6 +292,42 @@ def test_every_input_that_may_be_absent_has_a_reason():
             assert method.__doc__.startswith("Return ")
             with suppress(Skip):
                 assert method.unless or getattr(inputs, name) is not None, name
+
+
+def test_reasons_name_the_rows_before_the_model():
+    data, model = data_module(squares), build_model("model=vae", *PARTS)
+    reasons = {}
+    for rows, test_rows in ((20, 0), (0, 20)):
+        table = encode(model, data, rows=rows, test_rows=test_rows, seed=0)
+        inputs = MetricInputs(Outputs(model, data, table, "t"), 4, None)
+        metrics = {
+            "of_all": lambda means: {},
+            "of_test": lambda test_means: {},
+            "of_likelihood": lambda log_likelihood: {},
+        }
+        reasons[test_rows] = evaluate_metrics(metrics, inputs, seed=0, repeats=1).skipped
+    assert set(reasons[0]) == {"of_test", "of_density"}
+    assert all("no held-out images were encoded" in reason for reason in reasons[0].values())
+    assert reasons[20] == {"of_all": "no rows were encoded for it (metric.rows=0)"}
+
+
+@pytest.mark.parametrize(
+    ("column", "name"),
+    [("codes", "codes"), ("logvars", "logvars"), ("squared_error", "reconstructions"), ("log_likelihood",) * 2],
+)
+def test_outputs_that_are_not_finite_end_the_evaluation(told, column, name):
+    check_table(told.table, told.model)
+    values = getattr(told.table, column).copy()
+    values[np.flatnonzero(told.table.held_out)[:3]] = np.nan
+    with pytest.raises(UserError, match=f"cannot be evaluated: {name} has rows with nan or inf, 3 of"):
+        check_table(replace(told.table, **{column: values}), told.model)
+
+
+def test_codes_without_variance_are_not_laid_out_in_the_plane():
+    """The principal components of such codes are NaN, and t-SNE then ends the process by a signal."""
+    for codes in (np.zeros((60, 4)), np.full((60, 4), 0.3, np.float32)):
+        with pytest.raises(Missing, match="no variance: all 60 rows are the same"):
+            embed(codes, None, seed=0)
 
 
 def drawing(codes, rng, *, times=2):

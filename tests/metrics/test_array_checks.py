@@ -145,6 +145,12 @@ def test_factors_with_too_few_rows_are_left_out_and_named() -> None:
         assert result["left_out"] == f"picture (1 row of a level, {least} needed)"
         assert result["score"] == metric(codes, table[:, 1:], rng(), factor_names=names[1:])["score"]
     assert result["true_levels"] < 0.5  # of irs, which was 0.99
+    # A single code of noise beside collapsed codes, which got 0.07 for the picture.
+    logvars = np.where(np.arange(6) == 0, -4.0, 0.0) + 0 * codes
+    means = np.where(np.arange(6) == 0, codes, 0.0)
+    result = metrics.mig_exact(means, logvars, table, factor_names=names)
+    assert result["left_out"] == "picture (1 row of a level, 8 needed)"
+    assert result["score"] < 0.01
     for name in ("higgins_svm", "higgins_logistic", "factor_vae"):
         with pytest.raises(Skip, match=r"two factors or more; left out: picture \(1 row of a level"):
             getattr(metrics, name)(codes, table[:, :2], rng(), factor_names=names[:2])

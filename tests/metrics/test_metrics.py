@@ -831,7 +831,7 @@ def test_a_score_spells_out_the_constants_of_its_protocol(path: Path) -> None:
 @pytest.mark.parametrize("bundle", ["none", "fast", "full"])
 def test_a_bundle_composes(bundle: str) -> None:
     metric = compose_train(f"metric={bundle}").metric
-    assert set(metric) == {"rows", "test_rows", "images", "inception", "seeds", "scores"}
+    assert set(metric) == {"rows", "test_rows", "images", "inception", "seeds", "floors", "scores"}
     assert bool(metric.scores) == (bundle != "none")
     assert all(callable(instantiate(score)) for score in metric.scores.values())
     if bundle == "fast":

@@ -105,7 +105,7 @@ def check_table(table: LatentTable, model: Any) -> None:
         except UserError as wrong:
             raise UserError(
                 f"The model cannot be evaluated: {wrong} Its training has diverged or its checkpoint is damaged; see"
-                " the last values in metrics.csv, or evaluate another checkpoint (checkpoint=best, checkpoint=previous)."
+                " the last values in metrics.csv, or evaluate another checkpoint (checkpoint=best or previous)."
             ) from None
 
 

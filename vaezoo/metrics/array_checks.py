@@ -1,5 +1,8 @@
-"""The arrays that metrics take. All of them pass `convert`, so that no metric sees a type, shape or value that would
-make its number wrong without a message."""
+"""The arrays that metrics take, and one conversion and check of all of them.
+
+Every metric passes it (`vaezoo.metrics.directions.Better`), so that none computes a plausible number from a type, shape
+or value that it was not made for.
+"""
 
 from typing import Any
 

@@ -3,8 +3,8 @@
     @Better(higher=("score", "no_shape"), group="disentanglement")
     def mig_hist(...)
 
-The decorator also converts and checks the arrays that the metric is called with (`vaezoo.metrics.array_checks`), so every
-metric has it, `@Better()` where no number has a direction.
+The decorator also converts and checks the arrays that the metric is called with (`vaezoo.metrics.array_checks`), so
+every metric has it, `@Better()` where no number has a direction.
 
 Declarations are read from the source text, so that a report loads neither the metrics nor scikit-learn. Scores of a run
 have their directions in metrics.json, too; these come first, because a metric may be a user's own function.
