@@ -104,8 +104,8 @@ def measure_floors(metric: Callable[..., Result], arguments: Mapping[str, Any]) 
     floors = {}
     for key in results[0]:
         if better.find(key) and all(key in result for result in results):
-            values = [float(result[key]) for result in results]  # type: ignore[arg-type]
-            floors[key] = Floor(float(np.mean(values)), max(values) - min(values), float(constant.get(key, np.nan)))  # type: ignore[arg-type]
+            values = [float(result[key]) for result in results]
+            floors[key] = Floor(float(np.mean(values)), max(values) - min(values), float(constant.get(key, np.nan)))
     return floors
 
 

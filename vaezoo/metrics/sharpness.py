@@ -42,7 +42,7 @@ def laplacian(
             }
     if reconstructions is not None and image_labels is not None and LEFT_OUT in label_names:
         others = image_labels != list(label_names).index(LEFT_OUT)
-        result["laplacian_var_mean_no1"] = float(result["reconstructions"][others].mean())  # type: ignore[index]
+        result["laplacian_var_mean_no1"] = float(result["reconstructions"][others].mean())  # type: ignore[index,union-attr]
     return result
 
 
