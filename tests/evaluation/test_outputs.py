@@ -303,7 +303,7 @@ def test_reasons_name_the_rows_before_the_model():
         metrics = {
             "of_all": lambda means: {},
             "of_test": lambda test_means: {},
-            "of_likelihood": lambda log_likelihood: {},
+            "of_density": lambda log_likelihood: {},
         }
         reasons[test_rows] = evaluate_metrics(metrics, inputs, seed=0, repeats=1).skipped
     assert set(reasons[0]) == {"of_test", "of_density"}

@@ -20,6 +20,7 @@ import numpy as np
 
 from vaezoo import metrics
 from vaezoo.data.files.lock import find_data_folder
+from vaezoo.errors import UserError
 from vaezoo.metrics.directions import EASY, Direction, declaration_of
 from vaezoo.metrics.protocol import Result
 from vaezoo.runs.files import write_json
@@ -61,7 +62,9 @@ def find_floors(metric: Callable[..., Result], arguments: Mapping[str, Any], pro
     A split of the KL divergence has none, because it would depend on the variances that noise is given. `protocol` are
     the constants of the metric. A floor that cannot be kept is computed again the next time.
     """
-    names = arguments.keys()
+    names, better = arguments.keys(), declaration_of(metric)
+    if not (better.higher or better.lower):
+        return {}
     if not names & (REPLACED | PROBABILITIES) or (names & LOGVARS and "factors" not in names):
         return {}
     if any(map(callable, arguments.values())):  # This metric looks at images, too.
@@ -70,7 +73,7 @@ def find_floors(metric: Callable[..., Result], arguments: Mapping[str, Any], pro
     with suppress(OSError, ValueError, TypeError):
         return {key: Floor(*map(float, entry)) for key, entry in json.loads(path.read_bytes()).items()}
     floors = measure_floors(metric, arguments)
-    with suppress(OSError):
+    with suppress(OSError, UserError):
         write_json(path, floors)
     return floors
 
