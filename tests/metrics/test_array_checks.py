@@ -170,8 +170,8 @@ def test_a_single_factor_has_nothing_to_be_named_from() -> None:
 def test_draws_are_shared_by_all_populations() -> None:
     """So collapsed posteriors tell exactly nothing, and separate ones tell all of a factor."""
     equal, ones = np.zeros(480), np.ones(480)
-    entropy, given = entropies_by_sampling(equal, ones, FACTORS, np.array(SIZES), rng(), samples=480)
-    np.testing.assert_allclose(given, entropy, atol=1e-12)
+    entropy, conditional = entropies_by_sampling(equal, ones, FACTORS, np.array(SIZES), rng(), samples=480)
+    np.testing.assert_allclose(conditional, entropy, atol=1e-12)
     logvars = np.full_like(LINEAR, 2 * np.log(0.02))
     result = metrics.mig_sampled(LINEAR, logvars, FACTORS, rng())
     assert result["score"] == pytest.approx(1, abs=1e-6)

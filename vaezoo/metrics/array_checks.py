@@ -57,7 +57,7 @@ KINDS = {
 
 
 def convert_all(values: dict[str, Any]) -> dict[str, np.ndarray]:
-    """Return those of the values that are named in ARRAYS and not None, converted; raise UserError for a wrong one."""
+    """Return the values whose names are in ARRAYS, converted, without None; raise UserError for a wrong one."""
     converted: dict[str, np.ndarray] = {}
     for name, value in values.items():
         if name in ARRAYS and value is not None:
