@@ -17,6 +17,8 @@ from tests.support.configuration import SMALL, compose_train
 from vaezoo.config.command_keys import REFUSED_FLAGS
 from vaezoo.config.values import check_config
 from vaezoo.errors import UserError
+from vaezoo.networks.whole_batch import WholeBatchNorm
+from vaezoo.training.checkpoints import CheckpointFiles
 from vaezoo.training.fit import make_trainer
 
 FLAGS = {
@@ -94,3 +96,10 @@ def test_a_name_for_what_needs_a_node_is_refused(flag):
     name, value = flag.split("=")
     with pytest.raises(UserError, match=rf"trainer\.{flag}: must be a node"):
         check_config(configure(name, value))
+
+
+def test_the_trainer_of_several_processes_normalises_whole_batches():
+    config = compose_train(*SMALL, "trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=1")
+    trainer = make_trainer(config.trainer)
+    assert isinstance(trainer.strategy._layer_sync, WholeBatchNorm)
+    assert isinstance(trainer.strategy.checkpoint_io, CheckpointFiles)

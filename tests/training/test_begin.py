@@ -68,6 +68,11 @@ def test_a_process_that_finds_the_lock_held_writes_nothing(in_tmp, monkeypatch, 
     assert content("a") == {}
 
 
+def test_other_logging_of_hydra_can_be_chosen(in_tmp, monkeypatch):
+    assert train(monkeypatch, *LINE, "hydra/job_logging=disabled", "hydra.run.dir=a") == 0
+    assert not Path("a/train.log").exists()
+
+
 def test_hydra_does_not_write_before_the_lock_is_held(in_tmp, monkeypatch, capsys):
     assert train(monkeypatch, *LINE, "hydra.output_subdir=.hydra") == 2
     assert "hydra.output_subdir=.hydra: must be left out" in capsys.readouterr().err

@@ -8,6 +8,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
+from vaezoo.evaluation.floors import Floor
 from vaezoo.evaluation.scores import Scores
 from vaezoo.metrics.directions import Direction
 from vaezoo.runs.files import write_arrays, write_json
@@ -22,6 +23,9 @@ def write(scores: Scores, about: Mapping[str, Any], folder: Path) -> None:
         "skipped": scores.skipped,
         "tables": scores.tables,
         "metrics": scores.metrics,
+        "floors": {
+            key: {**floor._asdict(), "reached": scores.is_at_floor(key)} for key, floor in scores.floors.items()
+        },
         "directions": {key: direction.write() for key, direction in scores.directions.items()},
         "about": about,
     }
@@ -47,6 +51,10 @@ def read(folder: Path, checkpoint: str, data: Mapping[str, Any] | None = None) -
             content["protocols"],
             content["skipped"],
             directions={key: Direction.read(text) for key, text in content.get("directions", {}).items()},
+            floors={
+                key: Floor(*(float(entry[part]) for part in Floor._fields))
+                for key, entry in content.get("floors", {}).items()
+            },
         )
         with np.load(folder / "metrics.npz", allow_pickle=False) as file:
             for place in file.files:

@@ -47,6 +47,7 @@ class Run:
     config: dict[str, Any] = field(default_factory=dict)  # dotted keys; empty where it cannot be read
     scores: dict[str, float] = field(default_factory=dict)  # without "eval/"
     directions: dict[str, Direction] = field(default_factory=dict)  # by score, those that the run recorded
+    floors: dict[str, dict[str, Any]] = field(default_factory=dict)  # by score: noise, spread, constant and reached
     tables: dict[str, Any] = field(default_factory=dict)  # by metric, name and column, such as one attribute's accuracy
     skipped: dict[str, str] = field(default_factory=dict)  # the reason, by metric
     protocols: dict[str, str] = field(default_factory=dict)  # by metric, what the score depends on
@@ -111,6 +112,7 @@ def read_run(folder: Path) -> Run:
             directions={
                 name.removeprefix("eval/"): Direction.read(text) for name, text in metrics.get("directions", {}).items()
             },
+            floors={name.removeprefix("eval/"): entry for name, entry in metrics.get("floors", {}).items()},
             tables=metrics.get("tables", {}),
             skipped={metric: sys.intern(reason) for metric, reason in metrics.get("skipped", {}).items()},
             protocols={metric: format_protocol(entry) for metric, entry in metrics.get("protocols", {}).items()},

@@ -54,7 +54,7 @@ def describe_conflict(key: str, trained: DictConfig, config: DictConfig, folder:
     before, now = (as_written(OmegaConf.select(job, key)) for job in (trained, config))
     place = relative_to_cwd(folder)
     if not HydraConfig.initialized() or is_in_study():
-        own = "a folder of its own for this one; without hydra.sweep.subdir each job of a study has one"
+        own = "leave hydra.sweep.subdir out; each job of a study then has a folder of its own"
     else:
         words = [*HydraConfig.get().overrides.task, f"hydra.run.dir={place}-2"]
         own = f"python -m vaezoo.train {shlex.join(words)}"

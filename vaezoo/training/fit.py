@@ -10,11 +10,12 @@ from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning import Callback, Trainer
+from pytorch_lightning.plugins.io import CheckpointIO
 
 from vaezoo.data.module import ImageDataModule
 from vaezoo.errors import UserError
 from vaezoo.models.base import LatentModel
-from vaezoo.training.checkpoints import Checkpoints
+from vaezoo.training.checkpoints import CheckpointFiles, Checkpoints
 from vaezoo.training.chunks import ChunkedModel
 from vaezoo.training.clock import Clock
 from vaezoo.training.engines import choose_engine
@@ -74,10 +75,14 @@ def fit(
 def make_trainer(flags: Mapping[str, Any], loggers: Sequence[Any] = ()) -> Trainer:
     """Return the Trainer of Lightning that these flags describe, such as those of conf/trainer, made fit for `fit`."""
     quiet_lightning()
+    plugins = list(instantiate(flags.get("plugins") or []))
+    if not any(isinstance(plugin, CheckpointIO) for plugin in plugins):
+        plugins.append(CheckpointFiles())
     try:
         trainer: Trainer = instantiate(
             {key: value for key, value in flags.items() if key not in ("engine", "chunk")},
             logger=list(loggers),
+            plugins=plugins,
             # The clock ends the run, and an epoch of Lightning's ends where a validation is due.
             max_epochs=-1,
             val_check_interval=1.0,
