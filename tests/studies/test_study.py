@@ -224,7 +224,7 @@ def test_jobs_that_were_lost_with_a_killed_process_are_launched_once_more(tmp_pa
         names = [name for (name,) in lines]
         launched.append("".join(names))
         for name in names[: names.index("b") + 2] if "b" in names else names:
-            put(tmp_path / name / ".hydra", config_yaml="{}")
+            put(tmp_path / name / ".hydra", config_yaml="folder: x")
             if "b" not in names or name < "b":
                 mark_finished(tmp_path / name, "1", "2")
         if "b" in names:
