@@ -36,6 +36,7 @@ from vaezoo.runs.folder import (
     lock_folder,
     lock_scores,
     mark_finished,
+    note_crash,
     read_scores,
     relative_to_cwd,
 )
@@ -123,7 +124,7 @@ def lead(config: DictConfig, folder: Path) -> dict[str, float]:
         if gpus is not None:
             config = config.copy()
             config.trainer.devices = gpus
-        with Interrupts() as interrupts:
+        with note_crash(folder), Interrupts() as interrupts:
             return fit_and_evaluate(config, folder, resuming, interrupts)
     except Interrupted as interrupted:
         stop(folder, interrupted.signum)
