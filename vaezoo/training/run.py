@@ -18,9 +18,8 @@ from vaezoo.config.names import parallel_job_number
 from vaezoo.config.requirements import count_processes
 from vaezoo.config.titles import describe_run
 from vaezoo.config.values import check_config
-from vaezoo.errors import NotFinite, UserError
+from vaezoo.errors import NotFinite, UserError, describe_write_error
 from vaezoo.runs.files import (
-    describe_write_error,
     remove_unfinished,
     to_plain,
     write_arrays,
