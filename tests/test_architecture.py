@@ -14,7 +14,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 FLOORS = [
     {"errors", "seeds", "progress", "numerics", "distributed", "ranges"},
-    {"losses", "latents", "likelihoods", "networks", "config", "runs"},
+    {"console", "losses", "latents", "likelihoods", "networks", "config", "runs"},
     {"models", "data", "metrics", "figures", "loggers", "studies"},
     {"evaluation"},
     {"training", "reporting"},

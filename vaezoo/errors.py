@@ -4,6 +4,7 @@ Raise `UserError` where the mistake is found. The message names the key or file 
 and what to do. The commands print the message alone and exit with status 2.
 """
 
+import errno
 import sys
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -26,6 +27,15 @@ def nearest(name: str, names: Iterable[str]) -> str:
     """Return a hint such as " Did you mean 'dipvae'?", or "" where none of the names is similar."""
     matches = get_close_matches(name, list(names), n=1, cutoff=0.5)
     return f" Did you mean '{matches[0]}'?" if matches else ""
+
+
+def describe_write_error(error: OSError) -> str | None:
+    """Return which file cannot be written and why, for a full disk and a folder that may not be written, else None."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return f"There is no space left to write {error.filename or 'the files of this command'}."
+    if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+        return f"{error.filename or 'A file'} cannot be written ({error.strerror})."
+    return None
 
 
 def report(error: UserError) -> NoReturn:

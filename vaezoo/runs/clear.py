@@ -14,7 +14,7 @@ SUBFOLDERS = ("wandb", "figures/over_time", "figures", "checkpoints", ".hydra")
 # All files that vaezoo writes into a run folder, besides the locks and what W&B keeps in `wandb`. The configuration is
 # the last, because without it a folder that was cleared in part would not be recognised.
 WRITTEN = (
-    *("done.json", "error.txt", "environment.json", "train.log", "process_*.log", "bad_batch.npz"),
+    *("done.json", "error.txt", "crash.txt", "environment.json", "train.log", "process_*.log", "bad_batch.npz"),
     *("metrics.csv", "metrics.json", "metrics.npz", "latents.npz"),
     *("figures/*.png", "figures/*.gif", "figures/*.npz", "figures/over_time/*.png"),
     *(str(LAST), str(PREVIOUS), "checkpoints/best.ckpt"),

@@ -4,6 +4,7 @@ A run folder is self-contained and can be read while the run goes on; each file 
 """
 
 import csv
+import faulthandler
 import json
 import re
 from collections.abc import Iterator
@@ -30,6 +31,7 @@ LOCK = Path(".lock")
 WORKER = Path(".worker.lock")  # held by the first of several workers, which may outlive the holder of LOCK
 SCORES = Path(".scores.lock")  # held by an evaluation, which may look at the last checkpoint of a run that trains
 ERROR = Path("error.txt")
+CRASH = Path("crash.txt")  # empty while a run goes on; where native code has killed it
 PREVIOUS = LAST.with_name("previous.ckpt")  # the checkpoint before the last, used where the last is damaged
 
 
@@ -183,12 +185,31 @@ def read_state(folder: Path) -> str:
 
 def read_reason(folder: Path) -> str | None:
     """Return why a run failed: the message in error.txt, or the last line of a traceback. None if nothing failed."""
-    try:
-        text = (folder / ERROR).read_text(errors="replace").strip()
-    except OSError:
-        return None
-    lines = text.splitlines() or ["it failed without a message"]
-    return lines[-1] if lines[0].startswith("Traceback") else lines[0]
+    for name in (ERROR, CRASH):
+        try:
+            lines = (folder / name).read_text(errors="replace").strip().splitlines()
+        except OSError:
+            continue
+        if not lines and name == ERROR:
+            return "it failed without a message"
+        if lines:
+            return lines[-1] if lines[0].startswith("Traceback") else lines[0]
+    return None
+
+
+@contextmanager
+def note_crash(folder: Path) -> Iterator[None]:
+    """Write into crash.txt where the process was when native code kills it, such as by a segmentation fault."""
+    if faulthandler.is_enabled():  # It writes to one place only, and the user has chosen another.
+        yield
+        return
+    with (folder / CRASH).open("w") as file:
+        faulthandler.enable(file)
+        try:
+            yield
+        finally:
+            faulthandler.disable()
+            (folder / CRASH).unlink(missing_ok=True)
 
 
 def has_checkpoint(folder: Path) -> bool:

@@ -13,6 +13,7 @@ import shlex
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import BrokenExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,7 +32,7 @@ from vaezoo.errors import UserError
 from vaezoo.progress import progress
 from vaezoo.runs.clear import check_clearing, clear_folder
 from vaezoo.runs.files import write_json, write_whole
-from vaezoo.runs.folder import ERROR, has_config, is_done, lock_folder, read_reason, read_state
+from vaezoo.runs.folder import CONFIG, ERROR, has_config, is_done, lock_folder, read_reason, read_state
 
 FLAGS = ("-m", "--multirun", "hydra.mode=MULTIRUN")
 MEMBERS = "study.json"
@@ -144,9 +145,14 @@ def resolve_own_folder(job_config: DictConfig, hydra_sweep: DictConfig) -> str |
 
 
 def select_jobs(states: Mapping[Job, str], rerun: str) -> list[Job]:
-    """Return the jobs to launch; skip those that are running elsewhere, and those that `rerun` leaves as they are."""
+    """Return the jobs to launch; skip those that are running elsewhere, and those that `rerun` leaves as they are.
+
+    Jobs that have not begun come first, because one that kills its process would otherwise keep them from it for ever.
+    """
+    order = ["new", "stopped", "failed", "finished"]
     skipped = {"all": {"running"}, "failed": {"running", "finished"}, "none": {"running", "finished", "failed"}}[rerun]
-    return [job for job, state in states.items() if state not in skipped]
+    selected = [job for job, state in states.items() if state not in skipped]
+    return sorted(selected, key=lambda job: order.index(states[job]))
 
 
 def run_study(
@@ -173,9 +179,28 @@ def run_study(
             check_clearing(job.folder)
         for job in to_do:
             clear_folder(job.folder)
-    results = launch([list(job.overrides) for job in to_do]) if to_do else []
-    report_states(root, jobs, {job: str(result._return_value) for job, result in zip(to_do, results, strict=True)})
-    return results
+    results = launch_jobs(to_do, launch)
+    report_states(root, jobs, {job: str(result._return_value) for job, result in results.items()})
+    return list(results.values())
+
+
+def launch_jobs(jobs: Sequence[Job], launch: Callable[[list[list[str]]], Sequence[Any]]) -> dict[Job, Any]:
+    """Launch jobs and return what they returned.
+
+    A process that is killed takes all processes of joblib along. The jobs that were lost with it are launched again,
+    each once, because one of them may kill its process every time.
+    """
+    waiting, lost_before = list(jobs), set[Job]()
+    while waiting:
+        try:
+            return dict(zip(waiting, launch([list(job.overrides) for job in waiting]), strict=True))
+        except BrokenExecutor:
+            unfinished = [job for job in waiting if job.read_state() in ("new", "stopped")]
+            lost = {job for job in unfinished if (job.folder / CONFIG).is_file()}
+            waiting = [job for job in unfinished if job not in lost_before] if lost else []
+            lost_before |= lost
+            print(f"A process was killed, and {len(lost)} jobs with it; {len(waiting)} are launched.", file=sys.stderr)
+    return {}
 
 
 def add_trials(config: DictConfig, lines: Sequence[Sequence[str]]) -> list[Job]:

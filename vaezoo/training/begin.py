@@ -101,8 +101,8 @@ def begin(config: DictConfig, folder: Path) -> None:
 
 def write_config(config: DictConfig, folder: Path) -> None:
     """Write the resolved configuration, and beside it what Hydra writes: its own settings and the overrides."""
+    write_whole(folder / CONFIG, lambda beside: OmegaConf.save(config, beside, resolve=True))
     if HydraConfig.initialized():
         hydra = HydraConfig.instance().cfg
         write_whole(folder / HYDRA, lambda beside: OmegaConf.save(hydra, beside))
         write_whole(folder / OVERRIDES, lambda beside: OmegaConf.save(HydraConfig.get().overrides.task, beside))
-    write_whole(folder / CONFIG, lambda beside: OmegaConf.save(config, beside, resolve=True))

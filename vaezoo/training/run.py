@@ -17,8 +17,8 @@ from vaezoo.config.names import parallel_job_number
 from vaezoo.config.requirements import count_processes
 from vaezoo.config.titles import describe_run
 from vaezoo.config.values import check_config
-from vaezoo.errors import NotFinite, UserError
-from vaezoo.runs.files import describe_write_error, remove_unfinished, write_arrays, write_json, write_text
+from vaezoo.errors import NotFinite, UserError, describe_write_error
+from vaezoo.runs.files import remove_unfinished, write_arrays, write_json, write_text
 from vaezoo.runs.folder import (
     ERROR,
     WORKER,
@@ -28,6 +28,7 @@ from vaezoo.runs.folder import (
     lock_folder,
     lock_scores,
     mark_finished,
+    note_crash,
     read_scores,
     relative_to_cwd,
 )
@@ -117,7 +118,7 @@ def lead(config: DictConfig, folder: Path) -> dict[str, float]:
         if gpus is not None:
             config = config.copy()
             config.trainer.devices = gpus
-        with Interrupts() as interrupts:
+        with note_crash(folder), Interrupts() as interrupts:
             return fit_and_evaluate(config, folder, resuming, interrupts)
     except Interrupted as interrupted:
         stop(folder, interrupted.signum)
