@@ -2,6 +2,7 @@
 
 import csv
 import json
+import logging
 import os
 import sys
 import time
@@ -24,10 +25,13 @@ BARE = ["metric=none", "figure=none", "logger=csv"]
 def run(main, monkeypatch, *arguments: str) -> int:
     """Call an entry point as the shell would and return its exit status."""
     monkeypatch.setattr(sys, "argv", ["vaezoo", *arguments])
+    handlers = logging.root.handlers[:]
     try:
         main()
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 0 if end.code is None else 1
+    finally:
+        logging.root.handlers[:] = handlers  # Hydra's would write to the closed output of this test in later tests.
     return 0
 
 
