@@ -21,6 +21,7 @@ from vaezoo.config.changes import change_config
 from vaezoo.config.command_line import check_command_line, check_grid
 from vaezoo.config.directory import DIRECTORY
 from vaezoo.config.names import name_current_job
+from vaezoo.console import command, outlive_terminal
 from vaezoo.errors import UserError, nearest, report
 from vaezoo.runs.folder import ERROR, load_config
 from vaezoo.studies import study, threads
@@ -35,6 +36,7 @@ def job(config: DictConfig) -> dict[str, float] | float:
     A job of a study that fails prints its reason at once and raises CompactHydraException, so that the other jobs go
     on, and the study ends with a list of the failed ones.
     """
+    outlive_terminal()  # also in the processes that a launcher starts
     try:
         threads.take_share(config.launcher)
         scores = train(config)
@@ -91,10 +93,10 @@ def resume(arguments: list[str]) -> None:
 def main() -> None:
     """Run the command line: continue a run, or train the jobs that it requests."""
     arguments = sys.argv[1:]
-    if workers.worker_rank() is not None:
-        # The supervisor reports the interruption; a worker that still imports would print a traceback.
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-    try:
+    with command(then="the same command goes on"):
+        if workers.worker_rank() is not None:
+            # The supervisor reports the interruption; a worker that still imports would print a traceback.
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
         if any(argument.startswith("run=") for argument in arguments):
             resume(arguments)
         else:
@@ -102,11 +104,6 @@ def main() -> None:
             threads.remember_shell()
             os.environ[workers.COMMAND] = str(os.getpid())
             job()
-    except UserError as error:
-        report(error)
-    except KeyboardInterrupt:  # raised while the command waits for the jobs of a launcher
-        print("\ninterrupted by SIGINT; the same command goes on", file=sys.stderr)
-        sys.exit(128 + signal.SIGINT)
 
 
 def complete_arguments(arguments: list[str]) -> list[str]:

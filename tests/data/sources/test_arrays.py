@@ -208,11 +208,11 @@ def test_factors_of_many_values(tmp_path):
 def test_texts_that_are_numbers_are_ordered_as_numbers(tmp_path):
     labels = np.array([b"2", b"10", b"-1", b"b", b"a"] * 8)  # Older programs store bytes.
     held = {"labels": labels, "factors": labels[:, None].astype(str), "factor_names": np.array([b"scale"])}
-    found = arrays(npz(tmp_path, images=pixels(N, 8, 8), **held))
-    assert found.label_names == ("-1", "2", "10", "a", "b")
-    np.testing.assert_array_equal(found.labels[:5], [1, 2, 0, 4, 3])
-    np.testing.assert_array_equal(found.factors[:, 0], found.labels)
-    assert found.factor_names == ("scale",)
+    data = arrays(npz(tmp_path, images=pixels(N, 8, 8), **held))
+    assert data.label_names == ("-1", "2", "10", "a", "b")
+    np.testing.assert_array_equal(data.labels[:5], [1, 2, 0, 4, 3])
+    np.testing.assert_array_equal(data.factors[:, 0], data.labels)
+    assert data.factor_names == ("scale",)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -224,9 +224,9 @@ def test_rounding_makes_no_levels(tmp_path, dtype, levels, caplog):
         noisy[start::5] = np.nextafter(noisy[start::5], dtype(np.inf) if start % 2 else dtype(-np.inf))
     file = npz(tmp_path, images=pixels(len(noisy), 8, 8), factors=noisy)
     expected = np.unique(exact, return_inverse=True)[1]
-    found = arrays(file)
-    np.testing.assert_array_equal(found.factors[:, 0], expected)
-    assert found.factor_sizes == (len(np.unique(exact)),)
+    data = arrays(file)
+    np.testing.assert_array_equal(data.factors[:, 0], expected)
+    assert data.factor_sizes == (len(np.unique(exact)),)
     assert len(np.unique(noisy)) == len(np.unique(exact)) or "differ by rounding alone" in caplog.text
 
 
@@ -280,9 +280,9 @@ def test_what_is_read_and_left_out_is_logged_in_one_line(folder, tmp_path, caplo
     (folder / "Factors.csv").write_text("file,scale\n")
     (folder / "mice").symlink_to(folder / "cats")
     Image.fromarray(pixels(64, 64, 3)).save(folder / "dogs" / "12.webp", lossless=True)
-    found = arrays(str(folder))
-    assert found.label_names == ("cats", "dogs")
-    np.testing.assert_array_equal(found.images[-1], pixels(64, 64, 3).transpose(2, 0, 1))
+    data = arrays(str(folder))
+    assert data.label_names == ("cats", "dogs")
+    np.testing.assert_array_equal(data.images[-1], pixels(64, 64, 3).transpose(2, 0, 1))
     (line,) = [record.getMessage() for record in caplog.records if "left out" in record.getMessage()]
     assert line == (
         f"dataset=arrays: {folder} holds 25 pictures of 64 x 64 in colour, 2 classes, no factors; left out: 1 .csv such"
@@ -305,10 +305,10 @@ def test_transparent_pixels_are_white(tmp_path, mode, caplog):
             picture.save(tmp_path / f"{i:02d}.png", transparency=0)
         else:
             picture.convert(mode).save(tmp_path / f"{i:02d}.png")
-    found = arrays(str(tmp_path)).images
+    data = arrays(str(tmp_path)).images
     expected = np.full((8, 8), 255, np.uint8)
     expected[2:5, 3:5] = 0
-    np.testing.assert_array_equal(found[3], np.broadcast_to(expected, found[3].shape))
+    np.testing.assert_array_equal(data[3], np.broadcast_to(expected, data[3].shape))
     assert "12 pictures with transparent pixels were put on white" in caplog.text
 
 
@@ -338,13 +338,13 @@ def test_the_identity_of_a_folder_is_that_of_its_bytes(folder, tmp_path):
     for period in (3, 4):
         rows = [f"{name},{i % period}" for i, name in enumerate(names)]
         (folder / "factors.csv").write_text("\n".join(["file,scale", *rows]))
-        found = arrays(str(folder))
-        assert found.factor_sizes == (period,)
+        data = arrays(str(folder))
+        assert data.factor_sizes == (period,)
         if period == 3:
-            before = found.identity
-    assert found.identity != before
+            before = data.identity
+    assert data.identity != before
     shutil.copytree(folder, tmp_path / "copy" / "own", copy_function=shutil.copyfile)
-    assert arrays(str(tmp_path / "copy" / "own")).identity == found.identity
+    assert arrays(str(tmp_path / "copy" / "own")).identity == data.identity
 
 
 def test_bytes_that_are_replaced_under_an_old_date_are_noticed(tmp_path):
@@ -353,9 +353,9 @@ def test_bytes_that_are_replaced_under_an_old_date_are_noticed(tmp_path):
     status = (tmp_path / "own.npz").stat()
     file = npz(tmp_path, images=images, factors=np.arange(N)[::-1] % 4)
     os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
-    found = arrays(file)
-    assert found.identity != before
-    np.testing.assert_array_equal(found.factors[:, 0], np.arange(N)[::-1] % 4)
+    data = arrays(file)
+    assert data.identity != before
+    np.testing.assert_array_equal(data.factors[:, 0], np.arange(N)[::-1] % 4)
 
 
 def test_grey_pictures_of_many_sizes(tmp_path):
