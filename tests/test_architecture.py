@@ -14,7 +14,8 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 FLOORS = [
     {"errors", "seeds", "progress", "numerics", "distributed", "ranges"},
-    {"losses", "latents", "likelihoods", "networks", "config", "runs"},
+    {"config"},
+    {"losses", "latents", "likelihoods", "networks", "runs"},
     {"models", "data", "metrics", "figures", "loggers", "studies"},
     {"evaluation"},
     {"training", "reporting"},

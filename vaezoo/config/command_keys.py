@@ -146,6 +146,7 @@ TYPES: Mapping[str, Any] = {
     "sweep.over": Any,
     # Keys of evaluate, report, results and dashboard.
     "run": ExistingPath | None,
+    "trust": Name | Names | None,
     "codes": ExistingPath | None,
     "runs": Annotated[Any, require("a file or folder that exists, or a list of them", are_paths)],
     "scores": Names | None,

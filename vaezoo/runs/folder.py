@@ -6,7 +6,7 @@ A run folder is self-contained and can be read while the run goes on; each file 
 import csv
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,9 +15,13 @@ from typing import TYPE_CHECKING, Any
 import yaml
 from filelock import FileLock, Timeout
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
+from vaezoo.config.completion import complete_config
+from vaezoo.config.trust import check_trust
 from vaezoo.errors import UserError
 from vaezoo.runs.files import write_json
+from vaezoo.runs.limits import check_inside, require_file
 from vaezoo.runs.moved import update_targets
 
 if TYPE_CHECKING:
@@ -30,6 +34,8 @@ LOCK = Path(".lock")
 WORKER = Path(".worker.lock")  # held by the first of several workers, which may outlive the holder of LOCK
 ERROR = Path("error.txt")
 PREVIOUS = LAST.with_name("previous.ckpt")  # the checkpoint before the last, used where the last is damaged
+SUBFOLDERS = (".hydra", "checkpoints", "figures", "figures/over_time", "wandb")  # that a run reads and writes
+MAX_CONFIG_BYTES = 1_000_000  # ours have ten thousand
 
 
 class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
@@ -50,9 +56,17 @@ def read_config(folder: Path) -> dict[str, Any]:
         runs = sorted(str(config.parents[1]) for config in folder.glob(f"*/{CONFIG}"))
         hint = f" It holds runs, such as run={runs[0]}." if runs else ""
         raise UserError(f"run={folder}: not a run folder, {CONFIG} is missing.{hint}")
+    check_inside(folder, path)
+    require_file(path, MAX_CONFIG_BYTES)
     try:
-        config = yaml.load(path.read_text(), Loader)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        text = path.read_text(encoding="utf-8")
+        # Few lines of aliases can stand for billions of values, and no configuration of ours has any.
+        if "*" in text and any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader)):
+            raise UserError(f"run={folder}: {CONFIG} has aliases (*name), which are not read. Write the values there.")
+        config = yaml.load(text, Loader)
+    except UserError:
+        raise
+    except Exception as error:  # YAML that is damaged may raise anything, such as a date in month 13.
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise UserError(f"run={folder}: {CONFIG} cannot be read ({reason}).") from None
     # A reference is left if the run was stopped between Hydra, which writes the configuration as it was composed, and
@@ -63,13 +77,36 @@ def read_config(folder: Path) -> dict[str, Any]:
     return config
 
 
-def load_config(folder: Path) -> DictConfig:
-    """Return the resolved configuration of a run, with `folder` set to the place where the run lies now."""
-    config = OmegaConf.create(read_config(folder))
-    OmegaConf.update(config, "folder", str(folder), force_add=True)
-    for logger in config.get("logger", {}).values():
-        logger.folder = str(folder)
-    return config
+def load_config(folder: Path, trust: Sequence[str] | None = ()) -> DictConfig:
+    """Return the configuration of a run, with `folder` set to the place where the run lies now.
+
+    It names only classes that vaezoo builds by itself, and those of the packages in `trust`, because the folder may be
+    another person's; None trusts everything. Keys that the version of the run did not have yet get their defaults.
+    Raises UserError for a configuration that cannot be read, trusted or completed, and for subfolders that are links
+    to another place, where the run would read and write.
+    """
+    for name in SUBFOLDERS:
+        check_inside(folder, folder / name)
+    config, place = read_config(folder), f"run={folder}: {CONFIG}"
+    if trust is not None:
+        check_trust(config, place, trust)
+    complete_config(config, place)
+    config["folder"] = str(folder)
+    for logger in config["logger"].values():
+        if isinstance(logger, dict):
+            logger["folder"] = str(folder)
+    return OmegaConf.create(config)
+
+
+def refuse_configuration(folder: Path, error: Exception) -> UserError:
+    """Return the message for a run whose configuration cannot be built, given the error of OmegaConf or Hydra."""
+    if isinstance(error, OmegaConfBaseException) and error.full_key:
+        return UserError(f"run={folder}: {CONFIG} lacks {error.full_key}, or it is not as it should be.")
+    cause: BaseException = error
+    while cause.__cause__ is not None and not isinstance(cause, UserError):
+        cause = cause.__cause__
+    reason = next(iter(str(cause).splitlines()), "") or type(cause).__name__
+    return UserError(f"run={folder}: what {CONFIG} describes cannot be built ({reason}).")
 
 
 @contextmanager
