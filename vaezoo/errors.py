@@ -4,6 +4,7 @@ Raise `UserError` where the mistake is found. The message names the key or file 
 and what to do. The commands print the message alone and exit with status 2.
 """
 
+import re
 import sys
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -28,7 +29,16 @@ def nearest(name: str, names: Iterable[str]) -> str:
     return f" Did you mean '{matches[0]}'?" if matches else ""
 
 
+def make_printable(text: str) -> str:
+    """Return the text with its control characters, except line breaks and tabs, replaced by question marks.
+
+    Names and messages may come from other people's files, and a terminal obeys control characters. Those that reverse
+    the direction of writing are replaced, too.
+    """
+    return re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]", "?", text)
+
+
 def report(error: UserError) -> NoReturn:
     """Print the message alone and end with status 2."""
-    print(f"vaezoo: {error}", file=sys.stderr)
+    print(f"vaezoo: {make_printable(str(error))}", file=sys.stderr)
     sys.exit(2)

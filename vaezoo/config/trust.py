@@ -30,17 +30,25 @@ def list_own_targets() -> frozenset[str]:
     return frozenset(LIBRARY_CLASSES).union(*(re.findall(r"_target_:\s*([\w.]+)", text) for text in texts))
 
 
-def check_trust(config: Any, place: str, trust: Sequence[str] = ()) -> None:
-    """Raise UserError where a configuration builds what is not on the list, or holds a resolver or a reference.
+def check_references(config: Any, place: str) -> None:
+    """Raise UserError where the configuration of a run folder holds a resolver or a reference.
 
-    `place` names the configuration in messages; `trust` are names of packages, modules or classes that may be built.
+    `place` names the configuration in messages.
     """
     for key, value in walk(config):
         if "${" in key or (isinstance(value, str) and "${" in value):
             raise UserError(
-                f"{place}: {key or 'it'} has the reference {value!r}. Run folders hold values alone, and nothing in"
-                " them is resolved. Write the value itself into the file."
+                f"{place}: {key} has the reference {value!r}. Run folders hold values alone, and nothing in them is"
+                " resolved. Write the value itself into the file."
             )
+
+
+def check_trust(config: Any, place: str, trust: Sequence[str] = ()) -> None:
+    """Raise UserError where the configuration of a run folder builds what is not on the list.
+
+    `place` names the configuration in messages; `trust` are names of packages, modules or classes that may be built.
+    """
+    for key, value in walk(config):
         if key.rpartition(".")[2] == "_target_" and not is_trusted(value, trust):
             package = str(value).partition(".")[0]
             advice = f" If you know this code and trust it, add trust={package}."

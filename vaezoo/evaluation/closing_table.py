@@ -4,12 +4,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from vaezoo.errors import make_printable
 from vaezoo.evaluation.scores import Scores
 
 
 def print_scores(scores: Scores, title: str) -> None:
     """Print the closing table: each score with its protocol, and the reasons of skipped scores."""
-    table = Table(title=title, title_justify="left")
+    table = Table(title=escape(make_printable(title)), title_justify="left")
     table.add_column("score")
     table.add_column("value", justify="right")
     table.add_column("protocol", overflow="fold", style="dim")
@@ -18,13 +19,15 @@ def print_scores(scores: Scores, title: str) -> None:
         value, deviation = scores.values[key], scores.values.get(f"{key}/sd")
         number = f"{value:.0f}" if value.is_integer() else f"{value:.4g}"
         table.add_row(
-            key.removeprefix("eval/"),
+            escape(key.removeprefix("eval/")),
             number if deviation is None else f"{number} ± {deviation:.2g}",
-            "" if metric in described else describe_protocol(scores, metric),
+            "" if metric in described else escape(make_printable(describe_protocol(scores, metric))),
         )
         described.add(metric)
     for metric, reason in scores.skipped.items():
-        table.add_row(metric, "–", escape(f"skipped: {reason}"))  # escaped, since vaezoo[fid] would be markup
+        table.add_row(
+            escape(metric), "–", escape(make_printable(f"skipped: {reason}"))
+        )  # escaped, since vaezoo[fid] would be markup
     Console().print(table)
 
 

@@ -18,10 +18,10 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from vaezoo.config.completion import complete_config
-from vaezoo.config.trust import check_trust
-from vaezoo.errors import UserError
+from vaezoo.config.trust import check_references, check_trust
+from vaezoo.errors import UserError, make_printable
 from vaezoo.runs.files import write_json
-from vaezoo.runs.limits import check_inside, require_file
+from vaezoo.runs.limits import check_inside, read_bytes
 from vaezoo.runs.moved import update_targets
 
 if TYPE_CHECKING:
@@ -56,10 +56,9 @@ def read_config(folder: Path) -> dict[str, Any]:
         runs = sorted(str(config.parents[1]) for config in folder.glob(f"*/{CONFIG}"))
         hint = f" It holds runs, such as run={runs[0]}." if runs else ""
         raise UserError(f"run={folder}: not a run folder, {CONFIG} is missing.{hint}")
-    check_inside(folder, path)
-    require_file(path, MAX_CONFIG_BYTES)
+    content = read_bytes(folder, CONFIG, MAX_CONFIG_BYTES) or b""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = content.decode()
         # Few lines of aliases can stand for billions of values, and no configuration of ours has any.
         if "*" in text and any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader)):
             raise UserError(f"run={folder}: {CONFIG} has aliases (*name), which are not read. Write the values there.")
@@ -73,6 +72,8 @@ def read_config(folder: Path) -> dict[str, Any]:
     # the run itself, which then resolves it, its own folder included.
     if not isinstance(config, dict) or "${" in str(config.get("folder", "${")):
         raise UserError(f"run={folder}: it was stopped before it had begun. Give its whole command line again.")
+    if "${" in text:
+        check_references(config, f"run={folder}: {CONFIG}")
     update_targets(config)
     return config
 
@@ -132,7 +133,7 @@ def is_running(folder: Path) -> bool:
 
 def is_held(lock: Path) -> bool:
     """Return whether a process holds the lock; False for a lock that this user may not open."""
-    if not lock.is_file():
+    if lock.is_symlink() or not lock.is_file():  # Opening a lock would write through a link.
         return False
     try:
         with FileLock(lock, timeout=0):
@@ -179,9 +180,12 @@ def read_state(folder: Path) -> str:
 def read_reason(folder: Path) -> str | None:
     """Return why a run failed: the message in error.txt, or the last line of a traceback. None if nothing failed."""
     try:
-        text = (folder / ERROR).read_text(errors="replace").strip()
-    except OSError:
+        content = read_bytes(folder, ERROR)
+    except UserError as refusal:
+        return str(refusal)
+    if content is None:
         return None
+    text = make_printable(content.decode(errors="replace")).strip()
     lines = text.splitlines() or ["it failed without a message"]
     return lines[-1] if lines[0].startswith("Traceback") else lines[0]
 

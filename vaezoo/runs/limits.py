@@ -3,6 +3,7 @@
 Run folders and data files may come from other people. Each check looks at sizes and headers, before memory is taken.
 """
 
+import os
 import stat
 import zipfile
 from collections.abc import Iterable
@@ -15,6 +16,7 @@ from vaezoo.errors import UserError
 if TYPE_CHECKING:
     import numpy as np
 
+MAX_TEXT_BYTES = 2**26  # of a file of text, such as metrics.json
 HARMLESS_BYTES = 2**26  # What claims no more than 64 MiB is always read.
 MAX_RATIO = 250  # of claimed to stored bytes; dSprites, the emptiest images that we know, has 116
 
@@ -39,6 +41,22 @@ def require_file(path: Path, max_bytes: int | None = None) -> None:
     if max_bytes is not None and status.st_size > max_bytes:
         raise UserError(f"{path} has {status.st_size:,} bytes, expected at most {max_bytes:,}. It is not read.")
     check_claim(str(path), status.st_size, getattr(status, "st_blocks", status.st_size) * 512)
+
+
+def read_bytes(folder: Path, name: str | Path, max_bytes: int = MAX_TEXT_BYTES) -> bytes | None:
+    """Return the content of a file in a run folder; None where it is missing.
+
+    Raises UserError if it is a link out of the folder, no regular file, or larger than `max_bytes`.
+    """
+    path = folder / name
+    if not os.path.lexists(path):
+        return None
+    check_inside(folder, path)
+    require_file(path, max_bytes)
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}).") from None
 
 
 def check_claim(what: str, claimed: int, stored: int) -> None:
