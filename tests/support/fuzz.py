@@ -56,8 +56,8 @@ REPORT = {"udr": False, "scores": None, "x": None, "y": None, "traversals": None
 def make_run(folder: Path) -> Path:
     """Train, score and draw for a moment, and return the folder."""
     line = ["dataset=digits", "network=mlpk", "max_batches=4", "val_every=2", "logger=csv", "callbacks.progress=false"]
-    scores = ["metric=none", "+metric/score@metric.scores=reconstruction", "metric.rows=60", "metric.test_rows=40"]
-    train_in(folder, "model=betavae", *line, *scores, "figure=samples", "+figure@figure=traversals")
+    scores = ["metric=score/reconstruction", "metric.rows=60", "metric.test_rows=40"]
+    train_in(folder, "model=betavae", *line, *scores, "figure=[samples,traversals]")
     (folder / "error.txt").write_text("Traceback\nValueError: made up\n")
     (folder / "wandb").mkdir()
     (folder / "wandb" / "run_id").write_text("abcd1234")
@@ -147,7 +147,7 @@ def leave_out(path: Path, rng: random.Random) -> str:
 
 def change_array(path: Path, rng: random.Random) -> str:
     with np.load(path) as file:
-        arrays = dict(file)
+        arrays = dict(file) or {"none": np.zeros(3)}
     name = rng.choice(list(arrays))
     array = arrays[name]
     changes = {

@@ -4,13 +4,12 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
-import numpy as np
-
+from vaezoo.errors import UserError
 from vaezoo.evaluation.scores import Scores
 from vaezoo.metrics.directions import Direction
 from vaezoo.runs.files import write_arrays, write_json
+from vaezoo.runs.limits import UNREADABLE, read_arrays, read_bytes
 
 
 def write(scores: Scores, about: Mapping[str, Any], folder: Path) -> None:
@@ -32,20 +31,19 @@ def write(scores: Scores, about: Mapping[str, Any], folder: Path) -> None:
 def read(folder: Path, checkpoint: str) -> Scores:
     """Return the scores of the weights with this hash; none where the files are of other weights or cannot be read."""
     try:
-        content = json.loads((folder / "metrics.json").read_text())
+        content = json.loads(read_bytes(folder, "metrics.json") or b"{}")
         if content["about"]["checkpoint"] != checkpoint:
             return Scores()
         scores = Scores(
             {key: float(value) for key, value in content["scores"].items()},  # "nan" and "inf" are texts there
-            content["metrics"],
-            content["protocols"],
-            content["skipped"],
+            dict(content["metrics"]),
+            {metric: dict(protocol) for metric, protocol in content["protocols"].items()},
+            {metric: str(reason) for metric, reason in content["skipped"].items()},
             directions={key: Direction.read(text) for key, text in content.get("directions", {}).items()},
         )
-        with np.load(folder / "metrics.npz", allow_pickle=False) as file:
-            for place in file.files:
-                metric, _, name = place.partition("/")
-                scores.arrays.setdefault(metric, {})[name] = file[place]
-    except (OSError, ValueError, KeyError, BadZipFile):
+        for place, array in read_arrays(folder / "metrics.npz").items():
+            metric, _, name = place.partition("/")
+            scores.arrays.setdefault(metric, {})[name] = array
+    except (*UNREADABLE, UserError):
         return Scores()
     return scores

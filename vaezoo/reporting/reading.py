@@ -13,7 +13,7 @@ from vaezoo.errors import UserError, make_printable
 from vaezoo.metrics.directions import Direction
 from vaezoo.progress import progress
 from vaezoo.runs.folder import CONFIG, DONE, read_config, read_reason, read_state
-from vaezoo.runs.limits import read_bytes
+from vaezoo.runs.limits import UNREADABLE, read_bytes
 
 # Keys that cannot change a result, and keys of the model's parts, because these repeat the groups they come from.
 IGNORED_KEYS = (
@@ -36,8 +36,6 @@ IGNORED_KEYS = (
 )
 SKIPPED_FOLDERS = {"wandb", "checkpoints", "figures", "__pycache__"}  # folders of a run that hold no other runs
 RUN_ENTRIES = ("seconds", "seed", "saturated")  # of a protocol: they belong to the run, nobody chose them
-# What reading a damaged file may raise; one such folder does not end the report of all.
-DAMAGE = (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError)
 FINISHED, FAILED, STOPPED, RUNNING, NEW = "finished", "failed", "stopped", "running", "not begun"
 
 
@@ -100,7 +98,7 @@ def read_job_names(study: Path) -> list[str]:
     """Return the folders of the jobs in study.json that lie in the folder of the study; none where it is damaged."""
     try:
         names = [str(job["folder"]) for job in read_json(study, "study.json").get("jobs", [])]
-    except DAMAGE as damage:
+    except UNREADABLE as damage:
         print(f"vaezoo: {study / 'study.json'} is left out ({describe_damage(damage)}).", file=sys.stderr)
         return []
     return [name for name in names if (study / name).resolve().is_relative_to(study.resolve())]
@@ -139,7 +137,7 @@ def read_run(folder: Path) -> Run:
             started=make_printable(str(environment.get("started", ""))),
             error=error,
         )
-    except DAMAGE as damage:
+    except UNREADABLE as damage:
         return Run(folder, FAILED, config=config, error=describe_damage(damage))
 
 
@@ -152,7 +150,7 @@ def describe_damage(damage: Exception) -> str:
 
 
 def read_json(folder: Path, name: str | Path) -> dict[str, Any]:
-    """Read a JSON file of a run; a missing one is empty. Raises an error of DAMAGE where it cannot be read."""
+    """Read a JSON file of a run; a missing one is empty. Raises an error of UNREADABLE where it cannot be read."""
     content = read_bytes(folder, name)
     try:
         value = {} if content is None else json.loads(content)

@@ -35,6 +35,7 @@ WORKER = Path(".worker.lock")  # held by the first of several workers, which may
 ERROR = Path("error.txt")
 PREVIOUS = LAST.with_name("previous.ckpt")  # the checkpoint before the last, used where the last is damaged
 SUBFOLDERS = (".hydra", "checkpoints", "figures", "figures/over_time", "wandb")  # that a run reads and writes
+MAX_HISTORY_BYTES = 2**30  # of metrics.csv
 MAX_CONFIG_BYTES = 1_000_000  # ours have ten thousand
 
 
@@ -151,10 +152,18 @@ def mark_finished(folder: Path, training_id: str, evaluation_id: str) -> None:
 
 
 def read_scores(folder: Path) -> dict[str, float]:
-    """Return the scores of a run by their names in metrics.json; an empty dictionary if there are none."""
-    path = folder / "metrics.json"
-    scores = json.loads(path.read_text())["scores"] if path.is_file() else {}
-    return {name: float(value) for name, value in scores.items()}  # metrics.json has "nan" and "inf" as strings
+    """Return the scores of a run by their names in metrics.json; an empty dictionary if there are none.
+
+    Raises UserError where metrics.json is damaged.
+    """
+    content = read_bytes(folder, "metrics.json")
+    try:
+        scores = {} if content is None else json.loads(content)["scores"]
+        return {name: float(value) for name, value in scores.items()}  # metrics.json has "nan" and "inf" as strings
+    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError) as damage:
+        raise UserError(
+            f"{folder / 'metrics.json'} is damaged ({damage}). Write it anew: python -m vaezoo.evaluate run={folder}"
+        ) from None
 
 
 def is_done(folder: Path, training_id: str, evaluation_id: str) -> bool:
@@ -199,19 +208,29 @@ def read_history(folder: Path) -> "dict[str, tuple[np.ndarray, np.ndarray]]":
     """Return the columns of metrics.csv: for each, the batch counts at which it has a value, and the values, (N,)."""
     import numpy as np  # imported here, so that a slip on the command line is answered without it
 
-    path = folder / "metrics.csv"
-    if not path.is_file():
-        return {}
-    with path.open(newline="") as file:
-        rows = [row for row in csv.DictReader(file) if (row.get("batches") or "").isdigit()]
+    text = (read_bytes(folder, "metrics.csv", MAX_HISTORY_BYTES) or b"").decode(errors="replace")
+    try:
+        rows = list(csv.DictReader(text.splitlines()))
+    except csv.Error as damage:
+        raise UserError(f"{folder / 'metrics.csv'} is damaged ({damage}). Without it, the run has no curves.") from None
+    rows = [row for row in rows if (row.get("batches") or "").isdecimal() and len(row["batches"]) < 19]
     columns = [name for name in rows[0] if name and name != "batches"] if rows else []
     series = {}
     for name in columns:
-        pairs = [(int(row["batches"]), float(row[name])) for row in rows if row.get(name)]
+        numbers = [(int(row["batches"]), parse_number(row[name])) for row in rows if row.get(name)]
+        pairs = [(batches, value) for batches, value in numbers if value is not None]
         if pairs:
             batches, values = zip(*pairs, strict=True)
             series[name] = (np.array(batches), np.array(values))
     return series
+
+
+def parse_number(text: str) -> float | None:
+    """Return the number that a cell holds; None for a cell that a killed process has not finished, or for a text."""
+    try:
+        return float(text)
+    except (ValueError, TypeError):
+        return None
 
 
 def relative_to_cwd(path: Path) -> Path:

@@ -6,6 +6,7 @@ Run folders and data files may come from other people. Each check looks at sizes
 import os
 import stat
 import zipfile
+import zlib
 from collections.abc import Iterable
 from math import prod
 from pathlib import Path
@@ -19,6 +20,11 @@ if TYPE_CHECKING:
 MAX_TEXT_BYTES = 2**26  # of a file of text, such as metrics.json
 HARMLESS_BYTES = 2**26  # What claims no more than 64 MiB is always read.
 MAX_RATIO = 250  # of claimed to stored bytes; dSprites, the emptiest images that we know, has 116
+# What reading a damaged file of text or of arrays may raise, besides UserError.
+UNREADABLE = (
+    *(OSError, EOFError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError),
+    *(zipfile.BadZipFile, zlib.error, NotImplementedError),
+)
 
 
 def check_inside(folder: Path, path: Path) -> None:
@@ -37,7 +43,7 @@ def require_file(path: Path, max_bytes: int | None = None) -> None:
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}).") from None
     if not stat.S_ISREG(status.st_mode):
-        raise UserError(f"{path} is no regular file, so it is not read.")
+        raise UserError(f"{path} cannot be read, because it is no regular file.")
     if max_bytes is not None and status.st_size > max_bytes:
         raise UserError(f"{path} has {status.st_size:,} bytes, expected at most {max_bytes:,}. It is not read.")
     check_claim(str(path), status.st_size, getattr(status, "st_blocks", status.st_size) * 512)
@@ -95,7 +101,7 @@ def read_arrays(path: Path, names: Iterable[str] | None = None) -> "dict[str, np
             with file.zip.open(f"{name}.npy") as stream:
                 shape, dtype = read_header(stream)
             member = file.zip.getinfo(f"{name}.npy")
-            if prod(shape) * dtype.itemsize > member.file_size:
+            if not dtype.hasobject and prod(shape) * dtype.itemsize > member.file_size:
                 raise ValueError(f"{name} is shorter than its header says")
             arrays[name] = file[name]
     return arrays

@@ -7,8 +7,20 @@ from typing import Any
 
 from vaezoo.errors import UserError
 from vaezoo.runs.folder import LAST, PREVIOUS
+from vaezoo.runs.limits import check_archive
 
 log = logging.getLogger(__name__)
+
+# What a checkpoint of Lightning holds, of which a run that goes on needs all.
+CONTENT = {
+    "state_dict": dict,
+    "optimizer_states": list,
+    "lr_schedulers": list,
+    "callbacks": dict,
+    "epoch": int,
+    "global_step": int,
+    "pytorch-lightning_version": str,
+}
 
 
 def load_checkpoint(folder: Path, name: str = "last") -> dict[str, Any]:
@@ -24,10 +36,17 @@ def load_checkpoint(folder: Path, name: str = "last") -> dict[str, Any]:
         names = sorted(checkpoint.stem for checkpoint in path.parent.glob("*.ckpt"))
         raise UserError(f"{path} is missing. Checkpoints of this run: {', '.join(names) or 'none'}.")
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        check_archive(path)
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        wrong = [key for key, kind in CONTENT.items() if not isinstance(checkpoint[key], kind)]
+    except UserError:
+        raise
     except Exception as error:
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise UserError(f"{path} cannot be read, it is damaged or not a checkpoint ({reason}).") from None
+    if wrong:
+        raise UserError(f"{path} is damaged: {', '.join(wrong)} in it is not what a checkpoint has there.")
+    return checkpoint
 
 
 def find_checkpoint(folder: Path) -> tuple[Path, dict[str, Any]] | None:
@@ -50,7 +69,7 @@ def restore_weights(model: Any, checkpoint: dict[str, Any], folder: Path) -> Non
     """Load the weights of a checkpoint into the model. Raises UserError if they do not fit it."""
     try:
         model.load_state_dict(checkpoint["state_dict"])
-    except (RuntimeError, KeyError) as error:
+    except (RuntimeError, KeyError, TypeError, AttributeError) as error:
         reason = re.sub(r"\s+", " ", str(error))[:300]
         name = type(model).__name__
         raise UserError(f"{folder}: the checkpoint does not belong to this {name} ({reason}).") from None

@@ -33,6 +33,7 @@ from vaezoo.runs.folder import (
     read_scores,
     relative_to_cwd,
 )
+from vaezoo.runs.limits import read_bytes
 from vaezoo.runs.weights import find_checkpoint, restore_weights
 from vaezoo.studies import threads
 from vaezoo.training import workers
@@ -212,7 +213,7 @@ def restore(folder: Path, model: Any, data_identity: dict[str, Any]) -> Path | N
     if newest is None:
         return None
     environment = folder / "environment.json"
-    before = json.loads(environment.read_text())["data"] if environment.is_file() else data_identity
+    before = read_data_identity(folder) or data_identity
     if before != to_plain(data_identity):
         keys = [key for key in {**before, **data_identity} if before.get(key) != data_identity.get(key)]
         changes = ", ".join(f"{key} was {before.get(key)} and is {data_identity.get(key)}" for key in keys)
@@ -223,6 +224,18 @@ def restore(folder: Path, model: Any, data_identity: dict[str, Any]) -> Path | N
     path, state = newest
     restore_weights(model, state, folder)
     return path
+
+
+def read_data_identity(folder: Path) -> dict[str, Any] | None:
+    """Return the identity of the data in environment.json; None without the file. Raises UserError if it is damaged."""
+    content = read_bytes(folder, "environment.json")
+    try:
+        return None if content is None else dict(json.loads(content)["data"])
+    except (ValueError, LookupError, TypeError) as damage:
+        raise UserError(
+            f"{folder / 'environment.json'} is damaged ({damage}), so nothing says which data this run began with."
+            " Without this file, the run goes on with the data of now."
+        ) from None
 
 
 def write_environment(config: DictConfig, folder: Path, device: Any, data_identity: dict[str, Any]) -> None:

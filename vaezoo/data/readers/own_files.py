@@ -14,9 +14,10 @@ import numpy as np
 from PIL import Image
 
 from vaezoo.data.files.find import DataFile, verify_file
-from vaezoo.data.readers.hdf5 import open_hdf5
+from vaezoo.data.readers.hdf5 import open_hdf5, take_dataset
 from vaezoo.data.readers.npz import ZIP_ERRORS, NpzArray
 from vaezoo.errors import UserError
+from vaezoo.runs.limits import read_arrays, require_file
 
 PICTURES = (".png", ".jpg", ".jpeg")
 TABLES = ("factors.csv", "labels.csv")
@@ -50,6 +51,7 @@ def open_own_images(place: Path, size: int | None) -> OwnImages:
     readers = {".npz": open_npz, ".npy": open_npy, ".h5": open_h5, ".hdf5": open_h5}
     if place.suffix.lower() not in readers:
         raise UserError(f"dataset.path={place}: expected a folder of pictures, or a file {', '.join(readers)}.")
+    require_file(place)
     return readers[place.suffix.lower()](place)
 
 
@@ -92,8 +94,7 @@ def open_npz(file: Path) -> OwnImages:
     """Return the images of a .npz file and what lies beside them."""
     with refuse_damaged_archive(file):
         images = NpzArray("arrays", file, "images", None, None)
-        with np.load(file, allow_pickle=False) as archive:
-            beside = {key: archive[key] for key in BESIDE_IMAGES if key in archive}
+        beside = read_arrays(file, BESIDE_IMAGES)
 
     def read(start: int, stop: int) -> np.ndarray:
         with refuse_damaged_archive(file):
@@ -121,8 +122,9 @@ def open_h5(file: Path) -> OwnImages:
             return contents["images"][start:stop]
 
     with open_hdf5("arrays", file) as contents:
-        beside = {key: decode_strings(contents[key][()]) for key in BESIDE_IMAGES if key in contents}
-        return describe_file(file, contents["images"], read, beside)
+        images, *beside = [take_dataset(contents, key) for key in ("images", *BESIDE_IMAGES)]
+        arrays = zip(BESIDE_IMAGES, beside, strict=True)
+        return describe_file(file, images, read, {key: decode_strings(a[()]) for key, a in arrays if a is not None})
 
 
 def decode_strings(array: np.ndarray) -> np.ndarray:
@@ -185,9 +187,10 @@ def open_folder(folder: Path, size: int | None) -> OwnImages:
 
 def open_picture(folder: Path, name: str) -> Image.Image:
     """Return a picture, whose pixels are not read yet."""
+    require_file(folder / name)
     try:
         return Image.open(folder / name)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, Image.DecompressionBombError) as error:
         raise UserError(f"dataset=arrays: {folder / name} is damaged, or no picture ({error}).") from error
 
 

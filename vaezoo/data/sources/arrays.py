@@ -70,7 +70,7 @@ def open_path(path: str | None, size: int | None) -> OwnImages:
     if path is None:
         raise UserError("dataset=arrays needs dataset.path: an .npz, .npy or .h5 file, or a folder of pictures.")
     place = Path(path).expanduser()
-    if not place.exists():
+    if not place.is_dir() and not place.is_file():
         raise UserError(f"dataset.path={path}: must be a file or folder that exists.")
     return open_cached(place, size, place.stat().st_mtime_ns)
 
