@@ -23,6 +23,7 @@ from vaezoo.config.completion import check_complete
 from vaezoo.config.directory import DIRECTORY
 from vaezoo.config.names import name_current_job
 from vaezoo.config.overrides import parse_override
+from vaezoo.config.secrets import check_secret
 from vaezoo.config.values import check_config
 from vaezoo.errors import UserError, nearest, report
 from vaezoo.runs.folder import CONFIG, ERROR, load_config, refuse_configuration
@@ -39,6 +40,7 @@ def job(config: DictConfig) -> dict[str, float] | float:
     on, and the study ends with a list of the failed ones.
     """
     try:
+        check_secret("hydra.job.env_set", OmegaConf.to_container(HydraConfig.get().job.env_set))
         threads.take_share(config.launcher)
         scores = train(config)
         return scores if config.sweep.objective is None else read_objective(config.sweep.objective, scores)
