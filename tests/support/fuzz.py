@@ -42,15 +42,10 @@ from vaezoo.reporting.report_data import collect_report
 from vaezoo.runs.folder import load_config, read_history, read_scores, read_state, refuse_configuration
 from vaezoo.runs.weights import find_checkpoint, restore_weights
 
-FILES = (
-    *(".hydra/config.yaml", "metrics.json", "environment.json", "done.json", "error.txt", "metrics.csv"),
-    *("metrics.npz", "latents.npz", "figures/traversals.npz", "figures/samples.png", "checkpoints/last.ckpt"),
-    *("study.json", "wandb/run_id"),
-)
 OTHERS: list[Any] = [None, True, -1, 10**400, 1e308, float("nan"), "", "text", "1e3", [], [1, "a"], {}, {"a": None}]
 OTHERS += ["<b>\x1b[0m", "../../x", "=1+1", [[[]]], "2026-13-45", "9" * 5000, {"_target_": "os.system"}, "${seed}"]
 SECONDS = 20  # more are a hang
-REPORT = {"udr": False, "scores": None, "x": None, "y": None, "traversals": None, "pictures": 4}
+OPTIONS = {"udr": False, "scores": None, "x": None, "y": None, "traversals": None, "pictures": 4}
 
 
 def make_run(folder: Path) -> Path:
@@ -59,8 +54,6 @@ def make_run(folder: Path) -> Path:
     scores = ["metric=score/reconstruction", "metric.rows=60", "metric.test_rows=40"]
     train_in(folder, "model=betavae", *line, *scores, "figure=[samples,traversals]")
     (folder / "error.txt").write_text("Traceback\nValueError: made up\n")
-    (folder / "wandb").mkdir()
-    (folder / "wandb" / "run_id").write_text("abcd1234")
     (folder / "study.json").write_text(json.dumps({"jobs": [{"folder": "later"}]}))
     return folder
 
@@ -222,12 +215,25 @@ def read_state_and_scores(folder: Path, root: Path) -> None:
 
 def report(folder: Path, root: Path) -> None:
     """Make the page and the tables of all runs below the root."""
-    content = collect_report(OmegaConf.create(REPORT), [root], root)
+    content = collect_report(OmegaConf.create(OPTIONS), [root], root)
     assert len(content.runs) >= 1, "the whole run is always there"
     write_page(content), write_runs_table(content), write_settings_table(content)
 
 
-READERS = (read_like_train, read_like_evaluate, read_state_and_scores, report)
+FILES: dict[str, tuple[Callable[[Path, Path], None], ...]] = {  # and who reads them
+    ".hydra/config.yaml": (read_like_train, read_like_evaluate, report),
+    "checkpoints/last.ckpt": (read_like_train,),
+    "metrics.json": (read_like_evaluate, read_state_and_scores, report),
+    "metrics.npz": (read_like_evaluate,),
+    "metrics.csv": (read_like_evaluate,),
+    "latents.npz": (read_like_evaluate, report),
+    "environment.json": (report,),
+    "done.json": (read_state_and_scores, report),
+    "error.txt": (read_state_and_scores, report),
+    "figures/traversals.npz": (report,),
+    "figures/samples.png": (report,),
+    "study.json": (report,),
+}
 
 
 class Hang(Exception):
@@ -262,7 +268,7 @@ def find_tracebacks(run: Path, root: Path, count: int, seed: int, suffix: str = 
         (folder / "study.json").replace(root / "study.json")
         name = rng.choice([name for name in FILES if name.endswith(suffix)])
         damage = damage_file((root if name == "study.json" else folder) / name, rng)
-        for reader in READERS:
+        for reader in FILES[name]:
             try:
                 with limit_time(), contextlib.redirect_stderr(io.StringIO()):
                     reader(folder, root)

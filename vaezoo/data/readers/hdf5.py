@@ -35,7 +35,7 @@ def take_dataset(contents: Any, name: str) -> Any:
     if link is None and name != "images":
         return None
     if link is not None and not isinstance(link, h5py.HardLink):
-        raise UserError(f"{where} is a link to {link.path}, and is not followed. Store the array itself.")
+        raise UserError(f"{where} is a link, and is not followed. Store the array itself.")
     array = contents[name]
     if not isinstance(array, h5py.Dataset):
         raise UserError(f"{where} is a group of arrays, expected one array.")
