@@ -1,5 +1,6 @@
 """Quiet and isolated tests; what they share besides lies in tests/support."""
 
+import gc
 import os
 
 import pytest
@@ -12,6 +13,19 @@ os.environ["LOKY_MAX_CPU_COUNT"] = "1"  # nor do small fits gain from processes 
 pytest.register_assert_rewrite("tests.support")
 
 from tests.support.slow import trainings  # noqa: E402 - the lines above decide how torch and tests are loaded
+
+
+def pytest_collection_finish():
+    """Leave what was imported out of every later search for garbage, which takes half a second with it."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def collect_garbage():
+    """Free the pictures and models of a file of tests, which refer to themselves and take much memory."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture(autouse=True)

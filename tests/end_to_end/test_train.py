@@ -4,8 +4,6 @@ import csv
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -18,7 +16,19 @@ from PIL import Image
 import vaezoo.evaluate
 import vaezoo.report
 import vaezoo.train
-from tests.support.command_line import BARE, QUICK, SCORES, rows, run, same_weights, state, train, train_in
+from tests.support.command_line import (
+    BARE,
+    QUICK,
+    SCORES,
+    rows,
+    run,
+    same_weights,
+    start_train,
+    state,
+    train,
+    train_in,
+    wait_for,
+)
 from tests.support.configuration import FEW, MODELS
 
 
@@ -212,43 +222,38 @@ def test_a_sweep_leaves_one_folder_and_one_wandb_run_a_job_and_survives_a_failur
 
 # ---- resuming --------------------------------------------------------------------------------------------------
 
-RESUMED = ["model=dipvae", "model.cov=running", "val_every=40", "log_every=7", "dataset=digits", *BARE]
-
-
-def start(folder: str, *arguments: str) -> subprocess.Popen:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "vaezoo.train", f"hydra.run.dir={folder}", "callbacks.progress=false"]
-    return subprocess.Popen([*command, *RESUMED, *arguments], env=environment, stderr=subprocess.PIPE, text=True)
-
-
-def wait_for(path: Path, process: subprocess.Popen, seconds: float = 90) -> None:
-    deadline = time.monotonic() + seconds
-    while not path.exists():
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline, f"{path} did not come"
-        time.sleep(0.05)
+RESUMED = [
+    "callbacks.progress=false",
+    "model=dipvae",
+    "model.cov=running",
+    "val_every=40",
+    "log_every=7",
+    "dataset=digits",
+    *BARE,
+]
 
 
 @pytest.mark.parametrize(
     "number", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.slow), signal.SIGINT]
 )
 def test_a_killed_process_goes_on_to_the_same_weights(number, in_tmp, monkeypatch):
-    """A real process is killed at a moment of its own; resumed, it ends where an unbroken run ends, bit for bit."""
-    process = start("cut", "max_batches=1000000", "callbacks.checkpoints.batches=33")
+    """A process is killed at a moment of its own; resumed, it ends where an unbroken run ends, bit for bit."""
+    line = [*RESUMED, "max_batches=1000000", "callbacks.checkpoints.batches=33", "hydra.run.dir=cut"]
+    process = start_train(*line, errors=Path("errors.txt"))
     wait_for(Path("cut/checkpoints/last.ckpt"), process)
     time.sleep(0.3)
-    process.send_signal(number)
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == (-9 if number == signal.SIGKILL else 128 + number)
+    os.kill(process.pid, number)
+    process.join(60)
+    assert process.exitcode == (-9 if number == signal.SIGKILL else 128 + number)
     if number != signal.SIGKILL:
-        assert "go on with: python -m vaezoo.train run=cut" in errors
+        assert "go on with: python -m vaezoo.train run=cut" in Path("errors.txt").read_text()
         assert number.name in Path("cut/error.txt").read_text()
     reached = int(state(Path("cut"))["state_dict"]["batches"])
     assert reached > 0
     budget = f"max_batches={reached + 45}"
     assert train(monkeypatch, "run=cut", budget) == 0
     assert not Path("cut/error.txt").exists()
-    train_in("whole", "callbacks.progress=false", *RESUMED, budget)
+    train_in("whole", *RESUMED, budget)
     assert same_weights(Path("cut"), Path("whole"))
     assert rows(Path("cut")) == rows(Path("whole"))
     a, b = (state(Path(folder))["optimizer_states"][0]["state"] for folder in ("cut", "whole"))

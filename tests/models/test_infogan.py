@@ -116,11 +116,11 @@ def test_zero_heads_of_the_model():
     zero(model.encoder.critic.head)
     zero(model.encoder.recognition[-1])
     torch.manual_seed(0)
-    terms = model.objective(torch.rand(20_000, 1, 8, 8))
+    terms = model.objective(torch.rand(5_000, 1, 8, 8))
     assert terms["critic_adversarial"].item() == pytest.approx(1.386294, abs=1e-5)
     assert terms["generator_adversarial"].item() == pytest.approx(0.693147, abs=1e-5)
     assert terms["mi_s"].item() == pytest.approx(0, abs=1e-5)
-    assert terms["mi_c"].item() == pytest.approx(2 * -0.392458, abs=0.01)
+    assert terms["mi_c"].item() == pytest.approx(2 * -0.392458, abs=0.02)
 
 
 # ---- the losses --------------------------------------------------------------------------------------------------

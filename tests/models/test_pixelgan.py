@@ -67,12 +67,12 @@ def test_probabilities_of_all_images_sum_to_one():
 
 
 def test_samples_follow_the_density():
-    network, count = pixelcnn(), 40_000
+    network, count = pixelcnn(), 10_000
     torch.manual_seed(0)
     x = network.sample(torch.tensor([[1.0, 0.0]], dtype=torch.float64).expand(count, 2))
     index = (x.flatten(1) * 2.0 ** torch.arange(5, -1, -1)).sum(1).long()
     found = torch.bincount(index, minlength=64) / count
-    assert 0.5 * (found - probabilities(network, [1.0, 0.0])).abs().sum() < 0.02  # 0.016 by chance at 64 equal cells
+    assert 0.5 * (found - probabilities(network, [1.0, 0.0])).abs().sum() < 0.04  # 0.032 by chance at 64 equal cells
 
 
 def test_rows_out_of_reach_do_not_matter():

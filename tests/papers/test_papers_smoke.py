@@ -104,7 +104,16 @@ def kind(keys: Keys) -> frozenset[tuple[str, Any]]:
     return frozenset((key, value) for key, value in keys.items() if isinstance(value, str | bool | None))
 
 
-@pytest.mark.parametrize("experiment", EXPERIMENTS.values(), ids=lambda experiment: experiment.name)
+LARGE = ("schik_faces", "yebors_scores", "yebors_fid")  # half of the time of all
+
+
+@pytest.mark.parametrize(
+    "experiment",
+    [
+        pytest.param(experiment, id=name, marks=[pytest.mark.slow] if name in LARGE else [])
+        for name, experiment in EXPERIMENTS.items()
+    ],
+)
 def test_runs_of_the_smoke_size_answer_every_claim_of_the_small_one(experiment, tmp_path, stand_ins):
     run_each_kind(experiment, tmp_path)
     found, left_out = records.collect_records(experiment, read_runs([tmp_path]))

@@ -3,10 +3,6 @@
 import gc
 import itertools
 import json
-import os
-import signal
-import subprocess
-import sys
 import time
 import weakref
 from pathlib import Path
@@ -17,9 +13,8 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
 import vaezoo.train
-from tests.support.command_line import run, same_weights, train_in
+from tests.support.command_line import run, same_weights, start_train, train_in
 from tests.support.configuration import compose_train
-from tests.support.paths import ROOT
 from vaezoo.config.compose import Composer
 from vaezoo.config.directory import DIRECTORY
 from vaezoo.config.identity import hash_evaluation, hash_training
@@ -160,6 +155,7 @@ def test_the_jobs_of_a_preset_can_be_trained(line, count):
     assert len(combinations(*line)) == count
 
 
+@pytest.mark.slow  # tests/config/test_config.py checks the configuration of every experiment without its grids
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_the_jobs_of_a_paper_can_be_trained(name):
     """The other sizes are run: tests/papers/test_papers_smoke.py."""
@@ -270,17 +266,15 @@ def test_a_study_is_gone_on_with(in_tmp, monkeypatch, capsys):
 def test_a_killed_study_goes_on(in_tmp, monkeypatch, capsys):
     """The process dies in the middle of a job: what was finished stays, the rest is done, with the same result."""
     line = ["-m", "seed=0,1", *QUICK, "callbacks.checkpoints.batches=20", "max_batches=400", "sweep.name=mine"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-m", "vaezoo.train", *line]
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
+    process = start_train(*line, errors=Path("errors.txt"))
     root = Path("multirun/mine")
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 60
     while not any(root.glob("seed-1-*/checkpoints/last.ckpt")):
-        assert process.poll() is None
+        assert process.is_alive()
         assert time.monotonic() < deadline
         time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    process.kill()
+    process.join()
     finished, killed = (next(root.glob(f"seed-{seed}-*")) for seed in (0, 1))
     assert (read_state(finished), read_state(killed)) == ("finished", "stopped")
     before = stamps(root)[finished.name]

@@ -2,7 +2,12 @@
 
 import csv
 import json
+import os
 import sys
+import time
+from collections.abc import Callable
+from multiprocessing import get_context
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import torch
@@ -29,6 +34,34 @@ def run(main, monkeypatch, *arguments: str) -> int:
 def train(monkeypatch, *arguments: str) -> int:
     """Call `python -m vaezoo.train` and return its exit status."""
     return run(vaezoo.train.main, monkeypatch, *arguments)
+
+
+def start_train(*arguments: str, errors: Path, before: Callable[[], None] = lambda: None) -> BaseProcess:
+    """Start `python -m vaezoo.train` in a process of its own, a copy of this one, which has imported torch already.
+
+    Its standard error goes into the file `errors`. `before` is called in the process before the command.
+    """
+
+    def act() -> None:
+        with errors.open("w") as file:
+            os.dup2(file.fileno(), sys.__stderr__.fileno() if sys.__stderr__ else 2)
+            sys.stderr = file
+            sys.argv = ["vaezoo", *arguments]
+            before()
+            vaezoo.train.main()
+
+    process = get_context("fork").Process(target=act)
+    process.start()
+    return process
+
+
+def wait_for(path: Path, process: BaseProcess, seconds: float = 60) -> None:
+    """Wait until a process has written a file."""
+    deadline = time.monotonic() + seconds
+    while not path.exists():
+        assert process.is_alive(), process.exitcode
+        assert time.monotonic() < deadline, f"{path} did not come"
+        time.sleep(0.02)
 
 
 def train_in(folder: str | Path, *overrides: str) -> Path:

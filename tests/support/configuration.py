@@ -19,7 +19,7 @@ FEW = {
     "dipvae": ["model=dipvae", "model.cov=running"],
     "dec": ["model=dec", "model.pretrain_batches=7", "model.refresh=4"],
     "vaegan": ["model=vaegan", "model.margin=0.01", "model.equilibrium=0.68"],
-    "factorvae": ["model=factorvae"],
+    "factorvae": ["model=factorvae", "model.discriminator.hidden=[50,50]"],
     "gmvae": ["model=gmvae"],
     "infovaegan": ["model=infovaegan"],
 }

@@ -1,21 +1,23 @@
-"""Ten steps of every model, on this process or on its share of a batch: run by tests/training/test_processes.py."""
+"""Ten steps of every model, on this process or on its share of a batch, for tests/training/test_processes.py."""
 
-import sys
+import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from hydra.utils import instantiate
+from omegaconf import DictConfig
 from pytorch_lightning import seed_everything
 from pytorch_lightning.loggers import Logger
 
 from tests.support.configuration import MODELS, compose_train
-from vaezoo import distributed
 from vaezoo.training.fit import fit, make_trainer
 
 STEPS = 10
 # What needs more than its defaults: batch normalisation, dropout, a second phase, running moments, a gate that closes.
 CASES = {
     **{name: [] for name in MODELS},
+    "factorvae small": ["model=factorvae", "model.discriminator.hidden=[50,50]"],
     "dipvae running": ["model=dipvae", "model.cov=running"],
     "infovae imq": ["model=infovae", "model.kernel=imq"],
     "gmvae samples": ["model=gmvae", "model.samples=2"],
@@ -29,7 +31,7 @@ CASES = {
 
 
 # Each kind of what processes have to share: statistics of codes, permutations, normalisations, a gate, a phase.
-SHARING = ["betatcvae", "infovae", "factorvae", "gmvae", "infovaegan", "dipvae running", "dec clustering"]
+SHARING = ["betatcvae", "infovae", "factorvae small", "infovaegan", "dipvae running", "dec clustering"]
 SHARING += ["vaegan gated", "vaegan micro", "vae joint", "infogan batch norm"]
 
 
@@ -49,13 +51,23 @@ class ListLogger(Logger):
         pass
 
 
-def train(case: str, *overrides: str) -> dict:
-    """The terms of each step and the weights afterwards."""
+def list_overrides(count: int) -> tuple[str, ...]:
+    """Return the overrides for one of several processes."""
+    return "trainer=ddp", f"trainer.devices={count}"
+
+
+def compose_case(case: str, *overrides: str) -> DictConfig:
+    """Return the configuration of a case."""
     line = CASES[case] or [f"model={case}"]
-    config = compose_train(
+    return compose_train(
         *line, "dataset=digits", "dataset.batch_size=16", "dataset.val_images=40", "trainer.accelerator=cpu",
         "trainer.precision=64-true", *overrides,
     )  # fmt: skip
+
+
+def train(case: str, *overrides: str) -> dict:
+    """Return the terms of each step and the weights afterwards."""
+    config = compose_case(case, *overrides)
     seed_everything(0, verbose=False)
     data, model, logger = instantiate(config.dataset), instantiate(config.model), ListLogger()
     trainer = make_trainer(config.trainer, [logger])
@@ -64,12 +76,10 @@ def train(case: str, *overrides: str) -> dict:
     return {"terms": logger.rows, "weights": model.state_dict()}
 
 
-def main(out: Path, count: str, *cases: str) -> None:
+def save_results(cases: Sequence[str], count: int, rank: int, port: str, out: Path) -> None:
+    """Train all cases as the process `rank` of `count`, and write what `train` returns into files."""
+    variables = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "LOCAL_RANK": str(rank)}
+    os.environ.update(variables, TORCH_CPP_LOG_LEVEL="ERROR")
     torch.set_num_threads(1)
     for case in cases:
-        result = train(case, "trainer=ddp", f"trainer.devices={count}")
-        torch.save(result, out / f"{case} {distributed.process_rank()}.pt")
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]), *sys.argv[2:])
+        torch.save(train(case, *list_overrides(count)), out / f"{case} {rank}.pt")

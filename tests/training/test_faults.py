@@ -3,8 +3,6 @@
 import json
 import os
 import resource
-import subprocess
-import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +13,7 @@ import pytest
 import torch
 from hydra.utils import instantiate
 
+from tests.support.command_line import start_train
 from tests.support.configuration import compose_train
 from vaezoo.data.batches import TrainingOrder
 from vaezoo.errors import NotFinite, UserError
@@ -84,16 +83,17 @@ def test_a_full_disk_leaves_the_last_checkpoint(in_tmp):
     train("cut", "max_batches=10")
     before = Path("cut/checkpoints/last.ckpt").read_bytes()
     assert len(before) > 100_000
-    limited = subprocess.run(
-        [sys.executable, "-m", "vaezoo.train", "run=cut", "max_batches=30"],
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000)),
-        capture_output=True,
-        text=True,
-    )
-    assert limited.returncode == 2, limited.stderr
-    assert "There is no space left to write" in limited.stderr
-    assert "go on with: python -m vaezoo.train run=cut" in limited.stderr
-    assert "Traceback" not in limited.stderr
+
+    def limit_files() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))
+
+    process = start_train("run=cut", "max_batches=30", errors=Path("errors.txt"), before=limit_files)
+    process.join(60)
+    errors = Path("errors.txt").read_text()
+    assert process.exitcode == 2, errors
+    assert "There is no space left to write" in errors
+    assert "go on with: python -m vaezoo.train run=cut" in errors
+    assert "Traceback" not in errors
     assert Path("cut/checkpoints/last.ckpt").read_bytes() == before
     assert not list(Path("cut").rglob("*.partial*"))
     assert "no space left" in Path("cut/error.txt").read_text()

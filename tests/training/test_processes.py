@@ -7,14 +7,14 @@ import socket
 import subprocess
 import sys
 import time
+from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
 import torch
 
 from tests.support.configuration import compose_train
-from tests.support.paths import ROOT
-from tests.support.together import CASES, SHARING, train
+from tests.support.together import CASES, SHARING, compose_case, list_overrides, save_results, train
 from vaezoo.config.values import check_config
 from vaezoo.errors import UserError
 from vaezoo.runs.folder import read_history, read_state
@@ -40,12 +40,18 @@ def free_port() -> str:
 )
 def test_processes_make_the_steps_of_one(count, cases, tmp_path):
     """Ten steps in double precision: the terms, and the weights after them."""
-    environment = {**os.environ, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port(), "TORCH_CPP_LOG_LEVEL": "ERROR"}
-    command = [sys.executable, "-m", "tests.support.together", str(tmp_path), str(count), *cases]
-    ranks = [str(rank) for rank in range(count)]
-    workers = [subprocess.Popen(command, cwd=ROOT, env={**environment, "LOCAL_RANK": rank}) for rank in ranks]
+    for case in cases:
+        compose_case(case, *list_overrides(count))  # which a process that is copied from this one has, too
+    ranks, port = range(count), free_port()
+    workers = [
+        get_context("fork").Process(target=save_results, args=(cases, count, rank, port, tmp_path)) for rank in ranks
+    ]
+    for worker in workers:
+        worker.start()
     alone = {case: train(case, "trainer=cpu") for case in cases}
-    assert [worker.wait(600) for worker in workers] == [0] * count
+    for worker in workers:
+        worker.join(600)
+    assert [worker.exitcode for worker in workers] == [0] * count
     for case, expected in alone.items():
         first, *others = (torch.load(tmp_path / f"{case} {rank}.pt") for rank in ranks)
         for name, weight in expected["weights"].items():
@@ -65,6 +71,7 @@ def test_processes_make_the_steps_of_one(count, cases, tmp_path):
 LINE = [
     "dataset=digits",
     "model=factorvae",
+    "model.discriminator.hidden=[50,50]",
     "dataset.batch_size=16",
     "log_every=10",
     "val_every=20",
@@ -109,6 +116,7 @@ def assert_same_run(folder: str, other: str) -> None:
         assert logged[key][1] == pytest.approx(again[key][1], rel=1e-7), key
 
 
+@pytest.mark.slow
 def test_a_job_of_a_sweep_on_two_processes(in_tmp):
     """In its own folder, with the files and the numbers of a run on one process."""
     run("-m", *LINE, *TOGETHER, "max_batches=25", "seed=1", "hydra.sweep.dir=many", "hydra.sweep.subdir=${seed}")
@@ -125,29 +133,41 @@ def children(process: subprocess.Popen) -> list[int]:
     return sorted(map(int, found.split()))
 
 
-def wait_for(path: Path, process: subprocess.Popen, *, newer_than: int = 0) -> None:
-    """Wait until a file is there that was written after a time in nanoseconds."""
+def wait_for(path: Path, process: subprocess.Popen) -> None:
+    """Wait until a process has written a file."""
     deadline = time.monotonic() + 120
-    while not (path.exists() and os.stat(path.parent).st_mtime_ns > newer_than):
+    while not path.exists():
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.05)
 
 
-def test_interrupted_together_then_one_dies_and_resumed_to_the_same_run(in_tmp):
-    """The death of one process ends the run with its name."""
-    endless = ["max_batches=1000000", "callbacks.checkpoints.batches=13", "hydra.run.dir=cut"]
-    process = start(*LINE, *TOGETHER, *endless)
+ENDLESS = ["max_batches=1000000", "callbacks.checkpoints.batches=13", "hydra.run.dir=cut"]
+
+
+def assert_resumed_to_the_same_run() -> None:
+    """Resume the run in the folder "cut", and assert that it ends as one that was never cut."""
+    budget = f"max_batches={int(weights('cut')['batches']) + 15}"
+    run("run=cut", budget)
+    run_here("trainer=cpu", budget, folder="whole")
+    assert_same_run("cut", "whole")
+
+
+@pytest.mark.slow
+def test_interrupted_together_and_resumed_to_the_same_run(in_tmp):
+    process = start(*LINE, *TOGETHER, *ENDLESS)
     wait_for(Path("cut/checkpoints/last.ckpt"), process)
     process.send_signal(signal.SIGTERM)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 128 + signal.SIGTERM
     assert "go on with: python -m vaezoo.train run=cut" in errors
     assert "SIGTERM" in Path("cut/error.txt").read_text()
+    assert_resumed_to_the_same_run()
 
-    stopped = os.stat("cut/checkpoints").st_mtime_ns
-    process = start("run=cut")
-    wait_for(Path("cut/checkpoints/last.ckpt"), process, newer_than=stopped)
+
+def test_the_death_of_one_process_ends_the_run_with_its_name_and_it_resumes_to_the_same_run(in_tmp):
+    process = start(*LINE, *TOGETHER, *ENDLESS)
+    wait_for(Path("cut/checkpoints/last.ckpt"), process)
     workers = children(process)
     os.kill(workers[1], signal.SIGKILL)
     _, errors = process.communicate(timeout=60)
@@ -157,10 +177,7 @@ def test_interrupted_together_then_one_dies_and_resumed_to_the_same_run(in_tmp):
     assert "Process 1 of 2" in Path("cut/error.txt").read_text()
     assert not any(Path(f"/proc/{worker}").exists() for worker in workers)
 
-    budget = f"max_batches={int(weights('cut')['batches']) + 15}"
-    run("run=cut", budget)
-    run_here("trainer=cpu", budget, folder="whole")
-    assert_same_run("cut", "whole")
+    assert_resumed_to_the_same_run()
 
 
 @pytest.mark.parametrize("number", [pytest.param(signal.SIGTERM, marks=pytest.mark.slow), signal.SIGINT])
@@ -177,6 +194,7 @@ def test_interrupted_while_the_first_process_starts(number, in_tmp):
     assert not any(Path(f"/proc/{worker}").exists() for worker in workers)
 
 
+@pytest.mark.slow
 def test_a_term_that_is_not_finite_is_named_once(in_tmp):
     process = start(*LINE, *TOGETHER, "max_batches=100", "optimizer.lr=1e30", "hydra.run.dir=bad")
     _, errors = process.communicate(timeout=120)

@@ -12,7 +12,7 @@ from hydra.core.override_parser.types import Override
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from vaezoo.config.compose import Composer, compose_or_refuse, is_group, list_groups
+from vaezoo.config.compose import Composer, is_group, list_groups
 from vaezoo.config.directory import DIRECTORY
 from vaezoo.config.overrides import branches, leaves, parse_overrides, read_key
 from vaezoo.config.secrets import check_secret
@@ -44,10 +44,11 @@ def check_command_line(config_name: str, arguments: Sequence[str]) -> DictConfig
         value = override.value() if isinstance(override.value(), dict | list) else line.partition("=")[2]
         check_secret(read_key(override), value)
     with initialize_config_dir(DIRECTORY, version_base="1.3"):
-        check_keys(config_name, job)
+        composer = Composer(config_name)
+        check_keys(composer, job)
         check_launcher(config_name, job, arguments)
-        check_shared_keys(config_name, job)
-        return check_values(config_name, job)
+        check_shared_keys(composer, job)
+        return check_values(composer, job)
 
 
 def check_grid(config_name: str, line: Sequence[str]) -> None:
@@ -57,18 +58,18 @@ def check_grid(config_name: str, line: Sequence[str]) -> None:
     """
     job = [(override, as_single_run(override)) for override in parse_overrides(line)]
     with initialize_config_dir(DIRECTORY, version_base="1.3"):
-        check_keys(config_name, job)
-        check_values(config_name, job)
+        composer = Composer(config_name)
+        check_keys(composer, job)
+        check_values(composer, job)
 
 
-def check_values(config_name: str, job: Sequence[tuple[Override, str]]) -> DictConfig:
+def check_values(composer: Composer, job: Sequence[tuple[Override, str]]) -> DictConfig:
     """Check the first job of a sweep, then each swept value in it, and return the configuration of the first job.
 
     `job` pairs each override with its line in the first job. Values of two keys are not tried in all combinations,
     because there may be thousands. Raises UserError for the first mistake.
     """
-    compose = Composer(config_name)
-    config = compose([line for _, line in job])
+    config = composer([line for _, line in job])
     check_config(config)
     for swept, _ in job:
         if not swept.is_choice_sweep():
@@ -76,8 +77,8 @@ def check_values(config_name: str, job: Sequence[tuple[Override, str]]) -> DictC
         for value in list(swept.sweep_string_iterator())[1:]:
             other = [(override, assign(override, value) if override is swept else line) for override, line in job]
             if is_group(swept):
-                check_keys(config_name, other)
-            check_config(compose([line for _, line in other]))
+                check_keys(composer, other)
+            check_config(composer([line for _, line in other]))
     return config
 
 
@@ -93,7 +94,7 @@ def check_launcher(config_name: str, job: Sequence[tuple[Override, str]], argume
         )
 
 
-def check_keys(config_name: str, job: Sequence[tuple[Override, str]]) -> None:
+def check_keys(composer: Composer, job: Sequence[tuple[Override, str]]) -> None:
     """Raise UserError for a key that does not exist in the configuration that the selected groups make.
 
     `job` pairs each override with its line in a single run.
@@ -102,10 +103,10 @@ def check_keys(config_name: str, job: Sequence[tuple[Override, str]]) -> None:
     schedules = [override for override, _ in choices if override.key_or_group == "schedule"]
     if schedules:
         others = [line for override, line in choices if override not in schedules]
-        without_schedules = compose_or_refuse(config_name, others)
+        without_schedules = composer.compose_base(others)
         for override in schedules:
             check_schedule(override, without_schedules)
-    base = compose_or_refuse(config_name, [line for _, line in choices])
+    base = composer.compose_base([line for _, line in choices])
     for override, line in job:
         if (override, line) not in choices:
             check_key(override, base)
@@ -125,7 +126,7 @@ def assign(override: Override, value: str) -> str:
     return f"{(override.input_line or '').partition('=')[0]}={value}"
 
 
-def check_shared_keys(config_name: str, job: Sequence[tuple[Override, str]]) -> None:
+def check_shared_keys(composer: Composer, job: Sequence[tuple[Override, str]]) -> None:
     """Raise UserError for a key that exists only with a swept group.
 
     Before the jobs of a sweep Hydra composes the overrides that they share, without any option of a swept group.
@@ -133,7 +134,7 @@ def check_shared_keys(config_name: str, job: Sequence[tuple[Override, str]]) -> 
     if not any(is_group(override) and override.is_sweep_override() for override, _ in job):
         return
     shared = [(override, line) for override, line in job if not override.is_sweep_override()]
-    keys = list_keys(compose_or_refuse(config_name, [line for override, line in shared if is_group(override)]))
+    keys = list_keys(composer.compose_base([line for override, line in shared if is_group(override)]))
     for override, line in shared:
         key = override.key_or_group
         has_plus = override.is_add() or override.is_force_add()

@@ -60,16 +60,23 @@ class Composer:
         self.common = [f"hydra.searchpath={[str(folder) for folder in search_path]}"] if search_path else []
         self.bases: dict[tuple[str, ...], DictConfig] = {}
 
+    def compose_base(self, lines: Sequence[str]) -> DictConfig:
+        """Return what Hydra composes for these overrides, composed once and not to be changed.
+
+        Raises UserError for overrides that cannot be composed.
+        """
+        overrides = (*self.common, *lines)
+        if overrides not in self.bases:
+            self.bases[overrides] = compose_or_refuse(self.config_name, list(overrides))
+        return self.bases[overrides]
+
     def __call__(self, lines: Sequence[str]) -> DictConfig:
         """Return the configuration of a job. Raises UserError for overrides that cannot be composed."""
         values: list[Override] = []
         others: list[Override] = []
         for override in parse_overrides(lines):
             (values if is_plain(override) else others).append(override)
-        shared = (*self.common, *(override.input_line or "" for override in others))
-        if shared not in self.bases:
-            self.bases[shared] = compose_or_refuse(self.config_name, list(shared))
-        config = copy.deepcopy(self.bases[shared])
+        config = copy.deepcopy(self.compose_base([override.input_line or "" for override in others]))
         for override in values:
             try:
                 OmegaConf.update(config, override.key_or_group, override.value(), merge=True)

@@ -87,7 +87,10 @@ def compose_dataset(name: str, settings: Sequence[str] = ()) -> Dataset:
 def compose_node(line: list[str]) -> Any:
     """Return the node `dataset` of the training configuration for these overrides."""
     with initialize_config_dir(DIRECTORY, version_base="1.3"):
-        return OmegaConf.to_container(compose_or_refuse("train", line).dataset, resolve=True)
+        # Scores and figures are half of a configuration, and no data set depends on them.
+        return OmegaConf.to_container(
+            compose_or_refuse("train", [*line, "metric=none", "figure=none"]).dataset, resolve=True
+        )
 
 
 def read_description(name: str) -> str:

@@ -11,6 +11,7 @@ import shlex
 import subprocess
 import sys
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import Distribution, distributions
 from pathlib import Path
 from typing import Any
@@ -35,8 +36,6 @@ def describe_environment(seed: int, device: str, data: dict[str, Any]) -> dict[s
 
     `data` identifies the bytes of the data set.
     """
-    # A package that is installed twice is imported from the first place, so that one must overwrite the others.
-    packages = {normalise_name(package): package for package in reversed(list(distributions()))}
     return {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": shlex.join(hide_secrets(sys.orig_argv)),
@@ -47,9 +46,19 @@ def describe_environment(seed: int, device: str, data: dict[str, Any]) -> dict[s
         "platform": platform.platform(),
         "processors": os.cpu_count(),
         "variables": {name: os.environ[name] for name in VARIABLES if name in os.environ},
+        **list_packages(),
+        "git": read_git_state(),
+    }
+
+
+@cache
+def list_packages() -> dict[str, dict[str, str]]:
+    """Return versions and origins of the installed packages, read once in a process since it takes half a second."""
+    # A package that is installed twice is imported from the first place, so that one must overwrite the others.
+    packages = {normalise_name(package): package for package in reversed(list(distributions()))}
+    return {
         "packages": {name: package.version for name, package in sorted(packages.items())},
         "origins": {name: origin for name, package in sorted(packages.items()) if (origin := find_origin(package))},
-        "git": read_git_state(),
     }
 
 

@@ -378,7 +378,7 @@ def test_splits(place, split, counts):
     "line",
     [
         "model=dipvae",
-        "model=vaegan network=vaegan64 dataset.size=32",
+        pytest.param("model=vaegan network=vaegan64 dataset.size=32", marks=pytest.mark.slow),
         "model=cvae dataset.class_attribute=Male dataset.size=32",
     ],
 )

@@ -283,7 +283,13 @@ def test_the_generated_pickles_are_what_python_reads():
 
 
 @pytest.mark.parametrize(
-    "line", ["model=dipvae", "model=cvae", "model=vaegan network=vaegan32", "model=asvae network=ali32"]
+    "line",
+    [
+        "model=dipvae",
+        "model=cvae",
+        pytest.param("model=vaegan network=vaegan32", marks=pytest.mark.slow),
+        pytest.param("model=asvae network=ali32", marks=pytest.mark.slow),
+    ],
 )
 def test_training_reads_the_files(place, in_tmp, line):
     from vaezoo.training.run import train
