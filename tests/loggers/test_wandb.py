@@ -172,7 +172,6 @@ def test_earlier_records_stay_if_wandb_is_disabled(tmp_path, monkeypatch):
     assert sorted(tmp_path.glob("wandb/*run-*")) == before != []
 
 
-@pytest.mark.slow
 def test_a_text_that_is_no_id_removes_nothing(tmp_path, monkeypatch):
     """Records are looked for by the id in the folder, which may be another person's."""
     monkeypatch.setenv("WANDB_MODE", "offline")
@@ -188,6 +187,7 @@ def test_a_text_that_is_no_id_removes_nothing(tmp_path, monkeypatch):
     assert (tmp_path / "run" / "wandb" / "offline-run-0-x").is_dir()
 
 
+@pytest.mark.slow
 def test_a_study_is_uploaded_by_one_command(tmp_path, server):
     for name in ("a", "b"):
         job(tmp_path / name, end=20)

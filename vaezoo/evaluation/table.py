@@ -75,8 +75,10 @@ class LatentTable:
         """Return whether the arrays have the types, the axes and the rows that belong to a table."""
         rows = len(self.index) if self.index.ndim == 1 else -1
         tables = (self.codes, self.logvars, self.clusters, self.factors)
-        columns = (self.index, self.scored, self.held_out, self.labels, self.log_likelihood, self.squared_error)
-        columns += (self.absolute_error, self.cross_entropy, self.rec_floor)
+        columns = (
+            *(self.index, self.scored, self.held_out, self.labels, self.log_likelihood, self.squared_error),
+            *(self.absolute_error, self.cross_entropy, self.rec_floor),
+        )
         lists = (self.kl_per_dim, self.categories, self.examples, self.factor_names, self.label_names)
         numbers = (*tables, *columns, *lists[:3], self.example_images)
         return (
