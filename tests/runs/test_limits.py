@@ -1,5 +1,6 @@
 """Files that are none, that lie elsewhere, or that claim far more than they hold."""
 
+import copy
 import io
 import os
 import zipfile
@@ -16,7 +17,7 @@ from vaezoo.errors import UserError
 from vaezoo.evaluation import codes_file
 from vaezoo.reporting.matched_traversals import rewrite_png
 from vaezoo.runs.limits import HARMLESS_BYTES, check_archive, check_claim, read_arrays, read_bytes, require_file
-from vaezoo.runs.weights import load_checkpoint
+from vaezoo.runs.weights import check_optimizers, load_checkpoint
 
 HUGE = 3 * HARMLESS_BYTES
 
@@ -138,3 +139,35 @@ def test_a_checkpoint_is_read_within_bounds(tmp_path):
             deflated.writestr(name, plain.read(name))
     with pytest.raises(UserError, match="claims"):
         load_checkpoint(tmp_path)
+
+
+def test_states_of_optimisers_have_the_shapes_of_their_parameters(tmp_path):
+    """A fused step with a state of another shape would read and write beyond its memory."""
+    layer = torch.nn.Linear(3, 2)
+    optimizer = torch.optim.Adam(layer.parameters())
+    layer(torch.ones(1, 3)).sum().backward()
+    optimizer.step()
+
+    def check(change) -> None:
+        state = copy.deepcopy(optimizer.state_dict())
+        states = [state]
+        change(state, states)
+        check_optimizers([optimizer], {"optimizer_states": states}, tmp_path)
+
+    check(lambda state, states: None)
+    for change in (
+        lambda state, states: states.clear(),
+        lambda state, states: states.append(state),
+        lambda state, states: state.clear(),
+        lambda state, states: state["param_groups"].clear(),
+        lambda state, states: state["param_groups"][0]["params"].pop(),
+        lambda state, states: state["param_groups"][0].update(lr="x"),
+        lambda state, states: state["param_groups"][0].update(eps=-1.0),
+        lambda state, states: state["state"].update({0: "x"}),
+        lambda state, states: state["state"][0].update(exp_avg=torch.zeros(3)),
+        lambda state, states: state["state"][0].update(exp_avg=torch.zeros(1).expand(2, 3)),
+        lambda state, states: state["state"][1].update(exp_avg_sq=torch.zeros(2, dtype=torch.int64)),
+        lambda state, states: state["state"][1].update(step=torch.zeros(7)),
+    ):
+        with pytest.raises(UserError, match="states of the optimisers"):
+            check(change)

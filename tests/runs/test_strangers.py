@@ -162,3 +162,14 @@ def test_a_pipe_and_a_link_out_of_the_folder_are_not_read(config, tmp_path):
     os.mkfifo(outside / ".hydra" / "config.yaml")
     with pytest.raises(UserError, match="is missing"):
         load_config(outside)
+
+
+@pytest.mark.parametrize("name", ["figures", "checkpoints", ".lock", "metrics.json", "checkpoints/last.ckpt"])
+def test_what_is_of_another_kind_is_named(name, config, tmp_path):
+    write_config(tmp_path, config)
+    if name in ("figures", "checkpoints"):
+        (tmp_path / name).write_text("")
+    else:
+        (tmp_path / name).mkdir(parents=True)
+    with pytest.raises(UserError, match=f"{name} (is no folder|cannot be read, because it is no regular file)"):
+        load_config(tmp_path)

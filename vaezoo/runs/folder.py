@@ -5,6 +5,7 @@ A run folder is self-contained and can be read while the run goes on; each file 
 
 import csv
 import json
+import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -21,7 +22,7 @@ from vaezoo.config.completion import complete_config
 from vaezoo.config.trust import check_references, check_trust
 from vaezoo.errors import UserError, make_printable
 from vaezoo.runs.files import write_json
-from vaezoo.runs.limits import check_inside, read_bytes
+from vaezoo.runs.limits import check_inside, read_bytes, require_file
 from vaezoo.runs.moved import update_targets
 
 if TYPE_CHECKING:
@@ -35,6 +36,10 @@ WORKER = Path(".worker.lock")  # held by the first of several workers, which may
 ERROR = Path("error.txt")
 PREVIOUS = LAST.with_name("previous.ckpt")  # the checkpoint before the last, used where the last is damaged
 SUBFOLDERS = (".hydra", "checkpoints", "figures", "figures/over_time", "wandb")  # that a run reads and writes
+RUN_FILES = (  # that a run reads and writes, besides its checkpoints
+    *(LOCK, WORKER, DONE, ERROR),
+    *map(Path, ("environment.json", "metrics.json", "metrics.csv", "metrics.npz", "latents.npz")),
+)
 MAX_HISTORY_BYTES = 2**30  # of metrics.csv
 MAX_CONFIG_BYTES = 1_000_000  # ours have ten thousand
 
@@ -87,9 +92,8 @@ def load_config(folder: Path, trust: Sequence[str] | None = ()) -> DictConfig:
     Raises UserError for a configuration that cannot be read, trusted or completed, and for subfolders that are links
     to another place, where the run would read and write.
     """
-    for name in SUBFOLDERS:
-        check_inside(folder, folder / name)
     config, place = read_config(folder), f"run={folder}: {CONFIG}"
+    check_kinds(folder)
     if trust is not None:
         check_trust(config, place, trust)
     complete_config(config, place)
@@ -100,6 +104,18 @@ def load_config(folder: Path, trust: Sequence[str] | None = ()) -> DictConfig:
     return OmegaConf.create(config)
 
 
+def check_kinds(folder: Path) -> None:
+    """Raise UserError for a folder of a run that is none, a file that is none, and a link out of the run folder."""
+    for name in SUBFOLDERS:
+        check_inside(folder, folder / name)
+        if (folder / name).exists() and not (folder / name).is_dir():
+            raise UserError(f"{folder / name} is no folder, as it should be in a run. Remove it.")
+    for path in (*(folder / name for name in RUN_FILES), *(folder / "checkpoints").glob("*.ckpt")):
+        if os.path.lexists(path):
+            check_inside(folder, path)
+            require_file(path)
+
+
 def refuse_configuration(folder: Path, error: Exception) -> UserError:
     """Return the message for a run whose configuration cannot be built, given the error of OmegaConf or Hydra."""
     if isinstance(error, OmegaConfBaseException) and error.full_key:
@@ -107,6 +123,8 @@ def refuse_configuration(folder: Path, error: Exception) -> UserError:
     cause: BaseException = error
     while cause.__cause__ is not None and not isinstance(cause, UserError):
         cause = cause.__cause__
+    if isinstance(cause, UserError):
+        return cause
     reason = next(iter(str(cause).splitlines()), "") or type(cause).__name__
     return UserError(f"run={folder}: what {CONFIG} describes cannot be built ({reason}).")
 

@@ -74,4 +74,4 @@ class Checkpoints(Callback):
         return {"best": self.best}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.best = state["best"]
+        self.best = float(state.get("best", math.inf))

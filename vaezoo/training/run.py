@@ -34,7 +34,7 @@ from vaezoo.runs.folder import (
     relative_to_cwd,
 )
 from vaezoo.runs.limits import read_bytes
-from vaezoo.runs.weights import find_checkpoint, restore_weights
+from vaezoo.runs.weights import check_optimizers, find_checkpoint, restore_weights
 from vaezoo.studies import threads
 from vaezoo.training import workers
 
@@ -223,6 +223,8 @@ def restore(folder: Path, model: Any, data_identity: dict[str, Any]) -> Path | N
         )
     path, state = newest
     restore_weights(model, state, folder)
+    optimizers = model.configure_optimizers()
+    check_optimizers(optimizers if isinstance(optimizers, list) else [optimizers], state, folder)
     return path
 
 
