@@ -19,6 +19,7 @@ FLOORS = [
     {"models", "data", "metrics", "figures", "loggers", "studies"},
     {"evaluation"},
     {"training", "reporting"},
+    {"console"},  # what all commands share
 ]
 COMMANDS = {"train", "evaluate", "report", "dashboard", "data/__main__"}
 NEVER = {  # part: what it never imports

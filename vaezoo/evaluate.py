@@ -84,7 +84,8 @@ def evaluate_codes(config: DictConfig) -> None:
     scored = codes_file.draw_rows(arrays, config.metric.rows, config.seed)
     inputs = codes_file.FileInputs(scored, config.seed)
     metrics = instantiate(config.metric.scores)
-    scores = evaluate_metrics(metrics, inputs, seed=config.seed, repeats=config.metric.seeds)
+    options = config.metric
+    scores = evaluate_metrics(metrics, inputs, seed=config.seed, repeats=options.seeds, floors=options.floors)
     print_scores(scores, path.name)
     about = {
         "codes": path.name,

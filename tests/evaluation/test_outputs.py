@@ -14,8 +14,10 @@ from tests.support.configuration import build_model, compose_train
 from tests.support.datasets import data_module, squares
 from tests.support.models import count_images
 from vaezoo.data.sources.digits import digits
+from vaezoo.errors import UserError
 from vaezoo.evaluation.closing_table import print_scores
-from vaezoo.evaluation.evaluate_model import evaluate_model
+from vaezoo.evaluation.embedding import embed
+from vaezoo.evaluation.evaluate_model import check_table, evaluate_model
 from vaezoo.evaluation.figure_inputs import FigureInputs
 from vaezoo.evaluation.inputs import Inputs, Missing, call, constants, provided
 from vaezoo.evaluation.metric_inputs import MetricInputs
@@ -292,6 +294,42 @@ def test_every_input_that_may_be_absent_has_a_reason():
                 assert method.unless or getattr(inputs, name) is not None, name
 
 
+def test_reasons_name_the_rows_before_the_model():
+    data, model = data_module(squares), build_model("model=vae", *PARTS)
+    reasons = {}
+    for rows, test_rows in ((20, 0), (0, 20)):
+        table = encode(model, data, rows=rows, test_rows=test_rows, seed=0)
+        inputs = MetricInputs(Outputs(model, data, table, "t"), 4, None)
+        metrics = {
+            "of_all": lambda means: {},
+            "of_test": lambda test_means: {},
+            "of_density": lambda log_likelihood: {},
+        }
+        reasons[test_rows] = evaluate_metrics(metrics, inputs, seed=0, repeats=1).skipped
+    assert set(reasons[0]) == {"of_test", "of_density"}
+    assert all("no held-out images were encoded" in reason for reason in reasons[0].values())
+    assert reasons[20] == {"of_all": "no rows were encoded for it (metric.rows=0)"}
+
+
+@pytest.mark.parametrize(
+    ("column", "name"),
+    [("codes", "codes"), ("logvars", "logvars"), ("squared_error", "reconstructions"), ("log_likelihood",) * 2],
+)
+def test_outputs_that_are_not_finite_end_the_evaluation(told, column, name):
+    check_table(told.table, told.model)
+    values = getattr(told.table, column).copy()
+    values[np.flatnonzero(told.table.held_out)[:3]] = np.nan
+    with pytest.raises(UserError, match=f"cannot be evaluated: {name} has rows with nan or inf, 3 of"):
+        check_table(replace(told.table, **{column: values}), told.model)
+
+
+def test_codes_without_variance_are_not_laid_out_in_the_plane():
+    """The principal components of such codes are NaN, and t-SNE then ends the process by a signal."""
+    for codes in (np.zeros((60, 4)), np.full((60, 4), 0.3, np.float32)):
+        with pytest.raises(Missing, match="no variance: all 60 rows are the same"):
+            embed(codes, None, seed=0)
+
+
 def drawing(codes, rng, *, times=2):
     return {"score": float(rng.random() * times), "fact": True, "matrix": codes}
 
@@ -301,7 +339,7 @@ def plain(codes):
 
 
 def test_scores_carry_their_protocol():
-    codes = np.ones((7, 2))
+    codes = np.eye(7, 2)
     metrics = {"drawing": partial(drawing, times=5), "plain": plain}
     scores = evaluate_metrics(metrics, Inputs(codes=codes), seed=4, repeats=3)
     assert set(scores.values) == {"eval/drawing", "eval/drawing/sd", "eval/mean", "eval/count"}
@@ -336,7 +374,7 @@ def test_arrays_with_names_are_a_table():
         shares = np.array([0.5, 0.75])
         return {"names": np.array(["Bald", "Hat"]), "accuracy": shares, "vectors": np.ones((2, 3)), "mean": 0.6}
 
-    scores = evaluate_metrics({"named": named, "drawing": drawing}, Inputs(codes=np.ones((7, 2))), seed=4, repeats=1)
+    scores = evaluate_metrics({"named": named, "drawing": drawing}, Inputs(codes=np.eye(7, 2)), seed=4, repeats=1)
     assert scores.tables == {"named": {"Bald": {"accuracy": 0.5}, "Hat": {"accuracy": 0.75}}}
 
 
@@ -344,7 +382,7 @@ def test_arrays_with_names_are_a_table():
 @pytest.mark.parametrize("value", [np.inf, np.nan])
 def test_a_score_without_a_finite_value_has_no_deviation(value):
     metrics = {"limit": lambda codes, rng: {"score": value}}
-    scores = evaluate_metrics(metrics, Inputs(codes=np.ones((7, 2))), seed=4, repeats=3)
+    scores = evaluate_metrics(metrics, Inputs(codes=np.eye(7, 2)), seed=4, repeats=3)
     np.testing.assert_equal(scores.values, {"eval/limit": value})
 
 
@@ -353,7 +391,7 @@ def test_the_closing_table_shows_each_protocol_once(capsys):
         raise Skip("needs vaezoo[fid]")
 
     metrics = {"drawing": partial(drawing, times=5), "plain": plain, "declines": declines}
-    print_scores(evaluate_metrics(metrics, Inputs(codes=np.ones((7, 2))), seed=4, repeats=3), "a run")
+    print_scores(evaluate_metrics(metrics, Inputs(codes=np.eye(7, 2)), seed=4, repeats=3), "a run")
     out = capsys.readouterr().out
     assert out.count("rows 7") == 2
     assert "times 5" in out
@@ -363,7 +401,7 @@ def test_the_closing_table_shows_each_protocol_once(capsys):
 
 
 def test_repeats_are_independent_and_other_metrics_do_not_disturb_them():
-    inputs = Inputs(codes=np.ones((7, 2)))
+    inputs = Inputs(codes=np.eye(7, 2))
     alone = evaluate_metrics({"a": drawing}, inputs, seed=0, repeats=2)
     beside = evaluate_metrics({"b": drawing, "a": drawing}, inputs, seed=0, repeats=2)
     assert alone.values["eval/a"] == beside.values["eval/a"] != beside.values["eval/b"]
@@ -381,13 +419,13 @@ def test_what_does_not_apply_or_fails_is_skipped_with_a_reason(caplog):
         raise ZeroDivisionError("oops")
 
     metrics = {"declines": declines, "needs": needs, "fails": fails, "plain": plain}
-    scores = evaluate_metrics(metrics, Inputs(codes=np.ones((3, 2))), seed=0, repeats=1)
+    scores = evaluate_metrics(metrics, Inputs(codes=np.eye(3, 2)), seed=0, repeats=1)
     assert scores.skipped == {
         "declines": "only one code",
         "needs": "there is no factors",
         "fails": "failed: ZeroDivisionError: oops",
     }
-    assert scores.values["eval/mean"] == 1
+    assert scores.values["eval/mean"] == 1 / 3
     assert "fails" in caplog.text
 
 

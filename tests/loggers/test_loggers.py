@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.support.configuration import compose_train
 from vaezoo.loggers.csv import CSVFile
 from vaezoo.loggers.mode import choose_mode
-from vaezoo.loggers.wandb import WandB, prepare_records
+from vaezoo.loggers.wandb import WandB, prepare_records, shorten
 from vaezoo.runs.folder import read_history
 
 # ---- metrics.csv -----------------------------------------------------------------------------------------------
@@ -93,6 +94,20 @@ def test_unsent_records_are_deleted_and_the_note_of_the_others_counts(tmp_path):
     assert prepare_records(tmp_path, "id") == 51
     assert sorted(path.name for path in tmp_path.iterdir()) == ["offline-run-1-id", "offline-run-4-other", "run-3-id"]
     assert prepare_records(tmp_path, "new") == 0
+
+
+def test_long_names_fit_and_stay_different():
+    names = [shorten("a" * 300 + end) for end in "xy"]
+    assert [len(name) for name in names] == [128, 128]
+    assert len(set(names)) == 2
+    assert (shorten("a" * 128), shorten(""), shorten(None)) == ("a" * 128, None, None)
+
+
+def test_the_project_of_the_environment_counts(monkeypatch):
+    monkeypatch.setenv("WANDB_PROJECT", "mine")
+    assert compose_train("dataset=digits", "metric=none", "figure=none", "seed=11").logger.wandb.project == "mine"
+    line = ["dataset=digits", "metric=none", "figure=none", "seed=12", "logger.wandb.project=other"]
+    assert compose_train(*line).logger.wandb.project == "other"
 
 
 def test_an_error_of_wandb_is_reported_once_and_the_run_goes_on(tmp_path, caplog):

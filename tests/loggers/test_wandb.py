@@ -65,6 +65,21 @@ def job(folder: Path, *, begin: int = 0, end: int, lost: int = 0, scores: dict[s
     mirror.close()
 
 
+def test_a_server_that_goes_away_does_not_hold_the_run(server, tmp_path, monkeypatch, caplog):
+    monkeypatch.setenv("WANDB_MODE", "online")
+    monkeypatch.setattr("vaezoo.loggers.wandb.FINISH_TIMEOUT", 1.0)
+    mirror = WandB(tmp_path, project="p", name="n", group=None)
+    mirror.start({"seed": 0})
+    mirror.log_metrics({"train/loss": 2.5}, step=50)
+    server.silent = True
+    began = time.monotonic()
+    command = mirror.close()
+    assert time.monotonic() - began < 30
+    (record,) = tmp_path.glob("wandb/run-*")
+    assert command == f"wandb sync {record}"
+    assert "the server stopped answering" in caplog.text
+
+
 def killed_job(folder: Path, **arguments: Any) -> None:
     """Run `job` in a process that is killed before its end."""
     process = os.fork()

@@ -665,7 +665,7 @@ def test_sampling_agrees_with_quadrature_within_its_noise(case: str) -> None:
     mu, sigma = POSTERIORS[case](np.random.default_rng(2))
     q, q_given = entropies_by_quadrature(mu, sigma, FACTORS, np.array(SIZES))
     draws = [
-        entropies_by_sampling(mu, sigma, FACTORS, np.array(SIZES), np.random.default_rng(s), 480) for s in range(8)
+        entropies_by_sampling(mu, sigma, FACTORS, np.array(SIZES), np.random.default_rng(s), 480) for s in range(24)
     ]
     values = np.array([np.append(given, whole) for whole, given in draws])
     error = values.std(axis=0, ddof=1) / np.sqrt(len(draws))
@@ -831,7 +831,7 @@ def test_a_score_spells_out_the_constants_of_its_protocol(path: Path) -> None:
 @pytest.mark.parametrize("bundle", ["none", "fast", "full"])
 def test_a_bundle_composes(bundle: str) -> None:
     metric = compose_train(f"metric={bundle}").metric
-    assert set(metric) == {"rows", "test_rows", "images", "inception", "seeds", "scores"}
+    assert set(metric) == {"rows", "test_rows", "images", "inception", "seeds", "floors", "scores"}
     assert bool(metric.scores) == (bundle != "none")
     assert all(callable(instantiate(score)) for score in metric.scores.values())
     if bundle == "fast":

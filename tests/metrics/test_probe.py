@@ -100,10 +100,10 @@ def test_attributes_one_by_one():
 
 
 def test_what_there_is_nothing_to_learn_from():
-    for probe in (linear, probe_logistic, attributes):
+    for probe, answers in ((linear, LABELS), (probe_logistic, LABELS), (attributes, LABELS[:, None])):
         for held_out in (np.ones(480, bool), np.zeros(480, bool)):
             with pytest.raises(Skip, match="held-out rows"):
-                probe(CODES, LABELS, held_out)
+                probe(CODES, answers, held_out)
     for probe in (linear, probe_logistic):
         with pytest.raises(Skip, match="of one class"):
             probe(CODES, np.zeros(480, int), HELD_OUT)

@@ -325,6 +325,19 @@ def study(tmp_path_factory) -> Path:
     return root
 
 
+def test_a_score_at_its_floor_is_marked(tmp_path):
+    floor = {"noise": 0.21, "spread": 0.02, "constant": "nan"}
+    for beta, value in ((1, 0.5), (4, 0.22)):
+        for seed in (0, 1):
+            floors = {"mig_hist": {**floor, "reached": beta == 4 or seed == 0}}
+            write_run(tmp_path / f"{beta}_{seed}", {"mig_hist": value}, seed=seed, floors=floors, model__beta=beta)
+    assert report(f"runs={tmp_path}") == 0
+    page = (tmp_path / "report.html").read_text()
+    assert "higher is better; noise: 0.21" in page
+    assert "constant codes: nan" not in page
+    assert page.count("<small>(floor)</small>") == 1 + 3  # a setting of the leaderboard, and runs
+
+
 def test_the_page_is_whole_without_scripts(study):
     page = (study / "report.html").read_text()
     assert "ValueError: &lt;loss&gt; is not finite" in page

@@ -21,6 +21,7 @@ def write_run(
     environment: dict[str, Any] | None = None,
     skipped: dict[str, str] | None = None,
     protocols: dict[str, Any] | None = None,
+    floors: dict[str, Any] | None = None,
     **settings: Any,
 ) -> Path:
     """`settings` are dotted keys with __ for the dot, such as model__beta=4."""
@@ -49,6 +50,7 @@ def write_run(
             "scores": {f"eval/{name}": value for name, value in scores.items()},
             "protocols": protocols or {},
             "skipped": skipped or {},
+            "floors": {f"eval/{name}": entry for name, entry in (floors or {}).items()},
             "about": about or {"dataset": "squares", "data": {"origin": "made by the tests"}},
         }
         (folder / "metrics.json").write_text(json.dumps(told))

@@ -3,6 +3,7 @@
 import json
 import re
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -56,6 +57,7 @@ class Server:
         self.runs: dict[str, Uploaded] = {}
         self.views: dict[str, dict[str, Any]] = {}
         self.url = ""
+        self.silent = False  # whether the server takes connections and answers nothing any more
 
     def answer(self, query: dict[str, Any]) -> dict[str, Any]:
         """Return the data of a GraphQL query; a query that this server does not know gets no data."""
@@ -157,6 +159,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         sent, wandb = self.body(), self.server.wandb
+        while wandb.silent:
+            time.sleep(0.1)
         with self.server.lock:
             if self.path.startswith("/graphql"):
                 self.reply({"data": wandb.answer(json.loads(sent))})
@@ -195,5 +199,6 @@ def wandb_server() -> Iterator[Server]:
     try:
         yield wandb
     finally:
+        wandb.silent = False
         http_server.shutdown()
         http_server.server_close()

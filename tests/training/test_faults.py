@@ -102,6 +102,12 @@ def test_a_full_disk_leaves_the_last_checkpoint(in_tmp):
     assert_same_weights("cut", "whole")
 
 
+def test_checkpoints_need_no_folder_of_temporary_files(in_tmp, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", "/proc/nowhere")
+    train("run", "max_batches=5")
+    assert int(state("run")["state_dict"]["batches"]) == 5
+
+
 def test_the_batch_of_a_term_that_is_not_finite_is_kept(in_tmp):
     with pytest.raises(NotFinite, match=r"bad_batch.npz holds the images") as caught:
         train("bad", "optimizer.lr=1e30", "max_batches=20")

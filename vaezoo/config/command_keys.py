@@ -107,6 +107,7 @@ TYPES: Mapping[str, Any] = {
     "metric.images": Several | None,
     "metric.inception": ExistingPath | None,
     "metric.seeds": Count,
+    "metric.floors": bool,
     "metric.scores": Any,
     "figure.images": Annotated[
         int,

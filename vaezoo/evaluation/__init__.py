@@ -6,6 +6,7 @@ outputs          model and table: decoded images, traversals, samples
 inputs           functions are handed what their parameters name
 metric_inputs    what metrics may ask for; `features` of images are for scores that look at images
 scores           the metrics computed; `records` keeps them in the run folder
+floors           what codes without information get in each score
 figure_inputs    what figures may ask for; `embedding` lays codes out in the plane
 drawing          the figures drawn
 closing_table    the scores printed at the end of a run

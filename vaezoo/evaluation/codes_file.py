@@ -14,13 +14,13 @@ import numpy as np
 
 from vaezoo.errors import UserError, nearest
 from vaezoo.evaluation.inputs import Inputs
+from vaezoo.metrics.array_checks import convert_all
 from vaezoo.runs.limits import check_archive, read_arrays, require_file
 from vaezoo.seeds import derive
 
 Arrays = dict[str, np.ndarray]
 
 NAMES = ("codes", "factors", "labels", "logvars", "factor_names")
-LARGEST = 1_000_000  # class, because classes are counted in tables
 
 
 class FileInputs(Inputs):
@@ -81,50 +81,21 @@ def check_names(path: Path, names: list[str]) -> None:
 
 
 def check_arrays(path: Path, arrays: Arrays) -> Arrays:
-    """Return the arrays in their types; raise UserError for wrong shapes, types and values."""
-
-    def refuse(name: str, wrong: str) -> UserError:
-        return UserError(f"codes={path}: {name} {wrong}.")
-
-    def numbers(name: str) -> np.ndarray:
-        array = arrays[name]
-        if array.dtype.kind not in "fiu" or array.ndim != 2:
-            raise refuse(name, f"must be (N, D) real numbers, not {array.dtype} of shape {array.shape}")
-        if bad := int((~np.isfinite(array)).any(axis=1).sum()):
-            raise refuse(name, f"has rows with nan or inf, {bad} of {len(array)}")
-        return array.astype(np.float32 if array.dtype in (np.float16, np.float32) else np.float64)
-
-    def classes(name: str, dims: int, shape: str) -> np.ndarray:
-        array = arrays[name]
-        if array.dtype.kind not in "iub" or array.ndim != dims:
-            raise refuse(name, f"must be {shape} whole numbers, not {array.dtype} of shape {array.shape}")
-        if len(array) != rows:
-            raise refuse(name, f"has {len(array)} rows, codes has {rows}")
-        if array.size and (array.min() < 0 or array.max() > LARGEST):
-            raise refuse(
-                name,
-                f"has values from {array.min()} to {array.max()}; classes count from 0 to {LARGEST:,} at most."
-                " np.unique(column, return_inverse=True)[1] numbers them",
-            )
-        return array.astype(np.int64)
-
-    checked = {"codes": numbers("codes")}
-    rows, dims = checked["codes"].shape
-    if rows < 2 or dims < 1:
-        raise refuse("codes", f"must have two rows and one column or more, not shape {(rows, dims)}")
-    if "logvars" in arrays:
-        checked["logvars"] = numbers("logvars")
-        if checked["logvars"].shape != (rows, dims):
-            raise refuse("logvars", f"has shape {arrays['logvars'].shape}, codes has {(rows, dims)}")
-    if "labels" in arrays:
-        checked["labels"] = classes("labels", 1, "(N,)")
-    if "factors" in arrays:
-        checked["factors"] = classes("factors", 2, "(N, K)")
+    """Return the arrays as metrics take them; raise UserError for wrong shapes, types and values."""
+    shape = arrays["codes"].shape
+    if shape[:1] < (2,) or 0 in shape:
+        raise UserError(f"codes={path}: codes must have two rows and one column or more, not shape {shape}.")
+    try:
+        checked = convert_all(arrays)
+    except UserError as wrong:
+        raise UserError(f"codes={path}: {wrong}") from None
+    if "logvars" in checked and checked["logvars"].shape != shape:
+        raise UserError(f"codes={path}: logvars has shape {checked['logvars'].shape}, codes has {shape}.")
     if "factor_names" in arrays:
         names = arrays["factor_names"]
         count = checked["factors"].shape[1] if "factors" in checked else 0
         if names.dtype.kind != "U" or names.shape != (count,):
-            raise refuse("factor_names", f"must be {count} texts, one for each column of factors")
+            raise UserError(f"codes={path}: factor_names must be {count} texts, one for each column of factors.")
         checked["factor_names"] = names
     return checked
 

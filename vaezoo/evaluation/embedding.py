@@ -5,6 +5,8 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.manifold import TSNE
 
+from vaezoo.evaluation.inputs import Missing
+from vaezoo.metrics.array_checks import varies
 from vaezoo.metrics.groups import draw_stratified
 from vaezoo.seeds import derive
 
@@ -24,8 +26,11 @@ def embed(codes: np.ndarray, labels: np.ndarray | None, seed: int) -> Plane:
     """Lay at most ROWS of the codes (N, D) out in the plane, each class (N,) with its share of the rows.
 
     The same seed gives the same points. Distances between groups and sizes of groups mean nothing, and an overlap of
-    groups may come from the embedding. Fewer than four codes lie where their first two columns are.
+    groups may come from the embedding. Fewer than four codes lie where their first two columns are. Raise Missing for
+    codes without variance, whose start by principal components would be NaN, which kills the process.
     """
+    if len(codes) and not varies(codes):
+        raise Missing(f"the codes have no variance: all {len(codes)} rows are the same")
     rng = np.random.default_rng(derive(seed, "rows in the plane"))
     classes = np.zeros(len(codes), np.int64) if labels is None else labels
     rows = draw_stratified(classes, ROWS, rng)

@@ -7,6 +7,7 @@ from typing import Any
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
+from vaezoo.errors import UserError
 from vaezoo.evaluation import calibration, records
 from vaezoo.evaluation.drawing import draw_figures
 from vaezoo.evaluation.figure_inputs import FigureInputs
@@ -14,6 +15,7 @@ from vaezoo.evaluation.metric_inputs import MetricInputs
 from vaezoo.evaluation.outputs import Outputs
 from vaezoo.evaluation.scores import Metrics, Scores, evaluate_metrics, select_continuous
 from vaezoo.evaluation.table import LatentTable, encode, fingerprint
+from vaezoo.metrics.array_checks import check_finite
 from vaezoo.runs.files import write_whole
 from vaezoo.runs.folder import read_history
 
@@ -79,22 +81,42 @@ def load_or_encode(
     if metric.scores or table is None:
         data.place(next(model.parameters()).device)
     if table is not None:
+        check_table(table, model)
         return table
     if model.recalibrates:
         calibration.recalibrate(model, calibration.real_batches(data, seed))
     table = encode(model, data, rows=metric.rows, test_rows=metric.test_rows, seed=seed, batch_size=batch_size)
+    check_table(table, model)
     if len(table.index):  # an empty table must not replace the table of other weights
         write_whole(path, lambda beside: table.save(beside, **identity))
     return table
 
 
+def check_table(table: LatentTable, model: Any) -> None:
+    """Raise UserError where the model gives numbers that are not finite; the message counts the images."""
+    columns = {"codes": table.codes, "logvars": table.logvars, "clusters": table.clusters}
+    if model.reconstructs:
+        columns["reconstructions"] = table.squared_error[table.held_out]
+        if not model.likelihood_free:
+            columns["log_likelihood"] = table.log_likelihood[table.held_out]
+    for name, values in columns.items():
+        try:
+            check_finite(name, values)
+        except UserError as wrong:
+            raise UserError(
+                f"The model cannot be evaluated: {wrong} Its training has diverged or its checkpoint is damaged; see"
+                " the last values in metrics.csv, or evaluate another checkpoint (checkpoint=best or previous)."
+            ) from None
+
+
 def score_outputs(outputs: Outputs, metrics: Metrics, metric: DictConfig) -> Scores:
     """Return the scores of all metrics, and in models with categories those of the continuous latents alone."""
     inputs = MetricInputs(outputs, metric.get("images"), metric.get("inception"))
-    scores = evaluate_metrics(metrics, inputs, seed=outputs.seed, repeats=metric.seeds)
+    options = {"seed": outputs.seed, "repeats": metric.seeds, "floors": metric.get("floors", True)}
+    scores = evaluate_metrics(metrics, inputs, **options)
     if outputs.table.categories.size:
         again, alone = select_continuous(metrics), inputs.without_categories()
-        scores.add(evaluate_metrics(again, alone, seed=outputs.seed, repeats=metric.seeds))
+        scores.add(evaluate_metrics(again, alone, **options))
     return scores
 
 

@@ -21,7 +21,7 @@ LEADING = 3  # latents of figures that show classes or categories in rows, unles
 PANELS = 6  # factors that colour the plane
 STYLES = 8  # images whose categories are set or swapped
 
-NO_TEST_ROWS = "no held-out images were encoded (metric.test_rows=0)"
+NO_TEST_ROWS = "no held-out images were encoded (metric.test_rows=0, or a data set without a test part)"
 NO_RECONSTRUCTIONS = f"the model reconstructs no images, or {NO_TEST_ROWS}"
 NO_TRAVERSALS = f"the model has no continuous latents that make an image, or {NO_TEST_ROWS}"
 NO_CATEGORIES = "the model has no categorical latents"

@@ -1,5 +1,6 @@
 """The inputs of metrics: arrays of the latent table, and images with their features."""
 
+import inspect
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 
@@ -16,10 +17,13 @@ NO_FACTORS = "the data set has no ground-truth factors"
 NO_LABELS = "the data set has no labels"
 NO_POSTERIOR = "the model has no Gaussian posterior with a standard normal prior"
 NO_ROWS = "no rows were encoded for it (metric.rows=0)"
-NO_TEST_ROWS = "no held-out images were encoded (metric.test_rows=0)"
+NO_TEST_ROWS = "no held-out images were encoded (metric.test_rows=0, or a data set without a test part)"
 NO_TRAIN_ROWS = "no training images were encoded (metric.rows)"
-NO_RECONSTRUCTIONS = "the model reconstructs no images, or metric.test_rows=0"
+NO_RECONSTRUCTIONS = "the model reconstructs no images"
 NO_CLASSIFIER = "there is no classifier beside the model (model.classifier)"
+OF_SCORED_ROWS = {"codes", "means", "logvars", "factors", "labels"}
+OF_TEST_ROWS = {"kl_per_dim", "log_likelihood", "rec_floor", "log_weights", "squared_error", "absolute_error"}
+OF_TEST_ROWS |= {"cross_entropy", "images", "reconstructions", "image_labels", "traversals"}
 
 
 class MetricInputs(Inputs):
@@ -42,6 +46,17 @@ class MetricInputs(Inputs):
         self.train = self.scored & ~self.test
         self.gaussian = self.table.logvars.shape[1]  # the first columns of the codes
         self.continuous = self.table.codes.shape[1] - int(self.table.categories.sum())
+
+    def explain(self, parameter: inspect.Parameter) -> str:
+        """Return the reason why the input for a parameter is absent; missing rows come before what the model lacks."""
+        name = parameter.name
+        if name in OF_SCORED_ROWS and not self.scored.any():
+            return NO_ROWS
+        if (name in OF_TEST_ROWS or name.startswith("test_")) and not self.test.any():
+            return NO_TEST_ROWS
+        if name.startswith("train_") and not self.train.any():
+            return NO_TRAIN_ROWS
+        return super().explain(parameter)
 
     def without_categories(self) -> Inputs:
         """Return the same inputs with the continuous latents alone as codes."""
@@ -95,7 +110,7 @@ class MetricInputs(Inputs):
         """Return (M, clusters) probabilities of the clusters of the held-out images."""
         return take(self.table.clusters, self.test)
 
-    @provided(unless=NO_TRAIN_ROWS)
+    @provided(unless="the model sorts images into no clusters")
     def train_clusters(self) -> np.ndarray | None:
         """Return (L, clusters) probabilities of the clusters of the other scored images."""
         return take(self.table.clusters, self.train)
@@ -166,17 +181,17 @@ class MetricInputs(Inputs):
         model = self.outputs.model
         return None if model.kl_weight is None else float(model.now(model.kl_weight))
 
-    @provided(unless="the model has no likelihood of images, or metric.test_rows=0")
+    @provided(unless="the model has no likelihood of images")
     def log_likelihood(self) -> np.ndarray | None:
         """Return (M,) log p(x|z) at one sample of q(z|x), nats."""
         return self._measured(self.table.log_likelihood)
 
-    @provided(unless="the likelihood of the model has no such bound, or metric.test_rows=0")
+    @provided(unless="the likelihood of the model has no such bound")
     def rec_floor(self) -> np.ndarray | None:
         """Return (M,) the least value that -log p(x|z) can have, nats."""
         return self._measured(self.table.rec_floor)
 
-    @provided(unless="the model has no likelihood of images or no density of its codes, or metric.test_rows=0")
+    @provided(unless="the model has no likelihood of images or no density of its codes")
     def log_weights(self) -> Callable[[int | None, int], Iterator[tuple[slice, np.ndarray]]] | None:
         """Return a function (rows, samples) -> blocks of importance weights, as Outputs.log_weights describes it."""
         return self.outputs.log_weights if self.gaussian and self.log_likelihood is not None else None
@@ -235,7 +250,7 @@ class MetricInputs(Inputs):
             return None
         return self.outputs.reconstruct(self.positions)
 
-    @provided(unless=f"{NO_LABELS}, or metric.test_rows=0")
+    @provided(unless=NO_LABELS)
     def image_labels(self) -> np.ndarray | None:
         """Return (.,) classes of `images`."""
         return self.outputs.labels_at(self.positions) if self.positions.size else None

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from vaezoo.errors import UserError
+from vaezoo.evaluation.floors import Floor
 from vaezoo.evaluation.scores import Scores
 from vaezoo.metrics.directions import Direction
 from vaezoo.runs.files import write_arrays, write_json
@@ -20,6 +21,9 @@ def write(scores: Scores, about: Mapping[str, Any], folder: Path) -> None:
         "skipped": scores.skipped,
         "tables": scores.tables,
         "metrics": scores.metrics,
+        "floors": {
+            key: {**floor._asdict(), "reached": scores.is_at_floor(key)} for key, floor in scores.floors.items()
+        },
         "directions": {key: direction.write() for key, direction in scores.directions.items()},
         "about": about,
     }
@@ -40,6 +44,10 @@ def read(folder: Path, checkpoint: str) -> Scores:
             {metric: dict(protocol) for metric, protocol in content["protocols"].items()},
             {metric: str(reason) for metric, reason in content["skipped"].items()},
             directions={key: Direction.read(text) for key, text in content.get("directions", {}).items()},
+            floors={
+                key: Floor(*(float(entry[part]) for part in Floor._fields))
+                for key, entry in content.get("floors", {}).items()
+            },
         )
         for place, array in read_arrays(folder / "metrics.npz").items():
             metric, _, name = place.partition("/")

@@ -9,7 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from vaezoo.errors import UserError
+from vaezoo.evaluation.floors import Floor, draws, find_floors
 from vaezoo.evaluation.inputs import Inputs, Missing, constants, find_arguments
+from vaezoo.metrics.array_checks import check_finite, varies
 from vaezoo.metrics.directions import CONTINUOUS, Better, Direction, declaration_of
 from vaezoo.metrics.protocol import Result, Skip
 from vaezoo.progress import progress
@@ -24,7 +27,8 @@ Metrics = Mapping[str, Callable[..., Result]]
 class Scores:
     """Scores: `values` by dashboard key, `protocols` and `skipped` by metric, `arrays` by metric and name.
 
-    `metrics` has the metric that a value comes from, `directions` the better end of it.
+    `metrics` has the metric that a value comes from, `directions` the better end of it, `floors` what codes without
+    information get.
     """
 
     values: dict[str, float] = field(default_factory=dict)
@@ -33,6 +37,11 @@ class Scores:
     skipped: dict[str, str] = field(default_factory=dict)
     arrays: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
     directions: dict[str, Direction] = field(default_factory=dict)
+    floors: dict[str, Floor] = field(default_factory=dict)
+
+    def is_at_floor(self, key: str) -> bool:
+        """Return whether a value is no better than that of codes without information."""
+        return key in self.floors and self.floors[key].is_reached(self.values[key], self.directions[key])
 
     @property
     def tables(self) -> dict[str, dict[str, dict[str, float]]]:
@@ -67,6 +76,7 @@ class Scores:
             select(self.skipped),
             select(self.arrays),
             {key: direction for key, direction in self.directions.items() if is_old(key)},
+            {key: floor for key, floor in self.floors.items() if is_old(key)},
         )
         both.add(newer)
         both.skipped.update(newer.skipped)
@@ -74,15 +84,17 @@ class Scores:
 
     def add(self, others: "Scores") -> None:
         """Add the scores of other metrics, without what these skipped, because the reasons are there already."""
-        for name in ("values", "metrics", "protocols", "arrays", "directions"):
+        for name in ("values", "metrics", "protocols", "arrays", "directions", "floors"):
             getattr(self, name).update(getattr(others, name))
 
 
-def evaluate_metrics(metrics: Metrics, inputs: Inputs, *, seed: int, repeats: int) -> Scores:
+def evaluate_metrics(metrics: Metrics, inputs: Inputs, *, seed: int, repeats: int, floors: bool = False) -> Scores:
     """Return the scores of metrics, each with a generator from (seed, its name), so that none changes another.
 
     Metrics that draw are repeated `repeats` times: the mean is the score, and the standard deviation over the repeats
-    is beside it. A metric that does not apply is skipped with the reason, and so is a metric that fails.
+    is beside it. A metric that does not apply is skipped with the reason, and so is a metric that fails. `floors` adds
+    what codes without information get. Raise UserError for an array that no metric can use, such as codes that are not
+    finite.
     """
     scores = Scores()
     with progress("scoring", len(metrics), "metric") as bar:
@@ -90,11 +102,14 @@ def evaluate_metrics(metrics: Metrics, inputs: Inputs, *, seed: int, repeats: in
             began = time.perf_counter()
             try:
                 arguments = find_arguments(metric, inputs)
+                check_variance(arguments)
                 results = run_metric(name, metric, arguments, seed, repeats)
             except Skip as reason:
                 scores.skipped[name] = str(reason)
             except Missing as missing:
                 scores.skipped[name] = str(missing)
+            except UserError:
+                raise
             except Exception as error:
                 log.exception("The metric %s failed; the others go on.", name)
                 scores.skipped[name] = f"failed: {type(error).__name__}: {error}"
@@ -106,8 +121,23 @@ def evaluate_metrics(metrics: Metrics, inputs: Inputs, *, seed: int, repeats: in
                     protocol |= {"seed": seed, "repeats": len(results)}
                 seconds = round(time.perf_counter() - began, 3)
                 scores.protocols[name] = {**protocol, **facts, "seconds": seconds}
+                if floors:
+                    has_score = "score" in results[0]
+                    for key, floor in find_floors(metric, arguments, constants(metric, inputs)).items():
+                        if (full := f"eval/{name_score(name, key, has_score)}") in scores.directions:
+                            scores.floors[full] = floor
             bar.update()
     return scores
+
+
+def check_variance(arguments: Mapping[str, Any]) -> None:
+    """Raise Skip where all codes are the same, because any number that a metric gives for them is its own property."""
+    for name in ("codes", "means", "test_codes", "train_codes"):
+        if name not in arguments:
+            continue
+        check_finite(name, arguments[name])
+        if not varies(arguments[name]):
+            raise Skip(f"the codes have no variance: all {len(arguments[name])} rows are the same")
 
 
 def select_continuous(metrics: Metrics) -> Metrics:
@@ -124,11 +154,6 @@ def select_continuous(metrics: Metrics) -> Metrics:
     }
 
 
-def draws(metric: Callable[..., Result]) -> bool:
-    """Return whether a metric takes a generator."""
-    return "rng" in inspect.signature(metric).parameters
-
-
 def run_metric(
     name: str, metric: Callable[..., Result], arguments: dict[str, Any], seed: int, repeats: int
 ) -> list[Result]:
@@ -139,11 +164,11 @@ def run_metric(
     return [metric(**arguments, rng=rng) for rng in generators]
 
 
-def record_results(scores: Scores, name: str, results: list[Result], better: Better) -> dict[str, bool]:
+def record_results(scores: Scores, name: str, results: list[Result], better: Better) -> dict[str, bool | str]:
     """Add the numbers and arrays of a metric to the scores; return its facts, which belong to the protocol."""
     facts = {}
     for key, first in results[0].items():
-        if isinstance(first, bool):
+        if isinstance(first, bool | str):
             facts[key] = first
         elif isinstance(first, np.ndarray):
             scores.arrays.setdefault(name, {})[key] = first

@@ -1,5 +1,6 @@
 """Weights & Biases as a copy of the run folder: it never asks a question, never waits long and never stops a run."""
 
+import hashlib
 import json
 import logging
 import secrets
@@ -19,6 +20,8 @@ from vaezoo.runs.folder import read_history
 log = logging.getLogger(__name__)
 
 INIT_TIMEOUT = 20.0  # seconds that a server has to accept a new run
+FINISH_TIMEOUT = 120.0  # seconds that a server has to take what is left at the end of a run
+LONGEST_NAME = 128  # letters in a name or group, which a server refuses beyond it
 NOTE = "next_step"  # a file beside each W&B record: all rows before this step are in the record
 
 
@@ -44,8 +47,9 @@ class WandB(Logger):
     ) -> None:
         super().__init__()
         self.folder = Path(folder)
-        labels = {"project": project, "name": name or None, "group": group, "entity": entity, "job_type": model}
-        self.labels: dict[str, Any] = {**labels, "tags": [tag for tag in (model, dataset) if tag]}
+        labels = {"project": project, "name": shorten(name), "group": shorten(group), "entity": entity}
+        tags = [tag for tag in (model, dataset) if tag]
+        self.labels: dict[str, Any] = {**labels, "job_type": model, "tags": tags}
         self.run: Any = None
         self.step = 0  # of the newest row; in a resumed run, at first the step after the rows that W&B has
         self.batches = 0  # of the newest row; smaller than its step if scores join a finished run
@@ -90,7 +94,11 @@ class WandB(Logger):
         run, self.run = self.run, None
         record = Path(run.dir).parent
         with self._switch_off_on_error():
-            run.finish(exit_code=exit_code)
+            try:
+                run.finish(exit_code=exit_code)
+            except TimeoutError:
+                log.warning("W&B: the server stopped answering; what it lacks is in %s.", record)
+                return f"wandb sync {record}"
             write_text(record / NOTE, str(self.step + 1))
         return f"wandb sync {record}" if run.offline else None
 
@@ -110,6 +118,8 @@ class WandB(Logger):
                     console="off",  # The terminal belongs to the progress bar and the closing table.
                     silent=True,
                     init_timeout=INIT_TIMEOUT,
+                    finish_timeout=FINISH_TIMEOUT,
+                    finish_timeout_raises=True,
                     # A killed process loses what W&B has not written. By itself it writes every 15 seconds.
                     x_transaction_log_flush_interval=1.0,
                 ),
@@ -158,6 +168,14 @@ class WandB(Logger):
         except Exception as error:
             self.run = None
             log.warning("W&B is switched off for this run, which goes on (%s: %s).", type(error).__name__, error)
+
+
+def shorten(name: str | None) -> str | None:
+    """Return a name that W&B takes: a long one ends with its hash, so that different ones stay different."""
+    if not name or len(name) <= LONGEST_NAME:
+        return name or None
+    ending = hashlib.sha256(name.encode()).hexdigest()[:8]
+    return f"{name[: LONGEST_NAME - 9]}-{ending}"
 
 
 def prepare_records(folder: Path, run_id: str) -> int:

@@ -100,13 +100,14 @@ def entropies_by_sampling(
 ) -> Entropies:
     """Average -ln q(z) over draws of z, as the code of Chen et al. (2018) did.
 
-    One z is drawn from each of at most `samples` random rows: of all rows, and of the rows with each level. The cost is
-    rows times samples, once for all rows and once for each factor. The noise makes gaps between similar codes larger.
+    One z is drawn from the posterior of each row, and all populations use these draws: all rows, and the rows with each
+    level, of which at most `samples` random ones count. The cost is rows times samples, once for all rows and once for
+    each factor. The noise makes gaps between similar codes larger.
     """
+    draws = mu + sigma * rng.standard_normal(len(mu))
 
     def entropy(rows: np.ndarray) -> float:
-        drawn_rows = rng.permutation(rows)[:samples]
-        z = mu[drawn_rows] + sigma[drawn_rows] * rng.standard_normal(len(drawn_rows))
+        z = draws[rng.permutation(rows)[:samples]]
         log_q = [
             logsumexp(-0.5 * ((part[:, None] - mu[rows]) / sigma[rows]) ** 2 - np.log(sigma[rows]), axis=1)
             for part in np.array_split(z, max(1, len(z) * len(rows) // 2**20))

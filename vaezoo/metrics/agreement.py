@@ -19,6 +19,8 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from scipy.stats import rankdata
 
+from vaezoo.errors import UserError
+from vaezoo.metrics.array_checks import convert
 from vaezoo.metrics.directions import Better
 from vaezoo.metrics.predictors import lasso, standardise
 from vaezoo.metrics.protocol import Skip
@@ -27,8 +29,8 @@ from vaezoo.progress import progress
 
 @Better(higher=("udr_lasso*", "udr_spearman*"), repeated=("*_a2a",), group="disentanglement")
 def udr(
-    codes: Sequence[np.ndarray],
-    kl_per_dim: Sequence[np.ndarray],
+    runs: Sequence[np.ndarray],
+    kls: Sequence[np.ndarray],
     *,
     similarity: str = "lasso",
     alpha: float = 0.1,
@@ -44,9 +46,14 @@ def udr(
         raise ValueError(f"similarity={similarity!r}: expected 'lasso' or 'spearman'")
     if pooling not in ("mean", "paper"):
         raise ValueError(f"pooling={pooling!r}: expected 'mean' or 'paper'")
-    if len(codes) < 2:
+    if len(runs) < 2:
         raise Skip("agreement needs two runs or more")
-    informative = [np.asarray(kl) > min_kl for kl in kl_per_dim]
+    codes = [convert(f"codes of run {i}", run, "real", "ND") for i, run in enumerate(runs)]
+    informative = [convert(f"KL of run {i}", kl, "real", "D") > min_kl for i, kl in enumerate(kls)]
+    if len({len(table) for table in codes}) > 1:
+        raise UserError(
+            f"the runs have codes of {[len(table) for table in codes]} images; they must be the same images."
+        )
     tables = [rankdata(z, axis=0) if similarity == "spearman" else z for z in codes]
     columns = [standardise(z)[0] * counts for z, counts in zip(tables, informative, strict=True)]
     ends = np.cumsum([len(counts) for counts in informative])[:-1]

@@ -91,6 +91,7 @@ def balanced_accuracies(correct: np.ndarray, yes: np.ndarray) -> np.ndarray:
     return ((answers & correct).sum(axis=1) / np.maximum(counts, 1)).sum(axis=0) / (counts > 0).sum(axis=0)
 
 
+@Better()
 def top_attributes(
     test_codes: np.ndarray,
     test_factors: np.ndarray,

@@ -3,6 +3,9 @@
     @Better(higher=("score", "no_shape"), group="disentanglement")
     def mig_hist(...)
 
+The decorator also converts and checks the arrays that the metric is called with (`vaezoo.metrics.array_checks`), so
+every metric has it, `@Better()` where no number has a direction.
+
 Declarations are read from the source text, so that a report loads neither the metrics nor scikit-learn. Scores of a run
 have their directions in metrics.json, too; these come first, because a metric may be a user's own function.
 
@@ -11,10 +14,11 @@ has the direction of NAME.
 """
 
 import ast
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from functools import cache, partial
+from functools import cache, partial, wraps
 from types import MappingProxyType
 from typing import Any, NamedTuple, TypeVar
 
@@ -67,9 +71,24 @@ class Better:
     group: str = ""
 
     def __call__(self, metric: Metric) -> Metric:
-        """Attach the declaration to the metric."""
-        metric.better = self  # type: ignore[attr-defined]
-        return metric
+        """Return the metric with this declaration; its arrays are converted and checked in every call."""
+        from vaezoo.metrics.array_checks import (
+            convert_all,  # late, because a report that reads directions needs no numpy
+        )
+
+        signature = inspect.signature(metric)
+
+        @wraps(metric)
+        def checked(*args: Any, **kwargs: Any) -> Any:
+            try:
+                bound = signature.bind(*args, **kwargs)
+            except TypeError as error:
+                raise TypeError(f"{metric.__name__}(): {error}") from None
+            bound.arguments.update(convert_all(bound.arguments))
+            return metric(*bound.args, **bound.kwargs)
+
+        checked.better = self  # type: ignore[attr-defined]
+        return checked  # type: ignore[return-value]
 
     def find(self, key: str) -> Direction | None:
         """Return the direction of a number of the result."""

@@ -1,7 +1,7 @@
 """The beta-VAE metric: predict from the differences of codes which factor was held fixed.
 
 Higgins et al., "beta-VAE: Learning basic visual concepts with a constrained variational framework", ICLR 2017,
-section 3. For one vector, draw a factor k and L pairs of rows that agree in it:
+section 3. For one vector, draw a factor k and L pairs of different rows that agree in it:
 
     x = (1/L) Σ_l |z(a_l) - z(b_l)|        (D,)
 
@@ -14,13 +14,15 @@ factor whenever no code is small. The vectors are used as they are: standardisin
 score.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 from sklearn.svm import LinearSVC
 
 from vaezoo.metrics.directions import Better
 from vaezoo.metrics.groups import Groups
-from vaezoo.metrics.protocol import Result, Skip
+from vaezoo.metrics.protocol import Result
 
 
 @Better(higher=("score",), group="disentanglement")
@@ -28,6 +30,7 @@ def higgins_svm(
     codes: np.ndarray,
     factors: np.ndarray,
     rng: np.random.Generator,
+    factor_names: Sequence[str] = (),
     *,
     pairs: int = 64,
     train: int = 5_000,
@@ -50,7 +53,7 @@ def higgins_svm(
         max_iter=20_000,
         random_state=seed,
     )
-    return _score_classifier(classifier, codes, factors, rng, pairs, train, test)
+    return _score_classifier(classifier, codes, Groups(factors, 2, factor_names), rng, pairs, train, test)
 
 
 @Better(higher=("score",), group="disentanglement")
@@ -58,6 +61,7 @@ def higgins_logistic(
     codes: np.ndarray,
     factors: np.ndarray,
     rng: np.random.Generator,
+    factor_names: Sequence[str] = (),
     *,
     pairs: int = 64,
     train: int = 10_000,
@@ -69,22 +73,20 @@ def higgins_logistic(
     The study had one classifier a factor; here one multinomial classifier is fitted, as scikit-learn does today.
     """
     classifier = LogisticRegression(C=C, solver="lbfgs", tol=1e-4, max_iter=1_000)
-    return _score_classifier(classifier, codes, factors, rng, pairs, train, test)
+    return _score_classifier(classifier, codes, Groups(factors, 2, factor_names), rng, pairs, train, test)
 
 
 def _score_classifier(
     classifier: LinearSVC | LogisticRegression,
     codes: np.ndarray,
-    factors: np.ndarray,
+    groups: Groups,
     rng: np.random.Generator,
     pairs: int,
     train: int,
     test: int,
 ) -> Result:
-    """Fit the classifier to `train` vectors of codes (N, D) and factors (N, K), and score it on `test` others."""
-    groups = Groups(factors)
-    if len(groups.sizes) < 2:
-        raise Skip("naming the fixed factor needs two factors or more")
+    """Fit the classifier to `train` vectors of codes (N, D), and score it on `test` others."""
+    groups.check_choice()
     k = rng.integers(len(groups.sizes), size=train + test)
     x = mean_differences(codes, groups, rng, k, pairs)
     classifier.fit(x[:train], k[:train])
@@ -92,7 +94,7 @@ def _score_classifier(
         "score": float(classifier.score(x[train:], k[train:])),
         "train_accuracy": float(classifier.score(x[:train], k[:train])),
         "chance": 1 / len(groups.sizes),
-        "interventional": groups.full_product,
+        **groups.facts,
     }
 
 

@@ -20,7 +20,7 @@ import numpy as np
 from vaezoo.metrics import aggregate
 from vaezoo.metrics.directions import Better
 from vaezoo.metrics.entropies import discretise, factor_entropies, gap, mutual_information
-from vaezoo.metrics.groups import renumber_levels
+from vaezoo.metrics.groups import FEWEST, leave_out_rare, renumber_levels
 from vaezoo.metrics.protocol import Result, Skip
 
 
@@ -98,15 +98,21 @@ def _score_posteriors(
     factors: np.ndarray,
     factor_names: Sequence[str],
 ) -> Result:
-    """Compute MIG (D codes, K varying factors) with one of the estimators of `aggregate`."""
+    """Compute MIG (D codes, K varying factors) with one of the estimators of `aggregate`.
+
+    A factor with a level of fewer than 8 rows is left out, because the entropy given such a level is that of single
+    posteriors, so that any code would seem to know the factor.
+    """
     if means.shape[1] < 2:
         raise Skip("a gap needs two codes or more")
-    levels, sizes, columns = renumber_levels(factors)
+    common, left_out = leave_out_rare(factors, FEWEST, factor_names)
+    levels, sizes, columns = renumber_levels(factors[:, common])
     information = np.empty((means.shape[1], len(sizes)))
     for d, (mu, logvar) in enumerate(zip(means.T, logvars.T, strict=True)):
         entropy, conditional_entropies = entropies(mu.astype(np.float64), deviations(logvar), levels, sizes)
         information[d] = np.maximum(entropy - conditional_entropies, 0.0)
-    return _score_gaps(information, levels, columns, factor_names)
+    result = _score_gaps(information, levels, common[columns], factor_names)
+    return {**result, **({"left_out": left_out} if left_out else {})}
 
 
 def deviations(logvar: np.ndarray) -> np.ndarray:

@@ -9,14 +9,14 @@ one, the metric is skipped where it is not. A metric that takes `rng` is stochas
 gives the same number every time.
 
 Everything else is a constant of the protocol and is keyword-only, with the default of the published protocol. The
-result maps names to numbers (scores), booleans (facts) and arrays (what lies behind them); the entry "score" is the
-metric's own value. It may be nan or inf where the formula says so. `Better` of `vaezoo.metrics.directions`, above the
-function, declares which end of each number is better.
+result maps names to numbers (scores), booleans and texts (facts) and arrays (what lies behind them); the entry "score"
+is the metric's own value. It may be nan or inf where the formula says so. `Better` of `vaezoo.metrics.directions`,
+above the function, declares which end of each number is better, and checks the arrays in every call.
 """
 
 import numpy as np
 
-Result = dict[str, float | int | bool | np.ndarray]
+Result = dict[str, float | int | bool | str | np.ndarray]
 
 
 class Skip(Exception):

@@ -7,11 +7,13 @@ the 99th percentile of the distances from their mean among the rows with level u
     IRS_ik = 1 - mean_u d_ik(u) / m_i        score = Σ_i m_i max_k IRS_ik / Σ_i m_i
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from vaezoo.metrics.directions import Better
 from vaezoo.metrics.entropies import discretise
-from vaezoo.metrics.groups import Groups, renumber_levels
+from vaezoo.metrics.groups import FEWEST, Groups, leave_out_rare, renumber_levels
 from vaezoo.metrics.protocol import Result
 
 
@@ -20,6 +22,7 @@ def irs(
     codes: np.ndarray,
     factors: np.ndarray,
     rng: np.random.Generator,
+    factor_names: Sequence[str] = (),
     *,
     rows: int | None = 10_000,
     quantile: float = 0.99,
@@ -27,15 +30,16 @@ def irs(
 ) -> Result:
     """Compute IRS of codes (N, D) for factors (N, K); in [0, 1], higher is better.
 
-    `rows` rows are drawn with replacement; None takes the whole table. Constant codes are left out, and without any
+    `rows` rows are drawn with replacement; None takes the whole table. A factor with a level of fewer than 8 different
+    rows among these is left out. Constant codes are left out, and without any
     other code the score is 0. Random codes get about 0.3, and a noisy code with a large range dominates because m_i is
     its weight. The study puts the levels of each factor into 20 `factor_bins`, which merges the levels of a factor that
     has more; None keeps them, as in `true_levels`. `largest` replaces the percentile by the maximum, as the paper does.
     """
-    interventional = Groups(factors).full_product
-    if rows is not None:
-        drawn_rows = rng.integers(len(codes), size=rows)
-        codes, factors = codes[drawn_rows], factors[drawn_rows]
+    drawn_rows = np.arange(len(codes)) if rows is None else rng.integers(len(codes), size=rows)
+    columns, left_out = leave_out_rare(factors[np.unique(drawn_rows)], FEWEST, factor_names)
+    groups = Groups(factors[:, columns])
+    codes, factors = codes[drawn_rows], factors[drawn_rows][:, columns]
     levels, _, _ = renumber_levels(factors)
     varies = np.ptp(codes, axis=0) > 0
     z = codes[:, varies].astype(np.float64)
@@ -52,7 +56,8 @@ def irs(
         "largest": average_best(robustness(binned, 1.0), reach),
         "true_levels": average_best(robustness(levels, quantile), reach),
         "kept_codes": int(varies.sum()),
-        "interventional": interventional,
+        "interventional": groups.full_product,
+        **({"left_out": left_out} if left_out else {}),
         "matrix": matrix,  # (D, K), zeros for constant codes
         "best_factor": np.where(varies, matrix.argmax(axis=1), -1),  # (D,)
     }

@@ -4,12 +4,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from vaezoo.metrics.directions import Better
 from vaezoo.metrics.protocol import Result, Skip
 
 LUMA = np.array([0.299, 0.587, 0.114])
 LEFT_OUT = "1"  # This digit has fewer edges than the others.
 
 
+@Better()
 def laplacian(
     images: np.ndarray,
     reconstructions: np.ndarray | None = None,
@@ -40,7 +42,7 @@ def laplacian(
             }
     if reconstructions is not None and image_labels is not None and LEFT_OUT in label_names:
         others = image_labels != list(label_names).index(LEFT_OUT)
-        result["laplacian_var_mean_no1"] = float(result["reconstructions"][others].mean())  # type: ignore[index]
+        result["laplacian_var_mean_no1"] = float(result["reconstructions"][others].mean())  # type: ignore[index,union-attr]
     return result
 
 

@@ -9,9 +9,11 @@ from collections.abc import Callable
 
 import numpy as np
 
+from vaezoo.metrics.directions import Better
 from vaezoo.metrics.protocol import Result
 
 
+@Better()
 def traversal_effect(
     traversals: Callable[[int], tuple[np.ndarray, np.ndarray]], *, rows: int = 16, neutral: float = 1e-4
 ) -> Result:

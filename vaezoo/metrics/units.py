@@ -7,9 +7,11 @@ Burda, Grosse & Salakhutdinov, "Importance weighted autoencoders", ICLR 2016, se
 
 import numpy as np
 
+from vaezoo.metrics.directions import Better
 from vaezoo.metrics.protocol import Result
 
 
+@Better()
 def active_units(test_means: np.ndarray, test_logvars: np.ndarray, *, threshold: float = 0.01) -> Result:
     """Count the active units of posterior means and log variances (M, D).
 

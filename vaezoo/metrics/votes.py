@@ -17,7 +17,7 @@ import numpy as np
 
 from vaezoo.metrics.directions import Better
 from vaezoo.metrics.evidence import gaussian_kl
-from vaezoo.metrics.groups import Groups
+from vaezoo.metrics.groups import FEWEST, Groups
 from vaezoo.metrics.protocol import Result
 
 
@@ -27,6 +27,7 @@ def factor_vae(
     factors: np.ndarray,
     rng: np.random.Generator,
     categories: Sequence[int] = (),
+    factor_names: Sequence[str] = (),
     *,
     batch: int = 64,
     train: int = 10_000,
@@ -42,7 +43,8 @@ def factor_vae(
     codes. A categorical latent counts as one code. Its variance is replaced by the Gini impurity 1 - Σ_c p_c² of the
     most probable categories, which must be at least `threshold`, too.
     """
-    groups = Groups(factors)
+    groups = Groups(factors, FEWEST, factor_names)
+    groups.check_choice()
     gaussian = codes.shape[1] - sum(categories)
     codes, indicators = codes[:, :gaussian], one_hot(codes[:, gaussian:], categories)
     ginis = gini(indicators.mean(axis=0), categories)
@@ -57,7 +59,7 @@ def factor_vae(
         "score": float(test_votes[prediction, np.arange(len(stds))].sum() / test),
         "train_accuracy": float(votes.max(axis=0).sum() / train),
         "active_dims": int(active.sum()),
-        "interventional": groups.full_product,
+        **groups.facts,
         "votes": votes,
         "stds": stds,
     }
@@ -69,6 +71,7 @@ def factor_vae_paper(
     logvars: np.ndarray,
     factors: np.ndarray,
     rng: np.random.Generator,
+    factor_names: Sequence[str] = (),
     *,
     batch: int = 100,
     votes: int = 800,
@@ -79,14 +82,15 @@ def factor_vae_paper(
     The votes are distributed evenly over the factors, and codes (N, D) with a mean KL below `min_kl` nats are left out.
     The score is a little higher than that of `factor_vae`.
     """
-    groups = Groups(factors)
+    groups = Groups(factors, FEWEST, factor_names)
+    groups.check_choice()
     stds = means.std(axis=0, ddof=1, dtype=np.float64)
     active = (gaussian_kl(means, logvars) >= min_kl) & (np.ptp(means, axis=0) > 0)
     counted = count_votes(means, stds, active, groups, rng, np.arange(votes) % len(groups.sizes), batch)
     return {
         "score": float(counted.max(axis=0).sum() / votes),
         "active_dims": int(active.sum()),
-        "interventional": groups.full_product,
+        **groups.facts,
         "votes": counted,
         "stds": stds,
     }

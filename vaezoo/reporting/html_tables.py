@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import numpy as np
 
-from vaezoo.metrics.directions import Directions, direction
+from vaezoo.metrics.directions import direction
 from vaezoo.reporting.charts import add_arrow, round_to_interval, use_minus
 from vaezoo.reporting.reading import Run
 from vaezoo.reporting.report_data import Report, order_by_rank
@@ -94,11 +94,16 @@ def make_value_cells(values: Iterable[object]) -> list[Cell]:
     return [Cell(format_value(value), style="l") for value in values]
 
 
-def make_score_column(name: str, recorded: Directions) -> Column:
-    """Return the column of a score."""
-    way = direction(name, recorded)
+def make_score_column(name: str, report: Report) -> Column:
+    """Return the column of a score; its hint has the direction and the floors."""
+    way = direction(name, report.recorded)
     hint = {1: "higher is better", -1: "lower is better", 0: "neither high nor low is better"}[way]
-    return Column(add_arrow(name, recorded), hint, descending=way == 1)
+    for kind, label in (("noise", "noise"), ("constant", "constant codes")):
+        values = [float(run.floors[name][kind]) for run in report.runs if name in run.floors]
+        if finite := [value for value in values if np.isfinite(value)]:
+            ends = dict.fromkeys(use_minus(f"{end:.3g}") for end in (min(finite), max(finite)))
+            hint += f"; {label}: {' to '.join(ends)}"
+    return Column(add_arrow(name, report.recorded), hint, descending=way == 1)
 
 
 def make_state_cell(run: Run) -> Cell:
@@ -131,14 +136,17 @@ def make_leaderboard(report: Report) -> Table:
             make_rank_cell(report, setting, report.mean_ranks[i]),
             *make_value_cells(setting.values.values()),
             Cell(links=links, sort_value=str(len(links)), style="l"),
-            *(make_mean_cell(means[name][i], best[name], len(links)) for name in report.scores),
+            *(
+                make_mean_cell(means[name][i], best[name], len(links), setting.is_at_floor(name))
+                for name in report.scores
+            ),
         ]
         rows.append(Row(cells, setting.id))
     columns = [
         Column("rank ↓", hint="mean of the ranks in the ranked scores"),
         *make_key_columns(report.keys),
         Column("seeds", style="l"),
-        *(make_score_column(name, report.recorded) for name in report.scores),
+        *(make_score_column(name, report) for name in report.scores),
     ]
     return Table("leaderboard", columns, rows, range(1, 1 + len(report.keys)))
 
@@ -157,10 +165,10 @@ def make_rank_cell(report: Report, setting: Setting, rank: float) -> Cell:
     return Cell(f"{rank:.1f}" if available else "", format_exactly(rank), note=note if available else "")
 
 
-def make_mean_cell(summary: Mean, best: float, seeds: int) -> Cell:
-    """Return a mean with its interval, and with the number of values if some seeds lack the score."""
+def make_mean_cell(summary: Mean, best: float, seeds: int, at_floor: bool) -> Cell:
+    """Return a mean with its interval, the number of values if some seeds lack the score, and whether it is a floor."""
     text, half = round_to_interval(summary.value, summary.half)
-    note = str(summary.n) if 0 < summary.n < seeds else ""
+    note = ", ".join([str(summary.n)] * (0 < summary.n < seeds) + ["floor"] * at_floor)
     return Cell(text, format_exactly(summary.value), "best" if summary.value == best else "", half, note)
 
 
@@ -174,13 +182,16 @@ def make_runs_table(report: Report) -> Table:
         cells += make_value_cells([*(run.config.get(key) for key in keys), run.config.get(SEED)])
         for name in names:
             value = run.scores.get(name, np.nan)
-            cells.append(Cell(use_minus(f"{value:.5g}") if name in run.scores else "", format_exactly(value)))
+            note = "floor" if run.floors.get(name, {}).get("reached") else ""
+            cells.append(
+                Cell(use_minus(f"{value:.5g}") if name in run.scores else "", format_exactly(value), note=note)
+            )
         rows.append(Row(cells))
     columns = [
         Column("run", style="l"),
         Column("state", style="l"),
         *make_key_columns(keys),
         Column("seed", style="l"),
-        *(make_score_column(name, report.recorded) for name in names),
+        *(make_score_column(name, report) for name in names),
     ]
     return Table("all-runs", columns, rows, range(1, 3 + len(keys)))

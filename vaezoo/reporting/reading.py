@@ -48,6 +48,7 @@ class Run:
     config: dict[str, Any] = field(default_factory=dict)  # dotted keys; empty where it cannot be read
     scores: dict[str, float] = field(default_factory=dict)  # without "eval/"
     directions: dict[str, Direction] = field(default_factory=dict)  # by score, those that the run recorded
+    floors: dict[str, dict[str, Any]] = field(default_factory=dict)  # by score: noise, spread, constant and reached
     tables: dict[str, Any] = field(default_factory=dict)  # by metric, name and column, such as one attribute's accuracy
     skipped: dict[str, str] = field(default_factory=dict)  # the reason, by metric
     protocols: dict[str, str] = field(default_factory=dict)  # by metric, what the score depends on
@@ -125,6 +126,7 @@ def read_run(folder: Path) -> Run:
             directions={
                 name.removeprefix("eval/"): Direction.read(text) for name, text in metrics.get("directions", {}).items()
             },
+            floors={name.removeprefix("eval/"): read_floor(entry) for name, entry in metrics.get("floors", {}).items()},
             tables=metrics.get("tables", {}),
             skipped={
                 metric: sys.intern(make_printable(reason)) for metric, reason in metrics.get("skipped", {}).items()
@@ -139,6 +141,12 @@ def read_run(folder: Path) -> Run:
         )
     except UNREADABLE as damage:
         return Run(folder, FAILED, config=config, error=describe_damage(damage))
+
+
+def read_floor(entry: dict[str, Any]) -> dict[str, Any]:
+    """Return a floor with its numbers as numbers, "nan" included."""
+    numbers = {name: float(entry[name]) for name in ("noise", "spread", "constant")}
+    return {**numbers, "reached": bool(entry.get("reached", False))}
 
 
 def describe_damage(damage: Exception) -> str:

@@ -35,6 +35,11 @@ class Setting:
         """Return the values of a score in the counted runs that have it."""
         return [run.scores[name] for run in self.counted if name in run.scores]
 
+    def is_at_floor(self, name: str) -> bool:
+        """Return whether a score is no better than that of codes without information in all counted runs with it."""
+        reached = [run.floors.get(name, {}).get("reached", False) for run in self.counted if name in run.scores]
+        return bool(reached) and all(reached)
+
 
 def list_differing_keys(runs: Sequence[Run]) -> list[str]:
     """Return the keys whose values are not equal in all runs: model and data set first, the seed last."""

@@ -1,5 +1,6 @@
 """Write files so that they appear whole or not at all."""
 
+import errno
 import json
 import math
 import os
@@ -14,16 +15,36 @@ if TYPE_CHECKING:
 def write_whole(path: Path, write: Callable[[Path], Any]) -> None:
     """Write `path` through a partial file in its folder that is renamed in the end, so that no reader sees half a file.
 
-    `write` gets the path of the partial file and fills it.
+    `write` gets the path of the partial file and fills it. An OSError names `path`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     # The partial file keeps the suffix, because some writers choose their format by it, or add it where it is missing.
     partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
     try:
         write(partial)
+        sync(partial)
         partial.replace(path)
+    except OSError as error:
+        if error.filename in (None, str(partial)):
+            error.filename = str(path)  # An error of a full disk names no file.
+        raise
     finally:
         partial.unlink(missing_ok=True)
+
+
+def sync(path: Path) -> None:
+    """Wait until the content of a file is on the disk; a file that was renamed before could be empty after a crash."""
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+
+
+def describe_write_error(error: OSError) -> str | None:
+    """Return which file cannot be written and why, for a full disk and a folder that may not be written, else None."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return f"There is no space left to write {error.filename or 'the files of this command'}."
+    if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+        return f"{error.filename or 'A file'} cannot be written ({error.strerror})."
+    return None
 
 
 def remove_unfinished(folder: Path) -> None:

@@ -5,11 +5,33 @@ import time
 from pathlib import Path
 from typing import Any
 
+import torch
 from pytorch_lightning import Callback, Trainer
+from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from vaezoo.distributed import agree
+from vaezoo.runs.files import write_whole
 from vaezoo.runs.folder import LAST, PREVIOUS
 from vaezoo.training.interrupts import Interrupted
+
+
+class CheckpointFiles(TorchCheckpointIO):
+    """Writes checkpoints where they belong, while Lightning writes into the folder of temporary files first.
+
+    That folder may be full, and a killed process would leave a file of full size there.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        """Write a checkpoint whole. Raises OSError, with the path, where there is no space left."""
+
+        def write(partial: Path) -> None:
+            with partial.open("wb") as file:
+                try:
+                    torch.save(checkpoint, file)
+                except RuntimeError as error:  # PyTorch hides the error of the disk behind one of its own.
+                    raise error.__context__ if isinstance(error.__context__, OSError) else error from None
+
+        write_whole(Path(path), write)
 
 
 class Checkpoints(Callback):

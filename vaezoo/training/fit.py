@@ -14,7 +14,7 @@ from pytorch_lightning import Callback, Trainer
 from vaezoo.data.module import ImageDataModule
 from vaezoo.errors import UserError
 from vaezoo.models.base import LatentModel
-from vaezoo.training.checkpoints import Checkpoints
+from vaezoo.training.checkpoints import CheckpointFiles, Checkpoints
 from vaezoo.training.chunks import ChunkedModel
 from vaezoo.training.clock import Clock
 from vaezoo.training.engines import choose_engine
@@ -78,6 +78,7 @@ def make_trainer(flags: Mapping[str, Any], loggers: Sequence[Any] = ()) -> Train
         trainer: Trainer = instantiate(
             {key: value for key, value in flags.items() if key not in ("engine", "chunk")},
             logger=list(loggers),
+            plugins=[CheckpointFiles()],
             # The clock ends the run, and an epoch of Lightning's ends where a validation is due.
             max_epochs=-1,
             val_check_interval=1.0,

@@ -1,6 +1,5 @@
 """Run the job of a folder: train, or go on, then evaluate; and leave the folder readable whatever happens."""
 
-import errno
 import json
 import math
 import signal
@@ -20,7 +19,15 @@ from vaezoo.config.requirements import count_processes
 from vaezoo.config.titles import describe_run
 from vaezoo.config.values import check_config
 from vaezoo.errors import NotFinite, UserError
-from vaezoo.runs.files import remove_unfinished, to_plain, write_arrays, write_json, write_text, write_whole
+from vaezoo.runs.files import (
+    describe_write_error,
+    remove_unfinished,
+    to_plain,
+    write_arrays,
+    write_json,
+    write_text,
+    write_whole,
+)
 from vaezoo.runs.folder import (
     CONFIG,
     DONE,
@@ -128,12 +135,13 @@ def lead(config: DictConfig, folder: Path) -> dict[str, float]:
         write_text(folder / ERROR, f"{error}\n")
         raise
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        reason = describe_write_error(error)
+        if reason is None:
             write_text(folder / ERROR, traceback.format_exc())
             raise
         message = (
-            f"There is no space left to write {error.filename or 'into the run folder'}. What was saved before is"
-            f" whole: make room and go on with: python -m vaezoo.train run={relative_to_cwd(folder)}"
+            f"{reason} What was saved before is whole: make room, or make the place writable, and go on with:"
+            f" python -m vaezoo.train run={relative_to_cwd(folder)}"
         )
         with suppress(OSError):
             write_text(folder / ERROR, f"{message}\n")

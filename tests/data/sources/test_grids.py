@@ -408,7 +408,7 @@ def test_training_reads_the_files(fixture, line, request, in_tmp):
     check_line(line)
     scores = train(compose_train(*line, *quick, *rest))
     assert scores["eval/recon_mse"] > 0
-    assert "eval/factor_vae" in scores
+    assert "eval/mig_hist" in scores
 
 
 def test_unneeded_libraries_are_not_imported():

@@ -1,0 +1,52 @@
+"""Commands outlive their terminal, and end with a line in place of a traceback."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PROGRAM = """
+import sys
+from vaezoo.console import outlive_terminal
+outlive_terminal()
+outlive_terminal()
+for number in range(5000):
+    print("\u03b2 =", number)
+print("\u03b2 at the end", file=sys.stderr)
+open("result", "w").write("whole")
+"""
+
+
+@pytest.mark.parametrize("redirection", ["| head -1", "> /dev/full", ">&-", "> /dev/null 2>&-", "> /dev/null"])
+def test_what_is_printed_does_not_decide_what_is_done(redirection, in_tmp):
+    """The reader of a pipe is gone, the disk is full, a stream is closed, the terminal knows only ASCII letters."""
+    Path("program.py").write_text(PROGRAM)
+    line = f"{sys.executable} program.py {redirection}; exit ${{PIPESTATUS[0]}}"
+    ascii_only = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
+    process = subprocess.run(
+        ["bash", "-c", line], env={**os.environ, **ascii_only}, capture_output=True, text=True, timeout=60
+    )
+    assert process.returncode == 0, process.stderr
+    assert Path("result").read_text() == "whole"
+    assert process.stderr in ("", "? at the end\n")
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "message"),
+    [
+        ("UserError('x=1: must be 2.')", 2, "vaezoo: x=1: must be 2.\n"),
+        ("OSError(28, 'No space left', 'there')", 2, "vaezoo: There is no space left to write there.\n"),
+        ("OSError(30, 'Read-only file system', 'x')", 2, "vaezoo: x cannot be written (Read-only file system).\n"),
+        ("KeyboardInterrupt()", 130, "\ninterrupted by SIGINT\n"),
+    ],
+)
+def test_a_command_ends_with_a_line(error, status, message, capfd, monkeypatch):
+    from vaezoo.console import command
+    from vaezoo.errors import UserError
+
+    with pytest.raises(SystemExit) as end, command():
+        raise eval(error, {"UserError": UserError})
+    assert end.value.code == status
+    assert capfd.readouterr().err == message
