@@ -370,6 +370,8 @@ def test_the_page_is_whole_without_scripts(study):
         (["pictures=-1"], "pictures=-1: must be a whole number of at least 0"),
         (["y=mig_hist"], "y=mig_hist: must be a list of names"),
         (["runs=[gone]"], "a file or folder that exists"),
+        (["out=x.csv"], "out=x.csv: must be the file of a page"),
+        (["out=."], "out=.: must be the file of a page"),
     ],
 )
 def test_a_slip_is_told(study, line, message, capsys):
