@@ -15,7 +15,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 FLOORS = [
     {"errors", "seeds", "progress", "numerics", "distributed", "ranges"},
     {"config"},
-    {"losses", "latents", "likelihoods", "networks", "runs"},
+    {"console", "losses", "latents", "likelihoods", "networks", "runs"},
     {"models", "data", "metrics", "figures", "loggers", "studies"},
     {"evaluation"},
     {"training", "reporting"},

@@ -7,8 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from vaezoo.errors import UserError, report
-from vaezoo.runs.files import describe_write_error
+from vaezoo.errors import UserError, describe_write_error, report
 
 
 class LenientFile(io.FileIO):
@@ -37,7 +36,7 @@ def outlive_terminal() -> None:
         elif stream is getattr(sys, f"__{name}__") and not isinstance(getattr(stream.buffer, "raw", None), LenientFile):
             stream.flush()
             lenient = io.TextIOWrapper(
-                io.BufferedWriter(LenientFile(stream.fileno(), "wb", closefd=False)),
+                io.BufferedWriter(LenientFile(stream.fileno(), "wb", closefd=False)),  # type: ignore[type-var]
                 encoding=stream.encoding,
                 errors="replace",
                 line_buffering=stream.line_buffering,

@@ -4,6 +4,7 @@ Raise `UserError` where the mistake is found. The message names the key or file 
 and what to do. The commands print the message alone and exit with status 2.
 """
 
+import errno
 import re
 import sys
 from collections.abc import Iterable
@@ -36,6 +37,15 @@ def make_printable(text: str) -> str:
     the direction of writing are replaced, too.
     """
     return re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]", "?", text)
+
+
+def describe_write_error(error: OSError) -> str | None:
+    """Return which file cannot be written and why, for a full disk and a folder that may not be written, else None."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return f"There is no space left to write {error.filename or 'the files of this command'}."
+    if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+        return f"{error.filename or 'A file'} cannot be written ({error.strerror})."
+    return None
 
 
 def report(error: UserError) -> NoReturn:

@@ -26,7 +26,7 @@ def evaluate_run(config: DictConfig) -> None:
 
     from vaezoo.evaluation.closing_table import print_scores
     from vaezoo.evaluation.evaluate_model import evaluate_model
-    from vaezoo.runs.folder import load_config, refuse_configuration
+    from vaezoo.runs.folder import load_config, lock_scores, refuse_configuration
     from vaezoo.runs.weights import load_checkpoint, restore_weights
 
     check_config(config)
@@ -44,17 +44,18 @@ def evaluate_run(config: DictConfig) -> None:
     device = torch.device("cuda" if config.accelerator != "cpu" and torch.cuda.is_available() else "cpu")
     if config.accelerator == "gpu" and device.type == "cpu":
         raise UserError("accelerator=gpu: PyTorch finds no GPU here. Use accelerator=auto or accelerator=cpu.")
-    scores, pictures = evaluate_model(
-        model.to(device),
-        data,
-        folder,
-        title=title,
-        metric=config.metric,
-        figure=config.figure,
-        seed=config.seed,
-        batch_size=config.batch_size,
-        checkpoint=config.checkpoint,
-    )
+    with lock_scores(folder):
+        scores, pictures = evaluate_model(
+            model.to(device),
+            data,
+            folder,
+            title=title,
+            metric=config.metric,
+            figure=config.figure,
+            seed=config.seed,
+            batch_size=config.batch_size,
+            checkpoint=config.checkpoint,
+        )
     if scores.values or scores.skipped:
         print_scores(scores, title)
         print(f"scores   {folder / 'metrics.json'}")

@@ -18,13 +18,13 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from vaezoo.config.changes import change_config
 from vaezoo.config.command_line import check_command_line, check_grid
 from vaezoo.config.completion import check_complete
 from vaezoo.config.directory import DIRECTORY
 from vaezoo.config.names import name_current_job
 from vaezoo.config.overrides import parse_override
 from vaezoo.config.secrets import check_secret
-from vaezoo.config.values import check_config
 from vaezoo.errors import UserError, nearest, report
 from vaezoo.runs.folder import CONFIG, ERROR, load_config, refuse_configuration
 from vaezoo.studies import study, threads
@@ -70,7 +70,7 @@ def read_objective(name: str, scores: dict[str, float]) -> float:
 
 
 def resume(arguments: list[str]) -> None:
-    """Continue the run of `run=DIR` with its own configuration, changed by the other arguments.
+    """Continue the run of `run=DIR` with its own configuration, changed by the other arguments (`change_config`).
 
     Raises UserError for a change that a run cannot take while it goes on. A worker exits with status 1 if the run has
     written a reason into error.txt.
@@ -79,16 +79,10 @@ def resume(arguments: list[str]) -> None:
     # A worker continues what its supervisor has just written and checked.
     config = load_config(folder, None if workers.worker_rank() is not None else read_trust(arguments))
     check_complete(config, f"run={folder}: {CONFIG}")
-    changes = [argument for argument in arguments if not argument.startswith(("run=", "trust="))]
-    for change in changes:
-        key = change.partition("=")[0]
-        if OmegaConf.select(config, key, default=...) is ... or key.split(".")[0] in ("model", "dataset", "latent"):
-            raise UserError(f"'{change}' cannot be changed when a run goes on; max_batches and trainer flags can.")
     if OmegaConf.select(config, "launcher.jobs", default=1) is None:
         config.launcher.jobs = 1  # run folders of earlier versions hold null for "as many as fit into memory"
     try:
-        config.merge_with_dotlist(changes)
-        check_config(config)
+        change_config(config, [argument for argument in arguments if not argument.startswith(("run=", "trust="))])
         train(config)
     except UserError:
         raise

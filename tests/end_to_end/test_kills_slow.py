@@ -105,7 +105,7 @@ def killed_until_it_ends(folder: Path, line: list[str], moments: list[float], nu
         assert status in dead, f"status {status} after {moment:.1f} s, {phase(folder)}: {said}"
         assert status != 2 or "ended with SIGKILL" in said, said
         kills[phase(folder)] += 1
-        command = [f"run={folder}"] if (folder / ".hydra").is_dir() else whole
+        command = [f"run={folder}"] if (folder / ".hydra" / "config.yaml").is_file() else whole
 
 
 def rows(folder: Path) -> list[dict[str, str]]:

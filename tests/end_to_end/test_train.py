@@ -260,11 +260,12 @@ def test_a_killed_process_goes_on_to_the_same_weights(number, in_tmp, monkeypatc
     assert all(torch.equal(a[index][key], b[index][key]) for index in a for key in a[index])
 
 
-def test_a_finished_run_is_not_trained_again(in_tmp, monkeypatch):
+def test_a_finished_run_is_not_trained_again(in_tmp, monkeypatch, capsys):
     train_in("a", "max_batches=6", *QUICK, *BARE)
     stamp = Path("a/checkpoints/last.ckpt").stat().st_mtime_ns
     assert train(monkeypatch, "run=a") == 0
     assert Path("a/checkpoints/last.ckpt").stat().st_mtime_ns == stamp
+    assert capsys.readouterr().out.endswith("a is finished\n")
 
 
 # ---- what goes wrong -------------------------------------------------------------------------------------------

@@ -221,6 +221,7 @@ def run_folder(root: Path, beta: int, seed: int, codes: np.ndarray, **changes: A
     (folder / ".hydra" / "config.yaml").write_text(f"model: {{beta: {beta}}}\nseed: {seed}\nfolder: here\n")
     about = {"dataset": "squares", "data": {"origin": "made by the tests"}}
     (folder / "metrics.json").write_text(json.dumps({"scores": {"eval/elbo": -1.0}, "about": about}))
+    (folder / "done.json").write_text("{}")
     nothing = {field.name: np.empty(0) for field in fields(LatentTable)}
     table = {"index": np.arange(len(codes)), "codes": codes, "logvars": np.full(codes.shape, -4.0), **changes}
     LatentTable(**{**nothing, **table}).save(folder / "latents.npz", checkpoint="abc")

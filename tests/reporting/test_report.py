@@ -518,6 +518,7 @@ def test_one_bad_folder_does_not_stop_the_report_of_all(tmp_path):
         path = write_run(root / name, {"recon_mse": 0.1}) / file
         path.unlink(missing_ok=True)
         path.symlink_to(content) if isinstance(content, Path) else path.write_text(content)
+    (root / "link" / "done.json").unlink(missing_ok=True)  # A finished run has no reason to show.
     write_run(root / "seeds", {"recon_mse": 0.1}, seed=[1, {"a": 2}], dataset__seed=0)
     (root / "study.json").write_text(json.dumps({"jobs": [{"folder": "../secret.txt"}, {"folder": "x" * 4000}]}))
     (root / "good" / "study.json").write_text("{")

@@ -3,8 +3,12 @@
 import gc
 import itertools
 import json
+import signal
+import subprocess
+import sys
 import time
 import weakref
+from concurrent.futures import BrokenExecutor
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +64,15 @@ def test_what_changes_the_weights_changes_the_identity(override):
 @pytest.mark.parametrize("override", NEUTRAL)
 def test_what_cannot_change_the_weights_leaves_the_identity(override):
     assert hash_training(compose_train(*LINE, override)) == hash_training(compose_train(*LINE))
+
+
+@pytest.mark.parametrize("model", ["betavae", "vaegan", "gmvae", "annealedvae"])
+def test_a_composed_job_and_its_recorded_configuration_have_the_same_hash(model):
+    """A run that was trained by its whole command line is finished for `run=DIR`, too."""
+    config = compose_train(f"model={model}", "dataset=digits", "metric=full", "figure=full", "logger=csv", "folder=x")
+    recorded = OmegaConf.create(OmegaConf.to_container(config, resolve=True))
+    assert hash_training(recorded) == hash_training(config)
+    assert hash_evaluation(recorded) == hash_evaluation(config)
 
 
 def test_scores_and_figures_have_a_hash_of_their_own():
@@ -196,10 +209,46 @@ def test_states(tmp_path):
     assert read_state(killed) == "finished"
 
 
-@pytest.mark.parametrize(("rerun", "launched"), [("failed", "bcd"), ("all", "abcd"), ("none", "cd")])
+@pytest.mark.parametrize(("rerun", "launched"), [("failed", "dcb"), ("all", "dcba"), ("none", "dc")])
 def test_who_is_launched(rerun, launched):
     states = dict(zip("abcde", ["finished", "failed", "stopped", "new", "running"], strict=True))
     assert "".join(study.select_jobs(states, rerun)) == launched
+
+
+def test_jobs_that_were_lost_with_a_killed_process_are_launched_once_more(tmp_path):
+    """Of five jobs, "b" always kills its process, and the one beside it is lost, too."""
+    jobs = [study.Job(name, (name,), tmp_path / name, "1", "2") for name in "abcde"]
+    launched: list[str] = []
+
+    def launch(lines: list[list[str]]) -> list[str]:
+        names = [name for (name,) in lines]
+        launched.append("".join(names))
+        for name in names[: names.index("b") + 2] if "b" in names else names:
+            put(tmp_path / name / ".hydra", config_yaml="folder: x")
+            if "b" not in names or name < "b":
+                mark_finished(tmp_path / name, "1", "2")
+        if "b" in names:
+            raise BrokenExecutor
+        return names
+
+    results = study.launch_jobs(jobs, launch)
+    assert launched == ["abcde", "bcde", "de"]
+    assert list(results.values()) == ["d", "e"]
+    assert study.launch_jobs([], launch) == {}
+
+
+def test_a_crash_of_native_code_is_a_failure_with_its_place(tmp_path):
+    program = (
+        "import ctypes, sys, pathlib; from vaezoo.runs.folder import note_crash\n"
+        "folder = pathlib.Path(sys.argv[1])\n"
+        "with note_crash(folder): pass\n"
+        "assert not list(folder.iterdir())\n"
+        "with note_crash(folder): ctypes.string_at(0)"
+    )
+    process = subprocess.run([sys.executable, "-c", program, str(tmp_path)], capture_output=True)
+    assert process.returncode == -signal.SIGSEGV
+    assert read_state(tmp_path) == "failed"
+    assert read_reason(tmp_path) == "Fatal Python error: Segmentation fault"
 
 
 def test_two_processes_do_not_train_in_one_folder(in_tmp, monkeypatch, capsys):

@@ -46,6 +46,8 @@ def write_run(
     if error:
         (folder / "error.txt").write_text(f"Traceback\n{error}\n")
     if scores is not None:
+        if not error:
+            (folder / "done.json").write_text("{}")
         told = {
             "scores": {f"eval/{name}": value for name, value in scores.items()},
             "protocols": protocols or {},

@@ -42,6 +42,11 @@ def is_folder_name(value: Any) -> bool:
     return isinstance(value, str) and value.strip(".") != "" and "/" not in value
 
 
+def builds_object(value: Any) -> bool:
+    """Return whether the value is a node that builds an object."""
+    return isinstance(value, dict) and "_target_" in value
+
+
 def are_paths(value: Any) -> bool:
     """Return whether the value is an existing path, or a list of them."""
     return all(map(exists, value)) if isinstance(value, list) and value else exists(value)
@@ -56,9 +61,48 @@ def are_decays(value: Any) -> bool:
     )
 
 
-def refuse(reason: str) -> Any:
-    """Return a type for a flag that has no effect here, which must be left out for this reason."""
-    return Annotated[Any, require(f"left out: {reason}", lambda value: value is None)]
+def refuse(reason: str, default: Any = None) -> Any:
+    """Return a type for a flag that has no effect here, which must be left out for this reason, or be its default."""
+    return Annotated[Any, require(f"left out: {reason}", lambda value: value is None or value == default)]
+
+
+BUDGET = "max_batches or max_epochs, without trainer., is the budget"
+VALIDATION = "val_every says how often a run validates"
+LOADING = "vaezoo.data makes the batches, in each process those of its own"
+ALONE = "vaezoo.train trains only; python -m vaezoo.evaluate does the rest"
+
+# Flags of Lightning's Trainer that would do nothing here, or something else than Lightning means by them.
+REFUSED_FLAGS: Mapping[str, Any] = {
+    "max_epochs": refuse(BUDGET),
+    "min_epochs": refuse(BUDGET),
+    "max_steps": refuse(f"{BUDGET}; Lightning counts the steps of each optimiser", -1),
+    "min_steps": refuse(BUDGET),
+    "limit_train_batches": refuse(BUDGET),
+    "overfit_batches": refuse("dataset.where selects images, and max_batches is the budget", 0.0),
+    "fast_dev_run": refuse("max_batches=1 logger=csv tries a run", False),
+    "limit_test_batches": refuse(ALONE),
+    "limit_predict_batches": refuse(ALONE),
+    "val_check_interval": refuse(VALIDATION),
+    "check_val_every_n_epoch": refuse(VALIDATION, 1),
+    "num_sanity_val_steps": refuse(VALIDATION),
+    "log_every_n_steps": refuse("log_every says how often a run logs"),
+    "logger": refuse("logger=csv or logger=wandb chooses the loggers"),
+    "enable_autolog_hparams": refuse("logger=wandb sends the whole configuration", True),
+    "callbacks": refuse("callbacks.checkpoints, callbacks.samples and callbacks.progress are the callbacks"),
+    "enable_checkpointing": refuse("callbacks.checkpoints says when checkpoints are written"),
+    "enable_progress_bar": refuse("callbacks.progress is the progress bar"),
+    "enable_model_summary": refuse("a run prints no summary of its layers"),
+    "accumulate_grad_batches": refuse("each batch is a training step; dataset.batch_size is its size", 1),
+    "gradient_clip_val": refuse("model.gradient_clip clips the norm of gradients"),
+    "gradient_clip_algorithm": refuse("model.gradient_clip clips the norm of gradients"),
+    "num_nodes": refuse("a run trains on one machine; trainer.devices is the number of its processes", 1),
+    "sync_batchnorm": refuse("trainer=ddp normalises over the images of all processes", False),
+    "use_distributed_sampler": refuse(LOADING, True),
+    "reload_dataloaders_every_n_epochs": refuse(LOADING, 0),
+    "barebones": refuse("logger=csv metric=none figure=none callbacks.progress=false does the least", False),
+    "default_root_dir": refuse("hydra.run.dir is the folder of the run"),
+    "model_registry": refuse("checkpoints are in the folder of the run"),
+}
 
 
 # Generators of numpy and Lightning take no larger one.
@@ -115,8 +159,19 @@ TYPES: Mapping[str, Any] = {
     "trainer.precision": Literal["32-true", "64-true", "bf16-mixed", "16-mixed", 32, 64],
     "trainer.engine": Literal["eager", "compiled", "graphed"],
     "trainer.chunk": Count | None,
-    "trainer.gradient_clip_val": refuse("model.gradient_clip clips the norm of gradients"),
-    "trainer.accumulate_grad_batches": refuse("each batch is a training step"),
+    "trainer.strategy": Annotated[
+        Any,
+        require("a node such as that of trainer=ddp", builds_object),
+    ],
+    "trainer.profiler": Annotated[
+        Any,
+        require(
+            "a node with a file to write to, such as"
+            " {_target_: pytorch_lightning.profilers.SimpleProfiler, dirpath: ., filename: profile}",
+            lambda value: value is None or builds_object(value),
+        ),
+    ],
+    **{f"trainer.{flag}": kind for flag, kind in REFUSED_FLAGS.items()},
     "trainer.*": Any,
     # Scores and figures.
     "metric.rows": Natural | None,

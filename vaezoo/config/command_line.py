@@ -171,6 +171,8 @@ def check_key(override: Override, base: DictConfig) -> None:
     """Raise UserError if the key of an override does not exist, even where `+` would add it to a closed group."""
     key = override.key_or_group
     head = key.rpartition(".")[0]
+    if key == "hydra.output_subdir":
+        raise UserError(f"{override.input_line}: must be left out: vaezoo itself writes .hydra/, once a job may begin.")
     if key.startswith("hydra.") or key.split(".")[0] == "hydra":
         return
     is_closed = head.split(".")[0] in CLOSED

@@ -50,7 +50,9 @@ def complete_config(config: dict[str, Any], place: str) -> None:
     dictionary. `place` names the configuration in messages.
     """
     for name in (*PARTS, *(group for group in FILES if group), "sweep", "logger"):
-        if not isinstance(config.get(name, {}), dict):
+        # Version 0.1.0 recorded the text of `metric=fast` in place of the group; `change_config` replaces it.
+        kinds = dict if name in PARTS else (dict, str)
+        if not isinstance(config.get(name, {}), kinds):
             raise UserError(f"{place}: {name} is {config[name]!r}, expected keys with values. The file is damaged.")
     lacking = [name for name in PARTS if name not in config]
     for key, default in list_defaults().items():

@@ -10,7 +10,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from vaezoo.config.identity import hash_training
-from vaezoo.config.names import name_current_job, name_current_study, name_job_folder
+from vaezoo.config.names import make_new_folder, name_current_job, name_current_study, name_job_folder
 
 # A wheel has the configuration within the package; a checkout has it beside the package.
 _packaged = Path(__file__).parents[1] / "conf"
@@ -37,4 +37,6 @@ OmegaConf.register_new_resolver(
     lambda *_, _root_: name_job_folder(name_current_job(_root_), hash_training(_root_)),
     replace=True,
 )
+# Cached, because a folder is made each time.
+OmegaConf.register_new_resolver("new_folder", make_new_folder, replace=True, use_cache=True)
 OmegaConf.register_new_resolver("study_name", lambda *_: name_current_study(), replace=True)

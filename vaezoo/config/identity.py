@@ -18,7 +18,13 @@ NEUTRAL = (
     *("dataset.download", "dataset.verify", "dataset.residence"),
     *("trainer._target_", "trainer.accelerator", "trainer.devices", "trainer.strategy*", "trainer.plugins"),
     *("trainer.engine", "trainer.chunk", "trainer.deterministic", "trainer.benchmark", "trainer.profiler*"),
-    *("trainer.enable_*", "trainer.detect_anomaly"),
+    *("trainer.enable_*", "trainer.detect_anomaly", "trainer.max_time"),
+)
+
+# Keys that a run can change when it goes on. All others are in its checkpoint, or in the parts that it has built.
+CHANGEABLE = (
+    *("max_batches", "max_epochs", "log_every", "val_every", "trainer*", "logger*", "callbacks*"),
+    *("dataset.download", "dataset.verify", "dataset.residence", "metric*", "figure*"),
 )
 
 # Keys of the evaluation, which can be done later.
@@ -29,6 +35,12 @@ EVALUATION = ("metric*", "figure*")
 def is_neutral(key: str) -> bool:
     """Return whether the training is the same for all values of this key."""
     return belongs_to_evaluation(key) or any(fnmatchcase(key, pattern) for pattern in NEUTRAL)
+
+
+@cache
+def is_changeable(key: str) -> bool:
+    """Return whether a run that goes on can take another value of this key."""
+    return any(fnmatchcase(key, pattern) for pattern in CHANGEABLE)
 
 
 def hash_training(config: DictConfig) -> str:
@@ -47,10 +59,30 @@ def belongs_to_evaluation(key: str) -> bool:
     return any(fnmatchcase(key, pattern) for pattern in EVALUATION)
 
 
+def list_conflicts(trained: DictConfig, config: DictConfig) -> list[str]:
+    """Return the keys that make two configurations different jobs, which cannot be one run that goes on."""
+
+    def decides(key: str) -> bool:
+        return not is_neutral(key) and not is_changeable(key)
+
+    before, now = select_values(trained, decides), select_values(config, decides)
+    return [key for key in {**now, **before} if before.get(key, ...) != now.get(key, ...)]
+
+
 def hash_values(config: DictConfig, selects: Callable[[str], bool]) -> str:
     """Return 16 hexadecimal digits: the hash of the values of the selected keys.
 
     1 and 1.0 have the same hash, and so have a default and the same value on the command line.
+    """
+    values = select_values(config, selects)
+    return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def select_values(config: DictConfig, selects: Callable[[str], bool]) -> dict[str, Any]:
+    """Return the values of the selected keys, by dotted key, in the form in which equal values are equal.
+
+    They are those of the resolved configuration, so that a job has one hash when it is composed and when its folder is
+    read: a reference such as ${latent} stands for several values.
     """
     container: Any = OmegaConf.to_container(config, resolve=False)
     values = {
@@ -58,7 +90,7 @@ def hash_values(config: DictConfig, selects: Callable[[str], bool]) -> str:
         for key, written in leaves(container)
         if selects(key)
     }
-    return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()[:16]
+    return dict(leaves(values))
 
 
 def unify(value: Any) -> Any:

@@ -1,6 +1,7 @@
 """Name jobs, their folders and studies after their overrides."""
 
 import hashlib
+import itertools
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -45,6 +46,19 @@ def parallel_job_number() -> int | None:
         return None
     hydra = HydraConfig.get()
     return None if hydra.runtime.choices["hydra/launcher"] == "basic" else hydra.job.num
+
+
+def make_new_folder(name: str) -> str:
+    """Make a folder of that name, or of the name with -2, -3, ... if another run has it already; return its name."""
+    Path(name).parent.mkdir(parents=True, exist_ok=True)
+    for number in itertools.count(1):
+        folder = name if number == 1 else f"{name}-{number}"
+        try:
+            Path(folder).mkdir()
+            return folder
+        except FileExistsError:  # Only one of two runs that begin in the same second can make it.
+            continue
+    raise AssertionError("count() does not end")
 
 
 def name_current_study() -> str | None:

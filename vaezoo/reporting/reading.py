@@ -112,9 +112,10 @@ def read_run(folder: Path) -> Run:
     except UserError as mistake:
         return Run(folder, FAILED, error=make_printable(str(mistake)))
     try:
-        state, error = describe_state(folder)
         metrics, environment = read_json(folder, "metrics.json"), read_json(folder, "environment.json")
         about = metrics.get("about", {})
+        batches = None if about.get("batches") is None else int(about["batches"])
+        state, error = describe_state(folder, is_trained(config, batches))
         return Run(
             folder=folder,
             state=state,
@@ -133,7 +134,7 @@ def read_run(folder: Path) -> Run:
             },
             protocols={metric: format_protocol(entry) for metric, entry in metrics.get("protocols", {}).items()},
             data=sys.intern(json.dumps([about.get("dataset"), about.get("data")], sort_keys=True)),
-            batches=None if about.get("batches") is None else int(about["batches"]),
+            batches=batches,
             job=str(read_json(folder, DONE).get("job", "")),
             environment=select_environment(environment),
             started=make_printable(str(environment.get("started", ""))),
@@ -169,12 +170,21 @@ def read_json(folder: Path, name: str | Path) -> dict[str, Any]:
     return value
 
 
-def describe_state(folder: Path) -> tuple[str, str]:
-    """Return the state of a run whose configuration exists, and the line that says why it ended badly."""
+def is_trained(config: dict[str, Any], batches: int | None) -> bool:
+    """Return whether the scored weights have seen all batches of the budget; False where it is counted in epochs."""
+    budget = config.get("max_batches") if config.get("max_epochs") is None else None
+    return batches is not None and isinstance(budget, int) and batches >= budget
+
+
+def describe_state(folder: Path, trained: bool) -> tuple[str, str]:
+    """Return the state of a run whose configuration exists, and the line that says why it ended badly.
+
+    `trained` says that its scores are those of weights that have seen the whole budget: a run that was killed between
+    its training and done.json, and then evaluated, is finished.
+    """
     state, error = read_state(folder), read_reason(folder) or ""
     if state in (STOPPED, "new"):
-        # `evaluate` writes scores without done.json, and so did runs before done.json existed.
-        state = FINISHED if not error and (folder / "metrics.json").is_file() else STOPPED
+        state = FINISHED if not error and trained else STOPPED
     return state, error if state in (FAILED, STOPPED) else ""
 
 

@@ -1,6 +1,5 @@
 """Write files so that they appear whole or not at all."""
 
-import errno
 import json
 import math
 import os
@@ -36,15 +35,6 @@ def sync(path: Path) -> None:
     """Wait until the content of a file is on the disk; a file that was renamed before could be empty after a crash."""
     with path.open("rb+") as file:
         os.fsync(file.fileno())
-
-
-def describe_write_error(error: OSError) -> str | None:
-    """Return which file cannot be written and why, for a full disk and a folder that may not be written, else None."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return f"There is no space left to write {error.filename or 'the files of this command'}."
-    if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
-        return f"{error.filename or 'A file'} cannot be written ({error.strerror})."
-    return None
 
 
 def remove_unfinished(folder: Path) -> None:

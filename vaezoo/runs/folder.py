@@ -4,6 +4,7 @@ A run folder is self-contained and can be read while the run goes on; each file 
 """
 
 import csv
+import faulthandler
 import json
 import os
 import re
@@ -33,11 +34,13 @@ LAST = Path("checkpoints") / "last.ckpt"
 DONE = Path("done.json")  # written last, once the run is complete
 LOCK = Path(".lock")
 WORKER = Path(".worker.lock")  # held by the first of several workers, which may outlive the holder of LOCK
+SCORES = Path(".scores.lock")  # held by an evaluation, which may look at the last checkpoint of a run that trains
 ERROR = Path("error.txt")
+CRASH = Path("crash.txt")  # empty while a run goes on; where native code has killed it
 PREVIOUS = LAST.with_name("previous.ckpt")  # the checkpoint before the last, used where the last is damaged
 SUBFOLDERS = (".hydra", "checkpoints", "figures", "figures/over_time", "wandb")  # that a run reads and writes
 RUN_FILES = (  # that a run reads and writes, besides its checkpoints
-    *(LOCK, WORKER, DONE, ERROR),
+    *(LOCK, WORKER, SCORES, DONE, ERROR, CRASH),
     *map(Path, ("environment.json", "metrics.json", "metrics.csv", "metrics.npz", "latents.npz")),
 )
 MAX_HISTORY_BYTES = 2**30  # of metrics.csv
@@ -74,9 +77,15 @@ def read_config(folder: Path) -> dict[str, Any]:
     except Exception as error:  # YAML that is damaged may raise anything, such as a date in month 13.
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise UserError(f"run={folder}: {CONFIG} cannot be read ({reason}).") from None
-    # A reference is left if the run was stopped between Hydra, which writes the configuration as it was composed, and
-    # the run itself, which then resolves it, its own folder included.
+    # References are left where version 0.1.0 was stopped, or refused to train, between Hydra, which wrote the
+    # configuration as it was composed, and the run itself, which would have resolved it.
     if not isinstance(config, dict) or "${" in str(config.get("folder", "${")):
+        if has_checkpoint(folder) or (folder / DONE).is_file():
+            raise UserError(
+                f"run={folder}: {CONFIG} was overwritten by an earlier version. Give the whole command line of the run"
+                f' again ("command" in environment.json), for a single run with hydra.run.dir={folder}; that writes the'
+                " configuration anew."
+            )
         raise UserError(f"run={folder}: it was stopped before it had begun. Give its whole command line again.")
     if "${" in text:
         check_references(config, f"run={folder}: {CONFIG}")
@@ -98,7 +107,7 @@ def load_config(folder: Path, trust: Sequence[str] | None = ()) -> DictConfig:
         check_trust(config, place, trust)
     complete_config(config, place)
     config["folder"] = str(folder)
-    for logger in config["logger"].values():
+    for logger in config["logger"].values() if isinstance(config["logger"], dict) else ():
         if isinstance(logger, dict):
             logger["folder"] = str(folder)
     return OmegaConf.create(config)
@@ -142,7 +151,26 @@ def lock_folder(folder: Path, lock: Path = LOCK) -> Iterator[None]:
         with FileLock(folder / lock, timeout=2):
             yield
     except Timeout:
-        raise UserError(f"{folder}: another process is training there. Wait for it, or stop it first.") from None
+        activity = "evaluating" if lock == SCORES else "training"
+        raise UserError(f"{folder}: another process is {activity} there. Wait for it, or stop it first.") from None
+
+
+@contextmanager
+def lock_scores(folder: Path) -> Iterator[None]:
+    """Hold the lock of the scores and figures of a run; wait for another evaluation that holds it.
+
+    Scores are read, joined with the new ones and written, so that two evaluations at once would lose some.
+    """
+    lock = FileLock(folder / SCORES)
+    try:
+        lock.acquire(timeout=2)
+    except Timeout:
+        print(f"waiting for another evaluation of {relative_to_cwd(folder)}", flush=True)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def is_running(folder: Path) -> bool:
@@ -186,11 +214,26 @@ def read_scores(folder: Path) -> dict[str, float]:
 
 def is_done(folder: Path, training_id: str, evaluation_id: str) -> bool:
     """Return whether the folder holds this training and this evaluation, both complete."""
+    record = read_done(folder)
+    return record.get("job") == training_id and record.get("afterwards") == evaluation_id
+
+
+def read_done(folder: Path) -> dict[str, Any]:
+    """Return the content of done.json; an empty dictionary where it is missing or cannot be read."""
     try:
         record = json.loads((folder / DONE).read_text())
     except (OSError, ValueError):
+        return {}
+    return record if isinstance(record, dict) else {}
+
+
+def has_config(folder: Path) -> bool:
+    """Return whether the configuration of a run can be read."""
+    try:
+        read_config(folder)
+    except UserError:
         return False
-    return record.get("job") == training_id and record.get("afterwards") == evaluation_id
+    return True
 
 
 def read_state(folder: Path) -> str:
@@ -206,15 +249,34 @@ def read_state(folder: Path) -> str:
 
 def read_reason(folder: Path) -> str | None:
     """Return why a run failed: the message in error.txt, or the last line of a traceback. None if nothing failed."""
-    try:
-        content = read_bytes(folder, ERROR)
-    except UserError as refusal:
-        return str(refusal)
-    if content is None:
-        return None
-    text = make_printable(content.decode(errors="replace")).strip()
-    lines = text.splitlines() or ["it failed without a message"]
-    return lines[-1] if lines[0].startswith("Traceback") else lines[0]
+    for name in (ERROR, CRASH):
+        try:
+            content = read_bytes(folder, name)
+        except UserError as refusal:
+            return str(refusal)
+        if content is None:
+            continue
+        lines = make_printable(content.decode(errors="replace")).strip().splitlines()
+        if not lines and name == ERROR:
+            return "it failed without a message"
+        if lines:
+            return lines[-1] if lines[0].startswith("Traceback") else lines[0]
+    return None
+
+
+@contextmanager
+def note_crash(folder: Path) -> Iterator[None]:
+    """Write into crash.txt where the process was when native code kills it, such as by a segmentation fault."""
+    if faulthandler.is_enabled():  # It writes to one place only, and the user has chosen another.
+        yield
+        return
+    with (folder / CRASH).open("w") as file:
+        faulthandler.enable(file)
+        try:
+            yield
+        finally:
+            faulthandler.disable()
+            (folder / CRASH).unlink(missing_ok=True)
 
 
 def has_checkpoint(folder: Path) -> bool:

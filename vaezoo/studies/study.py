@@ -10,10 +10,10 @@ on, and failed jobs are tried again (`sweep.rerun=failed|all|none`).
 import itertools
 import json
 import shlex
-import shutil
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import BrokenExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,8 +30,9 @@ from vaezoo.config.names import make_folder_name, name_job, name_job_folder
 from vaezoo.config.overrides import parse_overrides, read_key
 from vaezoo.errors import UserError
 from vaezoo.progress import progress
+from vaezoo.runs.clear import check_clearing, clear_folder
 from vaezoo.runs.files import write_json, write_whole
-from vaezoo.runs.folder import ERROR, LOCK, WORKER, is_done, lock_folder, read_reason, read_state
+from vaezoo.runs.folder import CONFIG, ERROR, has_config, is_done, lock_folder, read_reason, read_state
 
 FLAGS = ("-m", "--multirun", "hydra.mode=MULTIRUN")
 MEMBERS = "study.json"
@@ -57,10 +58,12 @@ class Job:
     evaluation_id: str
 
     def read_state(self) -> str:
-        """Return the state of the run; "stopped" for a finished run that lacks requested scores or figures."""
+        """Return the state of the run; "stopped" for a finished run that lacks scores, figures or its configuration."""
         state = read_state(self.folder)
-        is_complete = state != "finished" or is_done(self.folder, self.training_id, self.evaluation_id)
-        return state if is_complete else "stopped"
+        if state != "finished":
+            return state
+        is_complete = is_done(self.folder, self.training_id, self.evaluation_id) and has_config(self.folder)
+        return "finished" if is_complete else "stopped"
 
 
 def is_multirun(arguments: Sequence[str]) -> bool:
@@ -142,9 +145,14 @@ def resolve_own_folder(job_config: DictConfig, hydra_sweep: DictConfig) -> str |
 
 
 def select_jobs(states: Mapping[Job, str], rerun: str) -> list[Job]:
-    """Return the jobs to launch; skip those that are running elsewhere, and those that `rerun` leaves as they are."""
+    """Return the jobs to launch; skip those that are running elsewhere, and those that `rerun` leaves as they are.
+
+    Jobs that have not begun come first, because one that kills its process would otherwise keep them from it for ever.
+    """
+    order = ["new", "stopped", "failed", "finished"]
     skipped = {"all": {"running"}, "failed": {"running", "finished"}, "none": {"running", "finished", "failed"}}[rerun]
-    return [job for job, state in states.items() if state not in skipped]
+    selected = [job for job, state in states.items() if state not in skipped]
+    return sorted(selected, key=lambda job: order.index(states[job]))
 
 
 def run_study(
@@ -168,10 +176,31 @@ def run_study(
     record_jobs(root, jobs)
     if config.sweep.rerun == "all":
         for job in to_do:
+            check_clearing(job.folder)
+        for job in to_do:
             clear_folder(job.folder)
-    results = launch([list(job.overrides) for job in to_do]) if to_do else []
-    report_states(root, jobs, {job: str(result._return_value) for job, result in zip(to_do, results, strict=True)})
-    return results
+    results = launch_jobs(to_do, launch)
+    report_states(root, jobs, {job: str(result._return_value) for job, result in results.items()})
+    return list(results.values())
+
+
+def launch_jobs(jobs: Sequence[Job], launch: Callable[[list[list[str]]], Sequence[Any]]) -> dict[Job, Any]:
+    """Launch jobs and return what they returned.
+
+    A process that is killed takes all processes of joblib along. The jobs that were lost with it are launched again,
+    each once, because one of them may kill its process every time.
+    """
+    waiting, lost_before = list(jobs), set[Job]()
+    while waiting:
+        try:
+            return dict(zip(waiting, launch([list(job.overrides) for job in waiting]), strict=True))
+        except BrokenExecutor:
+            unfinished = [job for job in waiting if job.read_state() in ("new", "stopped")]
+            lost = {job for job in unfinished if (job.folder / CONFIG).is_file()}
+            waiting = [job for job in unfinished if job not in lost_before] if lost else []
+            lost_before |= lost
+            print(f"A process was killed, and {len(lost)} jobs with it; {len(waiting)} are launched.", file=sys.stderr)
+    return {}
 
 
 def add_trials(config: DictConfig, lines: Sequence[Sequence[str]]) -> list[Job]:
@@ -235,14 +264,3 @@ def record_jobs(root: Path, jobs: Sequence[Job]) -> None:
             entries[job.folder.name] = entry
         now = datetime.now(UTC).isoformat(timespec="seconds")
         write_json(path, {"command": shlex.join(sys.orig_argv), "asked": now, "jobs": list(entries.values())})
-
-
-def clear_folder(folder: Path) -> None:
-    """Remove everything that a run has left in its folder, except the locks, so that it begins from nothing."""
-    if folder.is_dir():
-        with lock_folder(folder):
-            for path in folder.iterdir():
-                if path.is_dir():
-                    shutil.rmtree(path)
-                elif path.name not in (LOCK.name, WORKER.name):
-                    path.unlink()

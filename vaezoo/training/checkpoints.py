@@ -10,6 +10,7 @@ from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from vaezoo.distributed import agree
+from vaezoo.errors import UserError, nearest
 from vaezoo.runs.files import write_whole
 from vaezoo.runs.folder import LAST, PREVIOUS
 from vaezoo.training.interrupts import Interrupted
@@ -78,9 +79,18 @@ class Checkpoints(Callback):
             self.save(trainer, LAST.name)
 
     def on_validation_end(self, trainer: Trainer, module: Any) -> None:
-        if self.monitor is None:
+        terms = module.terms.latest_val
+        if self.monitor is None or not terms:
             return
-        value = module.terms.latest_val.get(self.monitor.removeprefix("val/"), math.inf)
+        name = self.monitor.removeprefix("val/")
+        if name == "loss" and name not in terms:
+            return  # The default: a model of several losses has no best.ckpt unless another term is monitored.
+        if name not in terms:
+            raise UserError(
+                f"callbacks.checkpoints.monitor={self.monitor}: no validation logs it.{nearest(name, terms)}"
+                f" This model logs {', '.join(f'val/{term}' for term in terms if '/' not in term)}."
+            )
+        value = terms[name]
         if value < self.best:
             self.best = value
             self.save(trainer, "best.ckpt")
@@ -93,7 +103,8 @@ class Checkpoints(Callback):
             self.save(trainer, LAST.name)
 
     def state_dict(self) -> dict[str, Any]:
-        return {"best": self.best}
+        return {"best": self.best, "monitor": self.monitor}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.best = float(state.get("best", math.inf))
+        if state.get("monitor", self.monitor) == self.monitor:  # The best value of another term is none of this one.
+            self.best = float(state.get("best", math.inf))

@@ -10,6 +10,7 @@ from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning import Callback, Trainer
+from pytorch_lightning.plugins.io import CheckpointIO
 
 from vaezoo.data.module import ImageDataModule
 from vaezoo.errors import UserError
@@ -74,11 +75,14 @@ def fit(
 def make_trainer(flags: Mapping[str, Any], loggers: Sequence[Any] = ()) -> Trainer:
     """Return the Trainer of Lightning that these flags describe, such as those of conf/trainer, made fit for `fit`."""
     quiet_lightning()
+    plugins = list(instantiate(flags.get("plugins") or []))
+    if not any(isinstance(plugin, CheckpointIO) for plugin in plugins):
+        plugins.append(CheckpointFiles())
     try:
         trainer: Trainer = instantiate(
             {key: value for key, value in flags.items() if key not in ("engine", "chunk")},
             logger=list(loggers),
-            plugins=[CheckpointFiles()],
+            plugins=plugins,
             # The clock ends the run, and an epoch of Lightning's ends where a validation is due.
             max_epochs=-1,
             val_check_interval=1.0,
@@ -102,3 +106,5 @@ def quiet_lightning() -> None:
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", module="pytorch_lightning", message=".*workers.*")
     warnings.filterwarnings("ignore", module="pytorch_lightning", category=FutureWarning)
+    # A run may go on without the limit of time, or the pictures, that it began with.
+    warnings.filterwarnings("ignore", module="pytorch_lightning", message=".*callbacks used to create the checkpoint.*")

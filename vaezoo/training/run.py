@@ -18,25 +18,24 @@ from vaezoo.config.names import parallel_job_number
 from vaezoo.config.requirements import count_processes
 from vaezoo.config.titles import describe_run
 from vaezoo.config.values import check_config
-from vaezoo.errors import NotFinite, UserError
+from vaezoo.errors import NotFinite, UserError, describe_write_error
 from vaezoo.runs.files import (
-    describe_write_error,
     remove_unfinished,
     to_plain,
     write_arrays,
     write_json,
     write_text,
-    write_whole,
 )
 from vaezoo.runs.folder import (
-    CONFIG,
-    DONE,
     ERROR,
     WORKER,
     has_checkpoint,
+    has_config,
     is_done,
     lock_folder,
+    lock_scores,
     mark_finished,
+    note_crash,
     read_scores,
     relative_to_cwd,
 )
@@ -44,6 +43,7 @@ from vaezoo.runs.limits import read_bytes
 from vaezoo.runs.weights import check_optimizers, find_checkpoint, restore_weights
 from vaezoo.studies import threads
 from vaezoo.training import workers
+from vaezoo.training.begin import begin, check_folder, write_config
 
 if TYPE_CHECKING:
     from vaezoo.evaluation.scores import Scores
@@ -64,10 +64,12 @@ def train(config: DictConfig) -> dict[str, float]:
             return lead(config, folder)
     done = hash_training(config), hash_evaluation(config)
     with lock_folder(folder):
+        check_folder(config, folder)
         if is_done(folder, *done):
+            if not has_config(folder):
+                write_config(config, folder)
             print(f"{relative_to_cwd(folder)} is finished")
             return read_scores(folder)
-        (folder / DONE).unlink(missing_ok=True)
         processes = count_processes(config.trainer.devices) if "strategy" in config.trainer else 1
         scores = train_together(config, folder, processes) if processes > 1 else lead(config, folder)
         mark_finished(folder, *done)
@@ -77,7 +79,7 @@ def train(config: DictConfig) -> dict[str, float]:
 def train_together(config: DictConfig, folder: Path, processes: int) -> dict[str, float]:
     """Train in several workers, the first of which leaves everything in the folder."""
     check_config(config)
-    write_config(config, folder)
+    begin(config, folder)
     try:
         gpus = threads.choose_gpus(config.trainer, parallel_job_number())
         environment = threads.worker_environment(threads.count_threads(config.get("launcher"), processes), gpus)
@@ -88,10 +90,6 @@ def train_together(config: DictConfig, folder: Path, processes: int) -> dict[str
     if signal_number is not None:
         stop(folder, signal_number)
     return read_scores(folder)
-
-
-def write_config(config: DictConfig, folder: Path) -> None:
-    write_whole(folder / CONFIG, lambda beside: OmegaConf.save(config, beside, resolve=True))
 
 
 def stop(folder: Path, signal_number: int) -> NoReturn:
@@ -118,8 +116,7 @@ def lead(config: DictConfig, folder: Path) -> dict[str, float]:
     from vaezoo.training.interrupts import Interrupted, Interrupts
 
     resuming = has_checkpoint(folder)
-    write_config(config, folder)
-    (folder / ERROR).unlink(missing_ok=True)
+    begin(config, folder)
     remove_unfinished(folder)
     try:
         check_config(config)
@@ -127,7 +124,7 @@ def lead(config: DictConfig, folder: Path) -> dict[str, float]:
         if gpus is not None:
             config = config.copy()
             config.trainer.devices = gpus
-        with Interrupts() as interrupts:
+        with note_crash(folder), Interrupts() as interrupts:
             return fit_and_evaluate(config, folder, resuming, interrupts)
     except Interrupted as interrupted:
         stop(folder, interrupted.signum)
@@ -164,7 +161,7 @@ def fit_and_evaluate(config: DictConfig, folder: Path, resuming: bool, interrupt
     seed_everything(config.seed, verbose=False)
     data = prepare_data(config, interrupts)
     model = instantiate(config.model)
-    max_batches = count_budget(config, len(data.rows.train), model.batches_a_step)
+    max_batches = count_budget(config, data, model.batches_a_step)
     first = not workers.worker_rank()  # The other processes leave no trace.
     loggers = {name: instantiate(logger) for name, logger in config.logger.items() if first}
     trainer = make_trainer(config.trainer, list(loggers.values()))
@@ -181,6 +178,7 @@ def fit_and_evaluate(config: DictConfig, folder: Path, resuming: bool, interrupt
         distributed.leave_group()
         if not first:
             return {}
+        check_finished(int(model.batches), max_batches, config, folder)
         interrupts.at_once()  # The weights are safe, so what follows can simply be done again.
         scores = score_and_draw(config, folder, model.to(device), data, loggers.values())
         exit_code = 0
@@ -205,11 +203,17 @@ def prepare_data(config: DictConfig, interrupts: "Interrupts") -> Any:
     return data
 
 
-def count_budget(config: DictConfig, train_images: int, batches_a_step: int) -> int:
-    """Return the training steps of the whole run."""
-    if config.max_epochs is None:
-        return config.max_batches
-    return config.max_epochs * (train_images // (config.dataset.batch_size * batches_a_step))
+def count_budget(config: DictConfig, data: Any, batches_a_step: int) -> int:
+    """Return the training steps of the whole run. Raises UserError if the data do not fill one of them."""
+    order = order_rows(data, batches_a_step)
+    return config.max_batches if config.max_epochs is None else config.max_epochs * order.batches_per_epoch
+
+
+def order_rows(data: Any, batches_a_step: int) -> Any:
+    """Return the order in which the training images of a run make its steps."""
+    from vaezoo.data.batches import TrainingOrder
+
+    return TrainingOrder(data.rows.train, data.batch_size * batches_a_step, data.seed)
 
 
 def restore(folder: Path, model: Any, data_identity: dict[str, Any]) -> Path | None:
@@ -305,14 +309,30 @@ def train_model(
     )
 
 
+def check_finished(batches: int, max_batches: int, config: DictConfig, folder: Path) -> None:
+    """Raise UserError if the training has ended before its budget, or has a budget that is smaller than it."""
+    if batches > max_batches:
+        raise UserError(
+            f"max_epochs={config.max_epochs}: that is {max_batches} batches, and this run has seen {batches} already."
+        )
+    if batches < max_batches:
+        limit = config.trainer.get("max_time")
+        cause = "Lightning" if limit is None else f"trainer.max_time={limit}"
+        longer = "" if limit is None else " trainer.max_time=null"
+        raise UserError(
+            f"interrupted by {cause} after {batches} of {max_batches} batches;"
+            f" go on with: python -m vaezoo.train run={relative_to_cwd(folder)}{longer}"
+        )
+
+
 def score_and_draw(config: DictConfig, folder: Path, model: Any, data: Any, loggers: Iterable[Any]) -> "Scores":
     """Evaluate the trained model, send scores and pictures to the loggers, and return the scores."""
     from vaezoo.evaluation.evaluate_model import evaluate_model
 
     data.place(model.device)
-    scores, pictures = evaluate_model(
-        model, data, folder, title=describe_run(config), metric=config.metric, figure=config.figure, seed=config.seed
-    )
+    options = {"metric": config.metric, "figure": config.figure, "seed": config.seed}
+    with lock_scores(folder):
+        scores, pictures = evaluate_model(model, data, folder, title=describe_run(config), **options)
     for logger in loggers:
         logger.log_metrics(scores.values, step=int(model.batches))
         for name, picture in pictures.items():
@@ -322,10 +342,7 @@ def score_and_draw(config: DictConfig, folder: Path, model: Any, data: Any, logg
 
 def save_bad_batch(folder: Path, data: Any, batches_a_step: int, number: int) -> None:
     """Write bad_batch.npz: the images of that training batch, their labels and their rows in the data set."""
-    from vaezoo.data.batches import TrainingOrder
-
-    order = TrainingOrder(data.rows.train, data.batch_size * batches_a_step, data.seed)
-    batch = data.batch(order.batches(number, 1)[0])
+    batch = data.batch(order_rows(data, batches_a_step).batches(number, 1)[0])
     arrays = {name: array for name, array in batch._asdict().items() if array is not None}
     write_arrays(folder / "bad_batch.npz", {name: array.cpu().numpy() for name, array in arrays.items()})
 
