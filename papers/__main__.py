@@ -16,7 +16,8 @@ from omegaconf import DictConfig
 from vaezoo.config.command_line import check_command_line
 from vaezoo.config.directory import DIRECTORY
 from vaezoo.config.values import check_config
-from vaezoo.errors import UserError, report
+from vaezoo.console import command
+from vaezoo.errors import UserError
 from vaezoo.report import list_roots
 from vaezoo.runs.files import write_text
 
@@ -91,19 +92,15 @@ def write_tables(roots: list[Path], out: Path) -> list[str]:
 @hydra.main(version_base="1.3", config_path=DIRECTORY, config_name="results")
 def job(config: DictConfig) -> None:
     """Write the tables and the page, and print what was written."""
-    try:
+    with command():  # also here, because Hydra would print a traceback
         print("\n".join(make_results(config)))
-    except UserError as error:
-        report(error)
 
 
 def main() -> None:
     """Check the command line, then run it."""
-    try:
+    with command():
         check_command_line("results", sys.argv[1:])
-    except UserError as error:
-        report(error)
-    job()
+        job()
 
 
 if __name__ == "__main__":

@@ -47,9 +47,13 @@ def outlive_terminal() -> None:
 
 
 @contextmanager
-def command() -> Iterator[None]:
-    """Run a command, and report in a line: mistakes of the user, what cannot be written, and Ctrl-C."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # vaezoo/__init__.py has changed it for the imports
+def command(then: str = "") -> Iterator[None]:
+    """Run a command, and report in a line: mistakes of the user, what cannot be written, and Ctrl-C.
+
+    `then` says how the command goes on after Ctrl-C.
+    """
+    if signal.getsignal(signal.SIGINT) == signal.SIG_DFL:  # vaezoo/__init__.py has changed it for the imports.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     outlive_terminal()
     try:
         yield
@@ -60,5 +64,5 @@ def command() -> Iterator[None]:
             raise
         report(UserError(reason))
     except KeyboardInterrupt:
-        print("\ninterrupted by SIGINT", file=sys.stderr)
+        print(f"\ninterrupted by SIGINT{then and f'; {then}'}", file=sys.stderr)
         sys.exit(128 + signal.SIGINT)

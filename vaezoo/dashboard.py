@@ -15,7 +15,8 @@ from omegaconf import DictConfig
 from vaezoo.config.command_line import check_command_line
 from vaezoo.config.directory import DIRECTORY
 from vaezoo.config.values import check_config
-from vaezoo.errors import UserError, report
+from vaezoo.console import command
+from vaezoo.errors import UserError
 from vaezoo.runs.files import write_json
 from vaezoo.runs.folder import read_config
 
@@ -149,18 +150,14 @@ def make_error(error: Exception) -> UserError:
 
 @hydra.main(version_base="1.3", config_path=DIRECTORY, config_name="dashboard")
 def job(config: DictConfig) -> None:
-    try:
+    with command():  # also here, because Hydra would print a traceback
         print("\n".join(make_dashboard(config)))
-    except UserError as error:
-        report(error)
 
 
 def main() -> None:
-    try:
+    with command():
         check_command_line("dashboard", sys.argv[1:])
-    except UserError as error:
-        report(error)
-    job()
+        job()
 
 
 if __name__ == "__main__":

@@ -11,6 +11,9 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import NoReturn
 
+# Errors of a place that no file can be written to, such as a folder of somebody else.
+UNWRITABLE = (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.EIO)
+
 
 class UserError(ValueError):
     """A mistake in the configuration, on the command line or in a data file, whose message is all the user needs."""
@@ -43,7 +46,7 @@ def describe_write_error(error: OSError) -> str | None:
     """Return which file cannot be written and why, for a full disk and a folder that may not be written, else None."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return f"There is no space left to write {error.filename or 'the files of this command'}."
-    if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+    if error.errno in UNWRITABLE:
         return f"{error.filename or 'A file'} cannot be written ({error.strerror})."
     return None
 

@@ -16,7 +16,8 @@ from vaezoo.config.command_line import check_command_line
 from vaezoo.config.directory import DIRECTORY
 from vaezoo.config.titles import describe_run
 from vaezoo.config.values import check_config
-from vaezoo.errors import UserError, report
+from vaezoo.console import command
+from vaezoo.errors import UserError
 
 
 def evaluate_run(config: DictConfig) -> None:
@@ -101,10 +102,8 @@ def evaluate_codes(config: DictConfig) -> None:
 @hydra.main(version_base="1.3", config_path=DIRECTORY, config_name="evaluate")
 def job(config: DictConfig) -> None:
     """Score a run or a file of codes."""
-    try:
+    with command():  # also here, because Hydra would print a traceback
         evaluate_run(config) if config.codes is None else evaluate_codes(config)
-    except UserError as error:
-        report(error)
 
 
 def main() -> None:
@@ -112,11 +111,9 @@ def main() -> None:
     names_metric = any(argument.lstrip("+~").startswith("metric") for argument in sys.argv)
     if not names_metric and any(argument.startswith("figure=") for argument in sys.argv):
         sys.argv.append("metric=none")  # because `figure=` alone asks for pictures of what is scored already
-    try:
+    with command():
         check_command_line("evaluate", sys.argv[1:])
-    except UserError as error:
-        report(error)
-    job()
+        job()
 
 
 if __name__ == "__main__":

@@ -13,7 +13,8 @@ from omegaconf import DictConfig
 from vaezoo.config.command_line import check_command_line
 from vaezoo.config.directory import DIRECTORY
 from vaezoo.config.values import check_config
-from vaezoo.errors import UserError, report
+from vaezoo.console import command
+from vaezoo.errors import UserError
 from vaezoo.runs.files import write_text
 
 
@@ -51,21 +52,17 @@ def make_report(config: DictConfig) -> list[Path]:
 @hydra.main(version_base="1.3", config_path=DIRECTORY, config_name="report")
 def job(config: DictConfig) -> None:
     """Make the report and print the paths of its files."""
-    try:
+    with command():  # also here, because Hydra would print a traceback
         files = make_report(config)
-    except UserError as error:
-        report(error)
     for name, path in zip(("page", "runs", "settings"), files, strict=True):
         print(f"{name:<9} {path}")
 
 
 def main() -> None:
     """Check the command line before Hydra reads it, then make the report."""
-    try:
+    with command():
         check_command_line("report", sys.argv[1:])
-    except UserError as error:
-        report(error)
-    job()
+        job()
 
 
 if __name__ == "__main__":

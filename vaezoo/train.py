@@ -25,6 +25,7 @@ from vaezoo.config.directory import DIRECTORY
 from vaezoo.config.names import name_current_job
 from vaezoo.config.overrides import parse_override
 from vaezoo.config.secrets import check_secret
+from vaezoo.console import command, outlive_terminal
 from vaezoo.errors import UserError, nearest, report
 from vaezoo.runs.folder import CONFIG, ERROR, load_config, refuse_configuration
 from vaezoo.studies import study, threads
@@ -39,6 +40,7 @@ def job(config: DictConfig) -> dict[str, float] | float:
     A job of a study that fails prints its reason at once and raises CompactHydraException, so that the other jobs go
     on, and the study ends with a list of the failed ones.
     """
+    outlive_terminal()  # also in the processes that a launcher starts
     try:
         check_secret("hydra.job.env_set", OmegaConf.to_container(HydraConfig.get().job.env_set))
         threads.take_share(config.launcher)
@@ -110,10 +112,10 @@ def read_trust(arguments: list[str]) -> list[str]:
 def main() -> None:
     """Run the command line: continue a run, or train the jobs that it requests."""
     arguments = sys.argv[1:]
-    if workers.worker_rank() is not None:
-        # The supervisor reports the interruption; a worker that still imports would print a traceback.
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-    try:
+    with command(then="the same command goes on"):
+        if workers.worker_rank() is not None:
+            # The supervisor reports the interruption; a worker that still imports would print a traceback.
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
         if any(argument.startswith("run=") for argument in arguments):
             resume(arguments)
         else:
@@ -121,11 +123,6 @@ def main() -> None:
             threads.remember_shell()
             os.environ[workers.COMMAND] = str(os.getpid())
             job()
-    except UserError as error:
-        report(error)
-    except KeyboardInterrupt:  # raised while the command waits for the jobs of a launcher
-        print("\ninterrupted by SIGINT; the same command goes on", file=sys.stderr)
-        sys.exit(128 + signal.SIGINT)
 
 
 def complete_arguments(arguments: list[str]) -> list[str]:

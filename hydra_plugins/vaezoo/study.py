@@ -26,7 +26,7 @@ class Study(Sweeper):
 
     def sweep(self, arguments: list[str]) -> Sequence[Any]:
         """Run the study, and return what its jobs returned. Raises CompactHydraException unless all are finished."""
-        from vaezoo.errors import UserError
+        from vaezoo.errors import UserError, describe_write_error
         from vaezoo.studies import study
 
         def launch(jobs: list[list[str]]) -> Sequence[Any]:
@@ -36,6 +36,10 @@ class Study(Sweeper):
             return study.run_study(self.config, arguments, launch)
         except UserError as error:
             raise CompactHydraException(f"vaezoo: {error}") from None
+        except OSError as error:
+            if (reason := describe_write_error(error)) is None:
+                raise
+            raise CompactHydraException(f"vaezoo: {reason} The same command goes on.") from None
 
 
 class Search(Study):

@@ -19,6 +19,7 @@ from vaezoo.config.values import check_config
 from vaezoo.errors import UserError
 from vaezoo.runs.folder import read_history, read_state
 from vaezoo.training import run as training_run
+from vaezoo.training import workers
 
 # Weights in front of a batch normalisation that have no gradient but rounding, which Adam makes steps of.
 WITHOUT_GRADIENT = ("infogan", "bigan batch norm")
@@ -178,6 +179,36 @@ def test_the_death_of_one_process_ends_the_run_with_its_name_and_it_resumes_to_t
     assert not any(Path(f"/proc/{worker}").exists() for worker in workers)
 
     assert_resumed_to_the_same_run()
+
+
+def sleeping(*seconds: float) -> list[subprocess.Popen]:
+    return [subprocess.Popen(["sleep", str(number)]) for number in seconds]
+
+
+def test_the_death_of_any_process_is_noticed_while_the_first_one_lives(monkeypatch):
+    monkeypatch.setattr(workers, "GRACE", 0.2)
+    processes = sleeping(60, 60, 60)
+    processes[1].kill()
+    assert workers.wait_for_all(processes, []) == 1
+    assert processes[0].poll() is None, "which the caller ends"
+    for process in processes:
+        process.kill()
+        process.wait()
+
+
+def test_a_second_signal_ends_a_process_that_does_not_answer(monkeypatch):
+    monkeypatch.setattr(workers, "MOMENT", 0.2)
+    (process,) = sleeping(60)
+    assert workers.wait_for_all([process], [signal.SIGINT, signal.SIGINT]) is None
+    process.kill()
+    process.wait()
+
+
+def test_tasks_of_slurm_are_not_taken_for_our_processes(monkeypatch):
+    monkeypatch.setenv("SLURM_NTASKS", "1")
+    commands = workers.make_commands(Path("run"), 2, {})
+    assert [command["env"]["LOCAL_RANK"] for command in commands] == ["0", "1"]
+    assert not any("SLURM_NTASKS" in command["env"] for command in commands)
 
 
 @pytest.mark.parametrize("number", [pytest.param(signal.SIGTERM, marks=pytest.mark.slow), signal.SIGINT])

@@ -3,8 +3,6 @@
 import argparse
 import inspect
 import logging
-import os
-import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -17,6 +15,7 @@ from omegaconf import OmegaConf
 from vaezoo.config.command_line import check_command_line
 from vaezoo.config.compose import compose_or_refuse
 from vaezoo.config.directory import DIRECTORY
+from vaezoo.console import command
 from vaezoo.data.files.find import DataFiles, verify_file
 from vaezoo.data.files.lock import find_data_folder
 from vaezoo.errors import UserError, nearest
@@ -239,7 +238,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line, which is that of the process by default. Return the exit status."""
     options = make_parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    try:
+    with command("the same command goes on with what has arrived"):
         if options.command == "list":
             return print_list()
         if options.command == "show":
@@ -249,19 +248,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 most=1,
             )
         return run_each(options.words, fetch_files if options.command == "fetch" else verify_files)
-    except UserError as error:
-        print(f"vaezoo: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("\ninterrupted; the same command goes on with what has arrived", file=sys.stderr)
-        return 128 + signal.SIGINT
+    raise AssertionError("a command returns its status")
 
 
 if __name__ == "__main__":
-    try:
-        status = main()
-        sys.stdout.flush()
-    except BrokenPipeError:  # A reader such as `head` has ended, which is no fault.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        status = 0
-    sys.exit(status)
+    sys.exit(main())

@@ -21,6 +21,7 @@ from typing import Any
 from vaezoo.errors import UserError
 
 GRACE = 15.0  # seconds in which the others may end by themselves once one has failed
+MOMENT = 3.0  # seconds in which the first worker may end by itself after a second signal
 SUPERVISOR = "VAEZOO_SUPERVISOR"  # the number of the supervisor's process, in its workers
 COMMAND = "VAEZOO_COMMAND"  # the number of the process that the user started, in the jobs of a study
 
@@ -52,8 +53,8 @@ def supervise(folder: Path, processes: int, environment: Mapping[str, str]) -> i
         workers = [stack.enter_context(running(command)) for command in make_commands(folder, processes, environment)]
         with signals_passed_on(workers[0]) as received:
             failed = wait_for_all(workers, received)
-    if -workers[0].returncode in received:
-        return -workers[0].returncode
+    if received and -workers[0].returncode in (*received, signal.SIGKILL) and not failed:
+        return received[0]
     logs = [log_path(folder, rank) for rank in range(1, processes)]
     if failed is None:
         for log in logs:
@@ -81,7 +82,9 @@ def make_commands(folder: Path, processes: int, environment: Mapping[str, str]) 
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    common = {**os.environ, **environment, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "NODE_RANK": "0"}
+    # Slurm's tasks are not these processes; Lightning would take the one for the other.
+    inherited = {name: value for name, value in os.environ.items() if name != "SLURM_NTASKS"}
+    common = {**inherited, **environment, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "NODE_RANK": "0"}
     common |= {"WORLD_SIZE": str(processes), SUPERVISOR: str(os.getpid())}
     # DDP warns about find_unused_parameters for ordinary models, but adversarial models need it.
     common.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
@@ -134,15 +137,18 @@ def wait_for_all(workers: Sequence[subprocess.Popen], received: Sequence[int]) -
     """Wait until all workers have ended, or a while after one has failed; return the one that failed first, or None.
 
     Once the first worker has ended after a signal was `received`, there is nothing to wait for: the others leave no
-    trace, and may still be about to connect to it.
+    trace, and may still be about to connect to it. After a second signal it has a moment to end, because it cannot
+    answer while it waits for a connection.
 
     A worker that was killed is the cause where others fail at the same moment, since they lose their connection to it.
     """
     failed: list[int] = []
     deadline = float("inf")
-    while any(worker.poll() is None for worker in workers) and time.monotonic() < deadline:
+    while None in [worker.poll() for worker in workers] and time.monotonic() < deadline:
         if received and workers[0].returncode is not None:
             break
+        if len(received) > 1:
+            deadline = min(deadline, time.monotonic() + MOMENT)
         time.sleep(0.1)
         if not failed and (failed := [rank for rank, worker in enumerate(workers) if worker.returncode]):
             deadline = time.monotonic() + GRACE
