@@ -5,6 +5,7 @@ and what to do. The commands print the message alone and exit with status 2.
 """
 
 import errno
+import re
 import sys
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -32,6 +33,15 @@ def nearest(name: str, names: Iterable[str]) -> str:
     return f" Did you mean '{matches[0]}'?" if matches else ""
 
 
+def make_printable(text: str) -> str:
+    """Return the text with its control characters, except line breaks and tabs, replaced by question marks.
+
+    Names and messages may come from other people's files, and a terminal obeys control characters. Those that reverse
+    the direction of writing are replaced, too.
+    """
+    return re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]", "?", text)
+
+
 def describe_write_error(error: OSError) -> str | None:
     """Return which file cannot be written and why, for a full disk and a folder that may not be written, else None."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
@@ -43,5 +53,5 @@ def describe_write_error(error: OSError) -> str | None:
 
 def report(error: UserError) -> NoReturn:
     """Print the message alone and end with status 2."""
-    print(f"vaezoo: {error}", file=sys.stderr)
+    print(f"vaezoo: {make_printable(str(error))}", file=sys.stderr)
     sys.exit(2)

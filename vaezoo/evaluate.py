@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import hydra
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from vaezoo.config.command_line import check_command_line
 from vaezoo.config.directory import DIRECTORY
@@ -28,15 +28,21 @@ def evaluate_run(config: DictConfig) -> None:
 
     from vaezoo.evaluation.closing_table import print_scores
     from vaezoo.evaluation.evaluate_model import evaluate_model
-    from vaezoo.runs.folder import load_config, lock_scores
+    from vaezoo.runs.folder import load_config, lock_scores, refuse_configuration
     from vaezoo.runs.weights import load_checkpoint, restore_weights
 
     check_config(config)
     folder = Path(config.run).expanduser().resolve()
-    trained = load_config(folder)
+    trust = config.trust if OmegaConf.is_list(config.trust) else filter(None, [config.trust])
+    trained = load_config(folder, list(trust))
     move_data(trained, config.dataset.path)
     state = load_checkpoint(folder, config.checkpoint)
-    model = instantiate(trained.model)
+    try:
+        title, model, data = describe_run(trained), instantiate(trained.model), instantiate(trained.dataset)
+    except UserError:
+        raise
+    except Exception as error:  # The constructors of a damaged configuration may raise anything.
+        raise refuse_configuration(folder, error) from error
     restore_weights(model, state, folder)
     device = torch.device("cuda" if config.accelerator != "cpu" and torch.cuda.is_available() else "cpu")
     if config.accelerator == "gpu" and device.type == "cpu":
@@ -44,9 +50,9 @@ def evaluate_run(config: DictConfig) -> None:
     with lock_scores(folder):
         scores, pictures = evaluate_model(
             model.to(device),
-            instantiate(trained.dataset),
+            data,
             folder,
-            title=describe_run(trained),
+            title=title,
             metric=config.metric,
             figure=config.figure,
             seed=config.seed,
@@ -54,7 +60,7 @@ def evaluate_run(config: DictConfig) -> None:
             checkpoint=config.checkpoint,
         )
     if scores.values or scores.skipped:
-        print_scores(scores, describe_run(trained))
+        print_scores(scores, title)
         print(f"scores   {folder / 'metrics.json'}")
     for path in pictures.values():
         print(f"figure   {path}")

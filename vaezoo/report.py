@@ -14,6 +14,7 @@ from vaezoo.config.command_line import check_command_line
 from vaezoo.config.directory import DIRECTORY
 from vaezoo.config.values import check_config
 from vaezoo.console import command
+from vaezoo.errors import UserError
 from vaezoo.runs.files import write_text
 
 
@@ -27,7 +28,10 @@ def choose_page_file(config: DictConfig) -> Path:
     """Return the path of the page: `out=`, else inside `runs=`, or in the current folder if that names several."""
     roots = list_roots(config)
     folder = roots[0] if len(roots) == 1 else Path.cwd()
-    return Path(config.out).expanduser().resolve() if config.out else folder / "report.html"
+    page = Path(config.out).expanduser().resolve() if config.out else folder / "report.html"
+    if page.suffix == ".csv" or page.is_dir():
+        raise UserError(f"out={config.out}: must be the file of a page, such as report.html; its tables lie beside it.")
+    return page
 
 
 def make_report(config: DictConfig) -> list[Path]:

@@ -2,7 +2,7 @@
 
 The command composes the configuration, builds what it names, fits the model and evaluates it. `run=DIR` continues an
 interrupted run in its own folder and with its own configuration; further overrides change values of it, such as
-`max_batches`.
+`max_batches`. `trust=my_package` lets the configuration of the folder build classes of that package.
 """
 
 import math
@@ -13,17 +13,21 @@ from pathlib import Path
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import CompactHydraException
+from hydra.errors import CompactHydraException, InstantiationException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from vaezoo.config.changes import change_config
 from vaezoo.config.command_line import check_command_line, check_grid
+from vaezoo.config.completion import check_complete
 from vaezoo.config.directory import DIRECTORY
 from vaezoo.config.names import name_current_job
+from vaezoo.config.overrides import parse_override
+from vaezoo.config.secrets import check_secret
 from vaezoo.console import command, outlive_terminal
 from vaezoo.errors import UserError, nearest, report
-from vaezoo.runs.folder import ERROR, load_config
+from vaezoo.runs.folder import CONFIG, ERROR, load_config, refuse_configuration
 from vaezoo.studies import study, threads
 from vaezoo.training import workers
 from vaezoo.training.run import train
@@ -38,6 +42,7 @@ def job(config: DictConfig) -> dict[str, float] | float:
     """
     outlive_terminal()  # also in the processes that a launcher starts
     try:
+        check_secret("hydra.job.env_set", OmegaConf.to_container(HydraConfig.get().job.env_set))
         threads.take_share(config.launcher)
         scores = train(config)
         return scores if config.sweep.objective is None else read_objective(config.sweep.objective, scores)
@@ -72,22 +77,36 @@ def resume(arguments: list[str]) -> None:
     Raises UserError for a change that a run cannot take while it goes on. A worker exits with status 1 if the run has
     written a reason into error.txt.
     """
-    folder = (
-        Path(next(line for line in arguments if line.startswith("run=")).removeprefix("run=")).expanduser().resolve()
-    )
-    config = load_config(folder)
+    folder = Path(find_option(arguments, "run")).expanduser().resolve()
+    # A worker continues what its supervisor has just written and checked.
+    config = load_config(folder, None if workers.worker_rank() is not None else read_trust(arguments))
+    check_complete(config, f"run={folder}: {CONFIG}")
     if OmegaConf.select(config, "launcher.jobs", default=1) is None:
         config.launcher.jobs = 1  # run folders of earlier versions hold null for "as many as fit into memory"
-    change_config(config, [argument for argument in arguments if not argument.startswith("run=")])
     try:
+        change_config(config, [argument for argument in arguments if not argument.startswith(("run=", "trust="))])
         train(config)
     except UserError:
         raise
+    except (OmegaConfBaseException, InstantiationException) as error:
+        raise refuse_configuration(folder, error) from error
     except Exception:
         # A worker mostly fails because another one has died, and the supervisor reports that one.
         if workers.worker_rank() == 0 and (folder / ERROR).is_file():
             sys.exit(1)
         raise
+
+
+def find_option(arguments: list[str], name: str) -> str:
+    """Return the text after `name=` among the arguments; "" where it is not there."""
+    return next((line.partition("=")[2] for line in arguments if line.startswith(f"{name}=")), "")
+
+
+def read_trust(arguments: list[str]) -> list[str]:
+    """Return the packages that `trust=` names: one, or a list as in trust=[a,b]."""
+    text = find_option(arguments, "trust")
+    value = parse_override(f"trust={text}").value() if text else []
+    return [str(name) for name in (value if isinstance(value, list) else [value])]
 
 
 def main() -> None:

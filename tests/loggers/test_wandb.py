@@ -187,6 +187,21 @@ def test_earlier_records_stay_if_wandb_is_disabled(tmp_path, monkeypatch):
     assert sorted(tmp_path.glob("wandb/*run-*")) == before != []
 
 
+def test_a_text_that_is_no_id_removes_nothing(tmp_path, monkeypatch):
+    """Records are looked for by the id in the folder, which may be another person's."""
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    (tmp_path / "run" / "wandb" / "offline-run-0-x").mkdir(parents=True)
+    (tmp_path / "elsewhere").mkdir()
+    for text in ("x/../../../elsewhere", "*", ""):
+        (tmp_path / "run" / "wandb" / "run_id").write_text(text)
+        logger = WandB(tmp_path / "run", project="p", name="n", group=None)
+        monkeypatch.setattr(logger, "_open", None)  # what follows is W&B's own
+        logger.start({})
+        assert (tmp_path / "elsewhere").is_dir()
+        assert (tmp_path / "run" / "wandb" / "run_id").read_text().isalnum()
+    assert (tmp_path / "run" / "wandb" / "offline-run-0-x").is_dir()
+
+
 @pytest.mark.slow
 def test_a_study_is_uploaded_by_one_command(tmp_path, server):
     for name in ("a", "b"):

@@ -1,6 +1,8 @@
 """The report: its numbers by closed forms and brute force, its page in a real browser, two runs and two thousand."""
 
+import base64
 import csv
+import hashlib
 import json
 import math
 import resource
@@ -200,7 +202,7 @@ def test_states_and_what_cannot_be_read(tmp_path):
         "later": "not begun",
     }
     assert by_name["bad"].error == "ValueError: made up"
-    assert "metrics.json or environment.json cannot be read" in by_name["torn"].error
+    assert "metrics.json cannot be read" in by_name["torn"].error
     assert math.isnan(by_name["good"].scores["mig_hist"])
     with pytest.raises(UserError, match="no run folder in it or below it"):
         read_runs([tmp_path / "good" / ".hydra"])
@@ -368,6 +370,8 @@ def test_the_page_is_whole_without_scripts(study):
         (["pictures=-1"], "pictures=-1: must be a whole number of at least 0"),
         (["y=mig_hist"], "y=mig_hist: must be a list of names"),
         (["runs=[gone]"], "a file or folder that exists"),
+        (["out=x.csv"], "out=x.csv: must be the file of a page"),
+        (["out=."], "out=.: must be the file of a page"),
     ],
 )
 def test_a_slip_is_told(study, line, message, capsys):
@@ -488,6 +492,80 @@ def test_plotly_knows_every_option_of_the_charts(study, tmp_path):
             charts[0]["data"][0]["colour"] = "red"
             assert "colour" in page.evaluate(validate, charts[0])[0], "plotly refuses what it does not know"
         chrome.close()
+
+
+# ---- what comes from somebody else -------------------------------------------------------------------------------
+
+
+def test_one_bad_folder_does_not_stop_the_report_of_all(tmp_path):
+    """Each is listed with its reason, and reads nothing outside of its folder."""
+    secret = tmp_path / "secret.txt"
+    secret.write_text("hush\n")
+    root = tmp_path / "runs"
+    write_run(root / "good", {"recon_mse": 0.1})
+    deep = "[" * 100_000
+    files = {
+        "deep": ("metrics.json", deep),
+        "text": ("metrics.json", '{"scores": {"eval/a": "many"}}'),
+        "list": ("done.json", "[1]"),
+        "aliases": (".hydra/config.yaml", "folder: x\na: &a [1]\nb: [*a, *a]\n"),
+        "month": (".hydra/config.yaml", "folder: x\nday: 2026-13-45\n"),
+        "reference": (".hydra/config.yaml", "folder: x\nseed: ${oc.env:HOME}\n"),
+        "link": ("error.txt", secret),
+        "linked": ("metrics.json", secret),
+    }
+    for name, (file, content) in files.items():
+        path = write_run(root / name, {"recon_mse": 0.1}) / file
+        path.unlink(missing_ok=True)
+        path.symlink_to(content) if isinstance(content, Path) else path.write_text(content)
+    (root / "link" / "done.json").unlink(missing_ok=True)  # A finished run has no reason to show.
+    write_run(root / "seeds", {"recon_mse": 0.1}, seed=[1, {"a": 2}], dataset__seed=0)
+    (root / "study.json").write_text(json.dumps({"jobs": [{"folder": "../secret.txt"}, {"folder": "x" * 4000}]}))
+    (root / "good" / "study.json").write_text("{")
+    assert report(f"runs={root}") == 0
+    rows = {Path(row["run"]).name: row for row in table(root / "report.csv")}
+    assert {name for name in rows if len(name) < 100} == {"good", "seeds", *files}
+    assert {name for name in files if not rows[name]["error"]} == set()
+    assert all(rows[name]["state"] == "finished" for name in ("good", "seeds"))
+    assert "hush" not in (root / "report.html").read_text() + (root / "report.csv").read_text()
+
+
+def test_pictures_are_embedded_as_pixels_alone(tmp_path, capsys):
+    folder = write_run(tmp_path / "a", {"recon_mse": 0.1})
+    (folder / "figures").mkdir()
+    (tmp_path / "key").write_text("PRIVATE KEY" * 20)
+    (folder / "figures" / "samples.png").symlink_to(tmp_path / "key")
+    (folder / "figures" / "curves.png").write_text("PRIVATE KEY" * 20)
+    assert report(f"runs={folder}") == 0
+    page = (folder / "report.html").read_text()
+    assert base64.b64encode(b"PRIVATE KEY").decode()[:12] not in page
+    assert "samples.png is a link to" in page
+    assert "curves.png is no picture" in page
+
+
+def test_cells_are_no_formulas_and_lines_hold_no_control_characters(tmp_path):
+    text = "a\x1b[31m\x07\u202eb"
+    for name, value in {"one": "=HYPERLINK(1)", "two": "@SUM(1)", "three": f" +{text}"}.items():
+        write_run(tmp_path / name, {text: 0.1}, more=value, error=f"-1+1 {text}")
+    write_run(tmp_path / "four", {text: -0.1}, more=-4)
+    assert report(f"runs={tmp_path}") == 0
+    content = (tmp_path / "report.csv").read_text()
+    rows = {row["run"]: row for row in table(tmp_path / "report.csv")}
+    assert rows["one"]["more"] == "'=HYPERLINK(1)"
+    assert rows["two"]["more"] == "'@SUM(1)"
+    assert rows["four"]["more"] == "-4"
+    assert all(row["error"].startswith("'-1+1") for row in rows.values() if row["error"])
+    assert not set("\x1b\x07\u202e") & set(content + (tmp_path / "report.html").read_text())
+
+
+def test_the_page_runs_its_own_scripts_alone(tmp_path):
+    assert report(f"runs={write_run(tmp_path / 'a', {'recon_mse': 0.1})}") == 0
+    page = Elements((tmp_path / "a" / "report.html").read_text())
+    policy = next(attributes["content"] for tag, attributes in page.elements if "http-equiv" in attributes)
+    script = (Path(vaezoo.report.__file__).parent / "reporting" / "templates" / "page.js").read_text()
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}';" in policy
+    assert policy.startswith("default-src 'none'; ")
 
 
 # ---- texts of run folders ----------------------------------------------------------------------------------------

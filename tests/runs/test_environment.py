@@ -69,6 +69,33 @@ def test_packages_from_elsewhere_are_named_without_passwords(url, more, expected
         assert Requirement(line).url == expected
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"packages": {"--extra-index-url https://evil.org a": "1"}},
+        {"packages": {"a\n--index-url https://evil.org": "1"}},
+        {"packages": {"a": "1\n-r https://evil.org/x"}},
+        {"packages": {"a": "1 --hash=x"}},
+        {"packages": {"a": "1"}, "origins": {"a": "https://host.org/a.whl\n-e ."}},
+        {"packages": {"a": "1"}, "origins": {"a": "-e ."}},
+    ],
+)
+def test_a_package_whose_name_is_none_is_not_listed(change, tmp_path, capsys):
+    environment = {"python": "3", "platform": "p", "git": None, "packages": {}, "origins": {}}
+    (tmp_path / "environment.json").write_text(json.dumps({**environment, **change}))
+    with pytest.raises(SystemExit):
+        main([str(tmp_path)])
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert "names a package that is none" in output.err
+
+
+def test_facts_of_an_environment_stay_comments():
+    environment = {"python": "3\n-r x", "platform": "p\r-e .", "packages": {}, "origins": {}}
+    text = format_requirements({**environment, "git": {"commit": "c\n-e .", "changed": False}})
+    assert all(line.startswith("# ") for line in text.splitlines())
+
+
 def test_variables_with_keys_are_not_kept(monkeypatch):
     monkeypatch.setenv("WANDB_API_KEY", "very secret")
     monkeypatch.setenv("OMP_NUM_THREADS", "3")

@@ -52,6 +52,15 @@ def are_paths(value: Any) -> bool:
     return all(map(exists, value)) if isinstance(value, list) and value else exists(value)
 
 
+def are_decays(value: Any) -> bool:
+    """Return whether the value is a pair of numbers with which moving averages decay, each in [0, 1)."""
+    return (
+        isinstance(value, list)
+        and len(value) == 2
+        and all(isinstance(decay, int | float) and not isinstance(decay, bool) and 0 <= decay < 1 for decay in value)
+    )
+
+
 def refuse(reason: str, default: Any = None) -> Any:
     """Return a type for a flag that has no effect here, which must be left out for this reason, or be its default."""
     return Annotated[Any, require(f"left out: {reason}", lambda value: value is None or value == default)]
@@ -96,6 +105,14 @@ REFUSED_FLAGS: Mapping[str, Any] = {
 }
 
 
+# Generators of numpy and Lightning take no larger one.
+Seed = Annotated[
+    int,
+    require(
+        f"a whole number from 0 to {2**32 - 1}",
+        lambda value: isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**32,
+    ),
+]
 Texts = Annotated[Any, require("a list of strings", are_names)]
 SweptValues = Annotated[
     Any,
@@ -110,7 +127,7 @@ TYPES: Mapping[str, Any] = {
     "*._partial_": bool,
     "*._convert_": Name,
     # Keys of train.
-    "seed": Natural,
+    "seed": Seed,
     "max_batches": Count,
     "max_epochs": Count | None,
     "log_every": Count,
@@ -126,7 +143,7 @@ TYPES: Mapping[str, Any] = {
             "alpha": Probability,
             "momentum": Probability,
             "weight_decay": NonNegative,
-            "betas": Any,
+            "betas": Annotated[Any, require("two numbers from 0 to below 1, such as [0.9,0.999]", are_decays)],
             "fused": bool,
         }.items()
     },
@@ -202,6 +219,7 @@ TYPES: Mapping[str, Any] = {
     "sweep.over": Any,
     # Keys of evaluate, report, results and dashboard.
     "run": ExistingPath | None,
+    "trust": Name | Names | None,
     "codes": ExistingPath | None,
     "runs": Annotated[Any, require("a file or folder that exists, or a list of them", are_paths)],
     "scores": Names | None,

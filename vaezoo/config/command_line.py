@@ -14,7 +14,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from vaezoo.config.compose import Composer, is_group, list_groups
 from vaezoo.config.directory import DIRECTORY
-from vaezoo.config.overrides import branches, leaves, parse_overrides
+from vaezoo.config.overrides import branches, leaves, parse_overrides, read_key
+from vaezoo.config.secrets import check_secret
 from vaezoo.config.type_rules import is_schedule
 from vaezoo.config.values import check_config, takes_schedule
 from vaezoo.errors import UserError, nearest
@@ -39,6 +40,9 @@ def check_command_line(config_name: str, arguments: Sequence[str]) -> DictConfig
     if any(argument.startswith(OTHER_CONFIGURATION) for argument in arguments):
         return None
     job = [(override, as_single_run(override)) for override in parse_overrides(arguments)]
+    for override, line in job:
+        value = override.value() if isinstance(override.value(), dict | list) else line.partition("=")[2]
+        check_secret(read_key(override), value)
     with initialize_config_dir(DIRECTORY, version_base="1.3"):
         composer = Composer(config_name)
         check_keys(composer, job)

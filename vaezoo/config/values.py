@@ -13,6 +13,7 @@ from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
 from vaezoo.config.command_keys import rule_of_command, type_of_command_key
 from vaezoo.config.overrides import as_written, branches, leaves
 from vaezoo.config.requirements import find_mismatch
+from vaezoo.config.secrets import check_secret
 from vaezoo.config.signatures import REQUIRED, Parameter, Signature, read_signature
 from vaezoo.config.type_rules import alternatives, rule_of_type
 from vaezoo.errors import UserError
@@ -29,6 +30,7 @@ def check_config(config: DictConfig) -> None:
     # Values without references come first, because a wrong value also makes those wrong that refer to it, and because
     # most mistakes are then answered before the sources of later parts are read.
     for key, written in sorted(leaves(container), key=lambda leaf: "${" in str(leaf[1])):
+        check_secret(key, written)
         if written == "???":  # A missing value is often a key of another class, which has a better message.
             parent = key.rpartition(".")[0]
             check_parameters(parent, find_node(container, parent))

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -49,6 +50,8 @@ class ImageDataModule(LightningDataModule):
         **source_options: Any,
     ) -> None:
         super().__init__()
+        if Path(name).name != name:  # Files of features are named by it.
+            raise UserError(f"dataset.name={name}: must be a name without /.")
         self.name = name
         self.shape = tuple(shape)
         self.load = partial(source, **source_options)

@@ -6,13 +6,14 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from vaezoo.errors import make_printable
 from vaezoo.evaluation.floors import Floor
 from vaezoo.evaluation.scores import Scores
 
 
 def print_scores(scores: Scores, title: str) -> None:
     """Print the closing table: each score with its floor and its protocol, and the reasons of skipped scores."""
-    table = Table(title=title, title_justify="left")
+    table = Table(title=escape(make_printable(title)), title_justify="left")
     table.add_column("score")
     table.add_column("value", justify="right")
     if scores.floors:
@@ -24,15 +25,16 @@ def print_scores(scores: Scores, title: str) -> None:
         number = f"{value:.0f}" if value.is_integer() else f"{value:.4g}"
         number += "" if deviation is None else f" ± {deviation:.2g}"
         table.add_row(
-            key.removeprefix("eval/"),
+            escape(key.removeprefix("eval/")),
             f"{number} (floor)" if scores.is_at_floor(key) else number,
             *([describe_floor(scores.floors.get(key))] if scores.floors else []),
-            "" if metric in described else describe_protocol(scores, metric),
+            "" if metric in described else escape(make_printable(describe_protocol(scores, metric))),
         )
         described.add(metric)
     for metric, reason in scores.skipped.items():
         # The reason is escaped, because vaezoo[fid] would be markup.
-        table.add_row(metric, "–", *([""] if scores.floors else []), escape(f"skipped: {reason}"))
+        empty = [""] if scores.floors else []
+        table.add_row(escape(metric), "–", *empty, escape(make_printable(f"skipped: {reason}")))
     Console().print(table)
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from vaezoo.errors import UserError, nearest
 from vaezoo.evaluation.inputs import Inputs
 from vaezoo.metrics.array_checks import convert_all
+from vaezoo.runs.limits import check_archive, read_arrays, require_file
 from vaezoo.seeds import derive
 
 Arrays = dict[str, np.ndarray]
@@ -50,13 +51,16 @@ def read(path: Path) -> Arrays:
 
     Raise UserError where the file cannot be read or an array is not as it should be.
     """
+    require_file(path)
     try:
-        file = np.load(path, allow_pickle=False)
-        if isinstance(file, np.ndarray):
+        with path.open("rb") as stream:
+            is_single = stream.read(6) == np.lib.format.MAGIC_PREFIX
+        if is_single:
             raise UserError(f"codes={path}: this is a single array. np.savez('codes.npz', codes=array) makes the file.")
-        with file:
+        check_archive(path)
+        with np.load(path, allow_pickle=False) as file:
             check_names(path, file.files)
-            arrays = {name: file[name] for name in file.files}
+        arrays = read_arrays(path)
     except UserError:
         raise
     except Exception as error:

@@ -24,6 +24,8 @@ def draw_figures(figures: Mapping[str, Callable[..., Drawn]], inputs: Inputs, fo
     pictures: dict[str, Path] = {}
     reasons = []
     for name, figure in figures.items():
+        if Path(name).name != name:
+            raise UserError(f"figure.figures: {name!r} is the name of a file, and cannot hold a folder.")
         try:
             arguments = find_arguments(figure, inputs)
             picture = figure(**arguments)

@@ -4,14 +4,13 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
-import numpy as np
-
+from vaezoo.errors import UserError
 from vaezoo.evaluation.floors import Floor
 from vaezoo.evaluation.scores import Scores
 from vaezoo.metrics.directions import Direction
 from vaezoo.runs.files import write_arrays, write_json
+from vaezoo.runs.limits import UNREADABLE, read_arrays, read_bytes
 from vaezoo.runs.provenance import select_identity
 
 
@@ -40,26 +39,25 @@ def read(folder: Path, checkpoint: str, data: Mapping[str, Any] | None = None) -
     With `data`, the identity of a data set, there are none of other data either.
     """
     try:
-        content = json.loads((folder / "metrics.json").read_text())
+        content = json.loads(read_bytes(folder, "metrics.json") or b"{}")
         if content["about"]["checkpoint"] != checkpoint:
             return Scores()
         if data is not None and select_identity(content["about"]["data"]) != select_identity(data):
             return Scores()
         scores = Scores(
             {key: float(value) for key, value in content["scores"].items()},  # "nan" and "inf" are texts there
-            content["metrics"],
-            content["protocols"],
-            content["skipped"],
+            dict(content["metrics"]),
+            {metric: dict(protocol) for metric, protocol in content["protocols"].items()},
+            {metric: str(reason) for metric, reason in content["skipped"].items()},
             directions={key: Direction.read(text) for key, text in content.get("directions", {}).items()},
             floors={
                 key: Floor(*(float(entry[part]) for part in Floor._fields))
                 for key, entry in content.get("floors", {}).items()
             },
         )
-        with np.load(folder / "metrics.npz", allow_pickle=False) as file:
-            for place in file.files:
-                metric, _, name = place.partition("/")
-                scores.arrays.setdefault(metric, {})[name] = file[place]
-    except (OSError, ValueError, KeyError, BadZipFile):
+        for place, array in read_arrays(folder / "metrics.npz").items():
+            metric, _, name = place.partition("/")
+            scores.arrays.setdefault(metric, {})[name] = array
+    except (*UNREADABLE, UserError):
         return Scores()
     return scores

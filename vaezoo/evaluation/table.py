@@ -6,13 +6,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, NamedTuple
-from zipfile import BadZipFile
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from vaezoo.errors import UserError
 from vaezoo.progress import progress
+from vaezoo.runs.limits import UNREADABLE, read_arrays
 from vaezoo.seeds import derive, own_noise
 
 EXAMPLES = 64  # test images that the table keeps as they are, for figures
@@ -61,12 +62,34 @@ class LatentTable:
     def load(cls, path: Path, **identity: str) -> "LatentTable | None":
         """Return the table in a file; None if it has another identity or cannot be read."""
         try:
-            with np.load(path, allow_pickle=False) as file:
-                if any(str(file.get(f"identity_{key}")) != value for key, value in identity.items()):
-                    return None
-                return cls(**{field.name: file[field.name] for field in fields(cls)})
-        except (OSError, ValueError, KeyError, BadZipFile):
+            arrays = read_arrays(path)
+            if any(str(arrays.get(f"identity_{key}")) != value for key, value in identity.items()):
+                return None
+            table = cls(**{field.name: arrays[field.name] for field in fields(cls)})
+        except (*UNREADABLE, UserError):
             return None
+        return table if table.is_consistent else None
+
+    @property
+    def is_consistent(self) -> bool:
+        """Return whether the arrays have the types, the axes and the rows that belong to a table."""
+        rows = len(self.index) if self.index.ndim == 1 else -1
+        tables = (self.codes, self.logvars, self.clusters, self.factors)
+        columns = (
+            *(self.index, self.scored, self.held_out, self.labels, self.log_likelihood, self.squared_error),
+            *(self.absolute_error, self.cross_entropy, self.rec_floor),
+        )
+        lists = (self.kl_per_dim, self.categories, self.examples, self.factor_names, self.label_names)
+        numbers = (*tables, *columns, *lists[:3], self.example_images)
+        return (
+            all(array.shape == (rows,) or not array.size for array in columns)
+            and all((array.ndim == 2 and len(array) == rows) or not array.size for array in tables)
+            and all(array.ndim == 1 for array in lists)
+            and all(array.dtype.kind in "biuf" for array in numbers)
+            and len(self.example_images) == len(self.examples)
+            and self.example_images.ndim in (1, 4)
+            and 0 <= self.examples.min(initial=0) <= self.examples.max(initial=0) < max(rows, 1)
+        )
 
 
 def draw_ascending(candidates: np.ndarray, count: int | None, seed: int) -> np.ndarray:

@@ -8,6 +8,7 @@ Codes are read from latents.npz, at most 10 000 images that all of these runs ha
 """
 
 import json
+import logging
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,10 @@ from pathlib import Path
 import numpy as np
 
 from vaezoo.errors import UserError
+from vaezoo.runs.limits import UNREADABLE, read_bytes
 from vaezoo.seeds import derive
+
+log = logging.getLogger(__name__)
 
 IMAGES = 10_000
 FEWEST = 1_000  # images in common; fewer are enough only where no run has more
@@ -31,7 +35,12 @@ def udr_scores(folders: Sequence[Path], settings: Sequence[Hashable]) -> list[di
     scores: list[dict[str, float]] = [{} for _ in folders]
     comparable: dict[str, dict[int, Codes]] = {}
     for i, folder in enumerate(folders):
-        if (table := read_codes(folder)) is not None:
+        try:
+            table = read_codes(folder)
+        except UserError as damage:  # One damaged run does not end the report of all.
+            log.warning("udr=true: this run is left out. %s", damage)
+            continue
+        if table is not None:
             comparable.setdefault(table.data, {})[i] = table
     for members in comparable.values():
         if len(members) < 2:
@@ -70,8 +79,11 @@ def read_codes(folder: Path) -> Codes | None:
         raise UserError(f"{path} is damaged. Write it anew: python -m vaezoo.evaluate run={folder}")
     if not table.logvars.size:
         return None
-    about = json.loads((folder / "metrics.json").read_text())["about"]
-    data = json.dumps([about["dataset"], about["data"], table.logvars.shape[1]], sort_keys=True)
+    try:
+        about = json.loads(read_bytes(folder, "metrics.json") or b"{}")["about"]
+        data = json.dumps([about["dataset"], about["data"], table.logvars.shape[1]], sort_keys=True)
+    except UNREADABLE as damage:
+        raise UserError(f"{folder / 'metrics.json'} is damaged ({damage}).") from None
     return Codes(data, table.index, table.codes, table.logvars)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from pytorch_lightning.loggers import Logger
 
+from vaezoo.errors import UserError
 from vaezoo.runs.files import write_whole
 
 
@@ -25,17 +26,21 @@ class CSVFile(Logger):
         self.path = Path(folder) / "metrics.csv"
         self.columns = ["batches"]
         if self.path.exists():
-            with self.path.open(newline="") as file:
+            with self.path.open(newline="", encoding="utf-8", errors="replace") as file:
                 self.columns = next(csv.reader(file), self.columns)
+        if "batches" not in self.columns:
+            raise UserError(
+                f"{self.path} is damaged: it has no column batches. Without this file, the run begins another."
+            )
 
     @property
     def rows(self) -> list[dict[str, str]]:
         """Return the rows of the file. They are not held in memory, which would grow with the length of a run."""
         if not self.path.exists():
             return []
-        with self.path.open(newline="") as file:
+        with self.path.open(newline="", encoding="utf-8", errors="replace") as file:
             # An incomplete row is skipped, because a process may be killed while it writes.
-            return [row for row in csv.DictReader(file) if None not in row.values() and row["batches"].isdigit()]
+            return [row for row in csv.DictReader(file) if None not in row.values() and row["batches"].isdecimal()]
 
     def rewind(self, batches: int) -> None:
         """Remove the rows after that batch and the scores at that batch, because they will be logged again."""

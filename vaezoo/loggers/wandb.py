@@ -61,7 +61,8 @@ class WandB(Logger):
             if (mode := choose_mode()) == "disabled":
                 return
             id_file = self.folder / "wandb" / "run_id"
-            if not id_file.exists():
+            # A text that is no id is replaced, because records are looked for, and removed, by it.
+            if not id_file.is_file() or not id_file.read_text().strip().isalnum():
                 write_text(id_file, secrets.token_hex(4))
             run_id = id_file.read_text().strip()
             noted_step = prepare_records(self.folder / "wandb", run_id)
@@ -183,7 +184,9 @@ def prepare_records(folder: Path, run_id: str) -> int:
     A killed process may leave a record without its end, so its rows are sent again from the run folder.
     """
     for record in folder.glob(f"offline-run-*-{run_id}"):
-        if not any(record.glob("*.wandb.synced")):  # `wandb sync` leaves this file beside what it has uploaded.
+        if not record.is_symlink() and not any(
+            record.glob("*.wandb.synced")
+        ):  # `wandb sync` leaves this file beside what it has uploaded.
             shutil.rmtree(record, ignore_errors=True)
     return max((int(note.read_text()) for note in folder.glob(f"*run-*-{run_id}/{NOTE}")), default=0)
 

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from vaezoo.errors import make_printable
 from vaezoo.reporting.report_data import Report
 from vaezoo.reporting.score_selection import list_scores
 from vaezoo.reporting.settings import list_differing_keys
@@ -40,9 +41,17 @@ def write_settings_table(report: Report) -> str:
 
 
 def write_csv(heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """Return a table as CSV; None and NaN are empty cells."""
+    """Return a table as CSV, in which no text is a formula."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(heads)
-    writer.writerows([["" if cell is None or cell != cell else cell for cell in row] for row in rows])
+    writer.writerow([make_cell(head) for head in heads])
+    writer.writerows([[make_cell(cell) for cell in row] for row in rows])
     return out.getvalue()
+
+
+def make_cell(value: Any) -> Any:
+    """Return a value as a cell: None and NaN empty, a text that a spreadsheet would compute with a quote in front."""
+    if isinstance(value, str):
+        text = make_printable(value)
+        return f"'{text}" if text.lstrip().startswith(("=", "+", "-", "@")) else text
+    return "" if value is None or value != value else value

@@ -4,6 +4,9 @@
 messages come from run folders, which may be another person's.
 """
 
+import base64
+import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -43,12 +46,28 @@ def write_page(report: Report) -> str:
         for name, heading, describe in SECTIONS
         if (data := describe(report)) is not None
     ]
-    own_files = {name: Markup((HERE / "templates" / f"page.{name}").read_text()) for name in ("css", "js")}
     has_charts = any(section.get("groups") for section in sections)
-    page = make_environment().get_template("page.html")
-    return page.render(
-        header=describe_header(report),
-        sections=sections,
-        **own_files,
-        plotly=Markup(PLOTLY.read_text()) if has_charts else None,
+    scripts = [
+        file.read_text(encoding="utf-8") for file in ([PLOTLY] if has_charts else []) + [HERE / "templates/page.js"]
+    ]
+    return (
+        make_environment()
+        .get_template("page.html")
+        .render(
+            header=describe_header(report),
+            sections=sections,
+            css=Markup((HERE / "templates/page.css").read_text(encoding="utf-8")),
+            scripts=[Markup(script) for script in scripts],
+            policy=make_policy(scripts),
+        )
+    )
+
+
+def make_policy(scripts: Sequence[str]) -> str:
+    """Return the content security policy of the page: it loads nothing, and runs these scripts alone."""
+    hashes = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
+    allowed = " ".join(f"'sha256-{digest}'" for digest in hashes)
+    return (
+        f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data: blob:; base-uri 'none';"
+        " form-action 'none'"
     )

@@ -81,7 +81,7 @@ class Table:
 def make_link(report: Report, folder: Path, text: str | None = None) -> Link:
     """Return a link to a run folder, relative to the page; its text is the path unless there is another."""
     path = os.path.relpath(folder, report.folder)
-    return Link(path if text is None else text, f"{quote(path)}/" if folder.is_dir() else None)
+    return Link(path if text is None else text, f"{quote(path)}/" if os.path.isdir(folder) else None)
 
 
 def make_key_columns(keys: Iterable[str]) -> list[Column]:

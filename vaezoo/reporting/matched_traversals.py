@@ -11,13 +11,13 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 from PIL import Image
 from scipy.optimize import linear_sum_assignment
 
 from vaezoo.errors import UserError
+from vaezoo.runs.limits import check_claim, check_inside, read_arrays, read_bytes
 
 MIN_CORRELATION = 0.3  # |r| from which on two latents are counterparts
 MIN_IMAGES, MAX_IMAGES = 20, 10_000  # in common, for a correlation
@@ -62,22 +62,54 @@ class Picture:
 
 def read_traversals(folder: Path) -> Traversals | None:
     """Read the traversals of a run; None where it has no such figure or no codes."""
-    try:
-        with np.load(folder / "figures" / "traversals.npz", allow_pickle=False) as drawn:
-            images, dims, original = drawn["traversal"], drawn["traversal_dims"], drawn["original"]
-            kl = drawn["traversal_kl"] if "traversal_kl" in drawn.files else np.full(len(dims), np.nan)
-        with np.load(folder / "latents.npz", allow_pickle=False) as table:
-            rows, codes = table["index"], table["codes"]
-        about = json.loads((folder / "metrics.json").read_bytes())["about"]
-    except FileNotFoundError:
+    figure, table = folder / "figures" / "traversals.npz", folder / "latents.npz"
+    if not (figure.is_file() and table.is_file() and (folder / "metrics.json").is_file()):
         return None
-    except (OSError, ValueError, KeyError, BadZipFile) as damage:
+    try:
+        for path in (figure, table):
+            check_inside(folder, path)
+        drawn, encoded = read_arrays(figure), read_arrays(table, ("index", "codes"))
+        about = json.loads(read_bytes(folder, "metrics.json") or b"{}")["about"]
+        data = json.dumps([about.get("dataset"), about.get("data")], sort_keys=True)
+        kl = drawn.get("traversal_kl", np.full(len(drawn["traversal_dims"]), np.nan))
+        return check_shapes(
+            Traversals(
+                images=drawn["traversal"].astype(np.float32),
+                dims=drawn["traversal_dims"].astype(np.int64),
+                kl=kl.astype(np.float64),
+                original=drawn["original"].astype(np.float32),
+                data=data,
+                rows=encoded["index"].astype(np.int64),
+                codes=np.nan_to_num(encoded["codes"].astype(np.float32)),
+            )
+        )
+    except Exception as damage:  # Arrays may have any shape and type.
         raise UserError(
             f"{folder}: its traversals cannot be read ({damage})."
             f" Draw them anew: python -m vaezoo.evaluate run={folder} metric=fast figure=traversals"
         ) from None
-    data = json.dumps([about.get("dataset"), about.get("data")], sort_keys=True)
-    return Traversals(images, dims, kl, original, data, rows, codes)
+
+
+def check_shapes(content: Traversals) -> Traversals:
+    """Return traversals whose arrays fit together; raise ValueError for others."""
+    r, channels = len(content.dims), content.original.shape[0]
+    fits = (
+        content.dims.ndim == content.rows.ndim == 1
+        and content.kl.shape == (r,)
+        and content.codes.ndim == 2
+        and len(content.codes) == len(content.rows)
+        and content.original.ndim == 3
+        and channels in (1, 3)
+        and content.images.ndim == 5
+        and content.images.shape[0] == r
+        and content.images.shape[2:] == content.original.shape
+        and min(content.images.shape) > 0
+        and 0 <= content.dims.min(initial=0) <= content.dims.max(initial=0) < content.codes.shape[1]
+        and bool((np.diff(content.rows) > 0).all())
+    )
+    if not fits:
+        raise ValueError("the shapes of its arrays do not fit together")
+    return content
 
 
 def correlate(a: Traversals, b: Traversals) -> np.ndarray | None:
@@ -131,6 +163,25 @@ def make_picture(images: np.ndarray) -> Picture:
     screen_height = min(height * -(-MIN_HEIGHT // height), MAX_HEIGHT)
     screen_width = round(pixels.shape[1] * screen_height / height)
     return Picture(make_data_url(file.getvalue(), "png"), screen_width, screen_height, height < screen_height)
+
+
+def rewrite_png(content: bytes, path: Path) -> bytes:
+    """Return a PNG with the pixels of another one and nothing else; `path` is for messages.
+
+    What is no picture is not embedded: a link, or a renamed file, could have any content. Raises UserError for it, and
+    for a picture that claims far more pixels than its file can hold.
+    """
+    try:
+        with Image.open(io.BytesIO(content), formats=["PNG"]) as picture:
+            check_claim(str(path), picture.width * picture.height * 4, len(content))
+            pixels = picture.convert("RGB")
+    except UserError:
+        raise
+    except Exception as damage:  # A damaged picture may raise anything.
+        raise UserError(f"{path} is no picture, or damaged ({damage}).") from None
+    file = io.BytesIO()
+    pixels.save(file, "png")
+    return file.getvalue()
 
 
 def make_data_url(content: bytes, kind: str) -> str:

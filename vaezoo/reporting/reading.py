@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from vaezoo.config.overrides import leaves
-from vaezoo.errors import UserError
+from vaezoo.errors import UserError, make_printable
 from vaezoo.metrics.directions import Direction
 from vaezoo.progress import progress
 from vaezoo.runs.folder import CONFIG, DONE, read_config, read_reason, read_state
+from vaezoo.runs.limits import UNREADABLE, read_bytes
 
 # Keys that cannot change a result, and keys of the model's parts, because these repeat the groups they come from.
 IGNORED_KEYS = (
@@ -91,7 +92,17 @@ def find_job_folders(root: Path) -> Iterator[Path]:
     """Yield the folders of all jobs that the studies at or directly below `root` consist of."""
     for path in sorted({root / "study.json", *root.glob("*/study.json")}):
         if path.is_file():
-            yield from (path.parent / job["folder"] for job in read_json(path).get("jobs", []))
+            yield from (path.parent / name for name in read_job_names(path.parent))
+
+
+def read_job_names(study: Path) -> list[str]:
+    """Return the folders of the jobs in study.json that lie in the folder of the study; none where it is damaged."""
+    try:
+        names = [str(job["folder"]) for job in read_json(study, "study.json").get("jobs", [])]
+    except UNREADABLE as damage:
+        print(f"vaezoo: {study / 'study.json'} is left out ({describe_damage(damage)}).", file=sys.stderr)
+        return []
+    return [name for name in names if (study / name).resolve().is_relative_to(study.resolve())]
 
 
 def read_run(folder: Path) -> Run:
@@ -99,43 +110,70 @@ def read_run(folder: Path) -> Run:
     try:
         config = select_keys(dict(leaves(read_config(folder))))
     except UserError as mistake:
-        return Run(folder, FAILED, error=str(mistake))
+        return Run(folder, FAILED, error=make_printable(str(mistake)))
     try:
-        metrics, environment = read_json(folder / "metrics.json"), read_json(folder / "environment.json")
+        metrics, environment = read_json(folder, "metrics.json"), read_json(folder, "environment.json")
         about = metrics.get("about", {})
-        state, error = describe_state(folder, is_trained(config, about.get("batches")))
+        batches = None if about.get("batches") is None else int(about["batches"])
+        state, error = describe_state(folder, is_trained(config, batches))
         return Run(
             folder=folder,
             state=state,
             config=config,
-            scores={name.removeprefix("eval/"): float(value) for name, value in metrics.get("scores", {}).items()},
+            scores={
+                make_printable(name.removeprefix("eval/")): float(value)
+                for name, value in metrics.get("scores", {}).items()
+            },
             directions={
                 name.removeprefix("eval/"): Direction.read(text) for name, text in metrics.get("directions", {}).items()
             },
-            floors={name.removeprefix("eval/"): entry for name, entry in metrics.get("floors", {}).items()},
+            floors={name.removeprefix("eval/"): read_floor(entry) for name, entry in metrics.get("floors", {}).items()},
             tables=metrics.get("tables", {}),
-            skipped={metric: sys.intern(reason) for metric, reason in metrics.get("skipped", {}).items()},
+            skipped={
+                metric: sys.intern(make_printable(reason)) for metric, reason in metrics.get("skipped", {}).items()
+            },
             protocols={metric: format_protocol(entry) for metric, entry in metrics.get("protocols", {}).items()},
             data=sys.intern(json.dumps([about.get("dataset"), about.get("data")], sort_keys=True)),
-            batches=about.get("batches"),
-            job=read_json(folder / DONE).get("job", ""),
+            batches=batches,
+            job=str(read_json(folder, DONE).get("job", "")),
             environment=select_environment(environment),
-            started=environment.get("started", ""),
+            started=make_printable(str(environment.get("started", ""))),
             error=error,
         )
-    except (ValueError, AttributeError, TypeError) as damage:
-        return Run(folder, FAILED, config=config, error=f"metrics.json or environment.json cannot be read ({damage})")
+    except UNREADABLE as damage:
+        return Run(folder, FAILED, config=config, error=describe_damage(damage))
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON file; a missing one is empty."""
-    return json.loads(path.read_bytes()) if path.is_file() else {}
+def read_floor(entry: dict[str, Any]) -> dict[str, Any]:
+    """Return a floor with its numbers as numbers, "nan" included."""
+    numbers = {name: float(entry[name]) for name in ("noise", "spread", "constant")}
+    return {**numbers, "reached": bool(entry.get("reached", False))}
+
+
+def describe_damage(damage: Exception) -> str:
+    """Return why the files of a run cannot be read, as one line."""
+    if isinstance(damage, UserError):
+        return make_printable(str(damage))
+    reason = next(iter(str(damage).splitlines()), "") or type(damage).__name__
+    return make_printable(f"a file of this folder is damaged ({reason[:200]})")
+
+
+def read_json(folder: Path, name: str | Path) -> dict[str, Any]:
+    """Read a JSON file of a run; a missing one is empty. Raises an error of UNREADABLE where it cannot be read."""
+    content = read_bytes(folder, name)
+    try:
+        value = {} if content is None else json.loads(content)
+    except (ValueError, RecursionError) as damage:
+        raise ValueError(f"{name} cannot be read: {damage}") from None
+    if not isinstance(value, dict):
+        raise ValueError(f"{name} cannot be read: it holds no names with values")
+    return value
 
 
 def is_trained(config: dict[str, Any], batches: int | None) -> bool:
     """Return whether the scored weights have seen all batches of the budget; False where it is counted in epochs."""
     budget = config.get("max_batches") if config.get("max_epochs") is None else None
-    return batches is not None and budget is not None and batches >= budget
+    return batches is not None and isinstance(budget, int) and batches >= budget
 
 
 def describe_state(folder: Path, trained: bool) -> tuple[str, str]:
@@ -166,7 +204,12 @@ def select_keys(config: dict[str, Any]) -> dict[str, Any]:
                 selected[key.removesuffix("._target_")] = shorten_target(str(value), key == "model._target_")
         else:
             selected[sys.intern(key)] = value
-    return selected
+    return {make_printable(key): simplify(value) for key, value in selected.items()}
+
+
+def simplify(value: Any) -> Any:
+    """Return a value as it is compared and shown: a number, a truth value, null, or a text in one line."""
+    return value if value is None or isinstance(value, int | float) else make_printable(" ".join(str(value).split()))
 
 
 def shorten_target(target: str, is_model: bool) -> str:

@@ -37,11 +37,13 @@ from vaezoo.reporting.matched_traversals import (
     make_data_url,
     make_picture,
     read_traversals,
+    rewrite_png,
 )
 from vaezoo.reporting.reading import FAILED, FINISHED, NEW, RUNNING, STOPPED, Run
 from vaezoo.reporting.report_data import Report
 from vaezoo.reporting.settings import SEED, format_value
 from vaezoo.reporting.summary import CONFIDENCE, rank_correlation
+from vaezoo.runs.limits import read_bytes
 
 Data = dict[str, Any]
 
@@ -169,11 +171,16 @@ def describe_latents(report: Report) -> Data | None:
                 traversals.append(content)
         except UserError as damage:
             damages.append(str(damage))
-    galleries = [
-        {"run": describe_run(report, run), "pictures": pictures}
-        for run in report.pictured
-        if (pictures := [picture for name in PICTURES if (picture := embed_figure(run.folder, name))])
-    ]
+    galleries = []
+    for run in report.pictured:
+        pictures = []
+        for name in PICTURES:
+            try:
+                pictures += embed_figure(run.folder, name)
+            except UserError as damage:
+                damages.append(str(damage))
+        if pictures:
+            galleries.append({"run": describe_run(report, run), "pictures": pictures})
     if not (runs or damages or galleries):
         return None
     return {
@@ -222,10 +229,11 @@ def describe_traversal(traversals: Traversals, match: Match) -> Data:
     return {"picture": make_picture(images[::-1] if match.is_reversed else images), "facts": " · ".join(facts)}
 
 
-def embed_figure(folder: Path, name: str) -> Data | None:
-    """Return a figure of a run as a data URL, None where the run has none of this name."""
+def embed_figure(folder: Path, name: str) -> list[Data]:
+    """Return a figure of a run as a data URL in a list, which is empty where the run has none of this name."""
     path = folder / "figures" / f"{name}.png"
-    return {"alt": name, "source": make_data_url(path.read_bytes(), "png")} if path.is_file() else None
+    content = read_bytes(folder, path.relative_to(folder))
+    return [] if content is None else [{"alt": name, "source": make_data_url(rewrite_png(content, path), "png")}]
 
 
 # ---- runs --------------------------------------------------------------------------------------------------------

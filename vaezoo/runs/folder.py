@@ -6,8 +6,9 @@ A run folder is self-contained and can be read while the run goes on; each file 
 import csv
 import faulthandler
 import json
+import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,9 +17,13 @@ from typing import TYPE_CHECKING, Any
 import yaml
 from filelock import FileLock, Timeout
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
-from vaezoo.errors import UserError
+from vaezoo.config.completion import complete_config
+from vaezoo.config.trust import check_references, check_trust
+from vaezoo.errors import UserError, make_printable
 from vaezoo.runs.files import write_json
+from vaezoo.runs.limits import check_inside, read_bytes, require_file
 from vaezoo.runs.moved import update_targets
 
 if TYPE_CHECKING:
@@ -33,6 +38,13 @@ SCORES = Path(".scores.lock")  # held by an evaluation, which may look at the la
 ERROR = Path("error.txt")
 CRASH = Path("crash.txt")  # empty while a run goes on; where native code has killed it
 PREVIOUS = LAST.with_name("previous.ckpt")  # the checkpoint before the last, used where the last is damaged
+SUBFOLDERS = (".hydra", "checkpoints", "figures", "figures/over_time", "wandb")  # that a run reads and writes
+RUN_FILES = (  # that a run reads and writes, besides its checkpoints
+    *(LOCK, WORKER, SCORES, DONE, ERROR, CRASH),
+    *map(Path, ("environment.json", "metrics.json", "metrics.csv", "metrics.npz", "latents.npz")),
+)
+MAX_HISTORY_BYTES = 2**30  # of metrics.csv
+MAX_CONFIG_BYTES = 1_000_000  # ours have ten thousand
 
 
 class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
@@ -53,9 +65,16 @@ def read_config(folder: Path) -> dict[str, Any]:
         runs = sorted(str(config.parents[1]) for config in folder.glob(f"*/{CONFIG}"))
         hint = f" It holds runs, such as run={runs[0]}." if runs else ""
         raise UserError(f"run={folder}: not a run folder, {CONFIG} is missing.{hint}")
+    content = read_bytes(folder, CONFIG, MAX_CONFIG_BYTES) or b""
     try:
-        config = yaml.load(path.read_text(), Loader)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        text = content.decode()
+        # Few lines of aliases can stand for billions of values, and no configuration of ours has any.
+        if "*" in text and any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader)):
+            raise UserError(f"run={folder}: {CONFIG} has aliases (*name), which are not read. Write the values there.")
+        config = yaml.load(text, Loader)
+    except UserError:
+        raise
+    except Exception as error:  # YAML that is damaged may raise anything, such as a date in month 13.
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise UserError(f"run={folder}: {CONFIG} cannot be read ({reason}).") from None
     # References are left where version 0.1.0 was stopped, or refused to train, between Hydra, which wrote the
@@ -68,18 +87,55 @@ def read_config(folder: Path) -> dict[str, Any]:
                 " configuration anew."
             )
         raise UserError(f"run={folder}: it was stopped before it had begun. Give its whole command line again.")
+    if "${" in text:
+        check_references(config, f"run={folder}: {CONFIG}")
     update_targets(config)
     return config
 
 
-def load_config(folder: Path) -> DictConfig:
-    """Return the resolved configuration of a run, with `folder` set to the place where the run lies now."""
-    config = OmegaConf.create(read_config(folder))
-    OmegaConf.update(config, "folder", str(folder), force_add=True)
-    loggers = config.get("logger")
-    for logger in loggers.values() if OmegaConf.is_dict(loggers) else ():
-        logger.folder = str(folder)
-    return config
+def load_config(folder: Path, trust: Sequence[str] | None = ()) -> DictConfig:
+    """Return the configuration of a run, with `folder` set to the place where the run lies now.
+
+    It names only classes that vaezoo builds by itself, and those of the packages in `trust`, because the folder may be
+    another person's; None trusts everything. Keys that the version of the run did not have yet get their defaults.
+    Raises UserError for a configuration that cannot be read, trusted or completed, and for subfolders that are links
+    to another place, where the run would read and write.
+    """
+    config, place = read_config(folder), f"run={folder}: {CONFIG}"
+    check_kinds(folder)
+    if trust is not None:
+        check_trust(config, place, trust)
+    complete_config(config, place)
+    config["folder"] = str(folder)
+    for logger in config["logger"].values() if isinstance(config["logger"], dict) else ():
+        if isinstance(logger, dict):
+            logger["folder"] = str(folder)
+    return OmegaConf.create(config)
+
+
+def check_kinds(folder: Path) -> None:
+    """Raise UserError for a folder of a run that is none, a file that is none, and a link out of the run folder."""
+    for name in SUBFOLDERS:
+        check_inside(folder, folder / name)
+        if (folder / name).exists() and not (folder / name).is_dir():
+            raise UserError(f"{folder / name} is no folder, as it should be in a run. Remove it.")
+    for path in (*(folder / name for name in RUN_FILES), *(folder / "checkpoints").glob("*.ckpt")):
+        if os.path.lexists(path):
+            check_inside(folder, path)
+            require_file(path)
+
+
+def refuse_configuration(folder: Path, error: Exception) -> UserError:
+    """Return the message for a run whose configuration cannot be built, given the error of OmegaConf or Hydra."""
+    if isinstance(error, OmegaConfBaseException) and error.full_key:
+        return UserError(f"run={folder}: {CONFIG} lacks {error.full_key}, or it is not as it should be.")
+    cause: BaseException = error
+    while cause.__cause__ is not None and not isinstance(cause, UserError):
+        cause = cause.__cause__
+    if isinstance(cause, UserError):
+        return cause
+    reason = next(iter(str(cause).splitlines()), "") or type(cause).__name__
+    return UserError(f"run={folder}: what {CONFIG} describes cannot be built ({reason}).")
 
 
 @contextmanager
@@ -124,7 +180,7 @@ def is_running(folder: Path) -> bool:
 
 def is_held(lock: Path) -> bool:
     """Return whether a process holds the lock; False for a lock that this user may not open."""
-    if not lock.is_file():
+    if lock.is_symlink() or not lock.is_file():  # Opening a lock would write through a link.
         return False
     try:
         with FileLock(lock, timeout=0):
@@ -142,10 +198,18 @@ def mark_finished(folder: Path, training_id: str, evaluation_id: str) -> None:
 
 
 def read_scores(folder: Path) -> dict[str, float]:
-    """Return the scores of a run by their names in metrics.json; an empty dictionary if there are none."""
-    path = folder / "metrics.json"
-    scores = json.loads(path.read_text())["scores"] if path.is_file() else {}
-    return {name: float(value) for name, value in scores.items()}  # metrics.json has "nan" and "inf" as strings
+    """Return the scores of a run by their names in metrics.json; an empty dictionary if there are none.
+
+    Raises UserError where metrics.json is damaged.
+    """
+    content = read_bytes(folder, "metrics.json")
+    try:
+        scores = {} if content is None else json.loads(content)["scores"]
+        return {name: float(value) for name, value in scores.items()}  # metrics.json has "nan" and "inf" as strings
+    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError) as damage:
+        raise UserError(
+            f"{folder / 'metrics.json'} is damaged ({damage}). Write it anew: python -m vaezoo.evaluate run={folder}"
+        ) from None
 
 
 def is_done(folder: Path, training_id: str, evaluation_id: str) -> bool:
@@ -187,9 +251,12 @@ def read_reason(folder: Path) -> str | None:
     """Return why a run failed: the message in error.txt, or the last line of a traceback. None if nothing failed."""
     for name in (ERROR, CRASH):
         try:
-            lines = (folder / name).read_text(errors="replace").strip().splitlines()
-        except OSError:
+            content = read_bytes(folder, name)
+        except UserError as refusal:
+            return str(refusal)
+        if content is None:
             continue
+        lines = make_printable(content.decode(errors="replace")).strip().splitlines()
         if not lines and name == ERROR:
             return "it failed without a message"
         if lines:
@@ -221,19 +288,29 @@ def read_history(folder: Path) -> "dict[str, tuple[np.ndarray, np.ndarray]]":
     """Return the columns of metrics.csv: for each, the batch counts at which it has a value, and the values, (N,)."""
     import numpy as np  # imported here, so that a slip on the command line is answered without it
 
-    path = folder / "metrics.csv"
-    if not path.is_file():
-        return {}
-    with path.open(newline="") as file:
-        rows = [row for row in csv.DictReader(file) if (row.get("batches") or "").isdigit()]
+    text = (read_bytes(folder, "metrics.csv", MAX_HISTORY_BYTES) or b"").decode(errors="replace")
+    try:
+        rows = list(csv.DictReader(text.splitlines()))
+    except csv.Error as damage:
+        raise UserError(f"{folder / 'metrics.csv'} is damaged ({damage}). Without it, the run has no curves.") from None
+    rows = [row for row in rows if (row.get("batches") or "").isdecimal() and len(row["batches"]) < 19]
     columns = [name for name in rows[0] if name and name != "batches"] if rows else []
     series = {}
     for name in columns:
-        pairs = [(int(row["batches"]), float(row[name])) for row in rows if row.get(name)]
+        numbers = [(int(row["batches"]), parse_number(row[name])) for row in rows if row.get(name)]
+        pairs = [(batches, value) for batches, value in numbers if value is not None]
         if pairs:
             batches, values = zip(*pairs, strict=True)
             series[name] = (np.array(batches), np.array(values))
     return series
+
+
+def parse_number(text: str) -> float | None:
+    """Return the number that a cell holds; None for a cell that a killed process has not finished, or for a text."""
+    try:
+        return float(text)
+    except (ValueError, TypeError):
+        return None
 
 
 def relative_to_cwd(path: Path) -> Path:

@@ -23,5 +23,5 @@ def update_targets(config: Any) -> None:
     for node in config.values() if isinstance(config, dict) else config:
         if isinstance(node, dict | list):
             update_targets(node)
-    if isinstance(config, dict) and config.get("_target_") in MOVED:
-        config["_target_"] = MOVED[config["_target_"]]
+    if isinstance(config, dict) and isinstance(target := config.get("_target_"), str) and target in MOVED:
+        config["_target_"] = MOVED[target]

@@ -19,12 +19,19 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from vaezoo.errors import UserError, report
+from vaezoo.config.secrets import hide_secrets
+from vaezoo.errors import UserError, make_printable, report
 from vaezoo.runs.files import to_plain
+from vaezoo.runs.limits import UNREADABLE, read_bytes
 
 # Only the variables that can change numbers are recorded, because others may hold secret keys.
 VARIABLES: tuple[str, ...] = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "PYTHONHASHSEED")
 VARIABLES += ("CUDA_VISIBLE_DEVICES", "CUBLAS_WORKSPACE_CONFIG", "NVIDIA_TF32_OVERRIDE")
+
+# What a package of a requirements file may be. pip would take another line for an option, such as an index of packages.
+NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
+VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.!+_-]*")
+ORIGIN = re.compile(r"((git|hg|svn|bzr)\+)?(https?|ssh|file)://[^\s;#\\]+")
 
 
 def describe_environment(seed: int, device: str, data: dict[str, Any]) -> dict[str, Any]:
@@ -34,7 +41,7 @@ def describe_environment(seed: int, device: str, data: dict[str, Any]) -> dict[s
     """
     return {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": shlex.join(sys.orig_argv),
+        "command": shlex.join(hide_secrets(sys.orig_argv)),
         "seed": seed,
         "data": data,
         "device": device,
@@ -58,15 +65,28 @@ def list_packages() -> dict[str, dict[str, str]]:
     }
 
 
+def read_data_identity(folder: Path) -> dict[str, Any] | None:
+    """Return the identity of the data in environment.json; None without the file. Raises UserError if it is damaged."""
+    content = read_bytes(folder, "environment.json")
+    try:
+        return None if content is None else dict(json.loads(content)["data"])
+    except (ValueError, LookupError, TypeError) as damage:
+        raise UserError(
+            f"{folder / 'environment.json'} is damaged ({damage}), so nothing says which data this run began with."
+            " Without this file, the run goes on with the data of now."
+        ) from None
+
+
 def check_data(folder: Path, data: Mapping[str, Any]) -> None:
     """Raise UserError if these are not the data that the run in the folder began with, as environment.json says.
 
     `data` is their identity. Their file may lie in another place and have another name.
     """
     environment = folder / "environment.json"
-    if not environment.is_file():
+    began_with = read_data_identity(folder)
+    if began_with is None:
         return
-    before, now = select_identity(json.loads(environment.read_text())["data"]), select_identity(data)
+    before, now = select_identity(began_with), select_identity(data)
     if "listing_sha256" in before:
         # Version 0.1.0 knew a folder of pictures by the times of its files, which say nothing about a copy.
         del before["listing_sha256"]
@@ -140,13 +160,18 @@ def format_requirements(environment: dict[str, Any]) -> str:
 
     vaezoo itself is a comment, and so is the origin of a package that was installed from a file of that machine. Only
     the index of PyTorch has a version such as 2.13.0+cpu: --extra-index-url https://download.pytorch.org/whl/cpu.
+    Raises UserError for a package whose name, version or origin could be anything else for pip.
     """
     lines = [f"# Python {environment['python']} on {environment['platform']}"]
     if git := environment["git"]:
         changed = ", and git.diff of environment.json applied" if git["changed"] else ""
         lines.append(f"# vaezoo at commit {git['commit']}{changed}")
+    lines = [" ".join(make_printable(line).split()) for line in lines]
     for name, version in environment["packages"].items():
         origin = environment["origins"].get(name, "")
+        for text, form in ((name, NAME), (version, VERSION), (origin, ORIGIN)):
+            if text and not form.fullmatch(text):
+                raise UserError(f"environment.json names a package that is none: {text[:100]!r}. Nothing is listed.")
         if name == "vaezoo":
             lines.append(f"# vaezoo=={version}")
         elif origin and not origin.startswith("file:"):
@@ -158,10 +183,13 @@ def format_requirements(environment: dict[str, Any]) -> str:
 
 def main(arguments: list[str]) -> None:
     """Print the requirements of the run whose folder is the only argument."""
-    path = Path(*arguments) / "environment.json"
+    folder = Path(*arguments)
+    path = folder / "environment.json"
     try:
-        print(format_requirements(json.loads(path.read_text())), end="")
-    except (OSError, ValueError, LookupError, TypeError):
+        print(format_requirements(json.loads(read_bytes(folder, "environment.json") or b"")), end="")
+    except UserError as error:
+        report(error)
+    except UNREADABLE:
         report(UserError(f"{path}: it is not there, or not that of a run. Usage: python -m vaezoo.runs.provenance RUN"))
 
 

@@ -2,13 +2,30 @@
 
 import logging
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from vaezoo.errors import UserError
 from vaezoo.runs.folder import LAST, PREVIOUS
+from vaezoo.runs.limits import check_archive
 
 log = logging.getLogger(__name__)
+
+# What a checkpoint of Lightning holds, of which a run that goes on needs all.
+CONTENT = {
+    "state_dict": dict,
+    "optimizer_states": list,
+    "lr_schedulers": list,
+    "callbacks": dict,
+    "epoch": int,
+    "global_step": int,
+    "pytorch-lightning_version": str,
+}
+
+# The states of optimisers of torch that have the shape of their parameter.
+SHAPED = {"exp_avg", "exp_avg_sq", "max_exp_avg_sq", "exp_inf", "square_avg", "grad_avg", "momentum_buffer", "sum"}
+SHAPED |= {"acc_delta"}
 
 
 def load_checkpoint(folder: Path, name: str = "last") -> dict[str, Any]:
@@ -24,10 +41,19 @@ def load_checkpoint(folder: Path, name: str = "last") -> dict[str, Any]:
         names = sorted(checkpoint.stem for checkpoint in path.parent.glob("*.ckpt"))
         raise UserError(f"{path} is missing. Checkpoints of this run: {', '.join(names) or 'none'}.")
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        check_archive(path)
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        wrong = [key for key, kind in CONTENT.items() if not isinstance(checkpoint[key], kind)]
+    except UserError:
+        raise
     except Exception as error:
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise UserError(f"{path} cannot be read, it is damaged or not a checkpoint ({reason}).") from None
+    if not re.match(r"\d+\.\d+", str(checkpoint["pytorch-lightning_version"])):
+        wrong.append("pytorch-lightning_version")
+    if wrong:
+        raise UserError(f"{path} is damaged: {', '.join(wrong)} in it is not what a checkpoint has there.")
+    return checkpoint
 
 
 def find_checkpoint(folder: Path) -> tuple[Path, dict[str, Any]] | None:
@@ -50,7 +76,46 @@ def restore_weights(model: Any, checkpoint: dict[str, Any], folder: Path) -> Non
     """Load the weights of a checkpoint into the model. Raises UserError if they do not fit it."""
     try:
         model.load_state_dict(checkpoint["state_dict"])
-    except (RuntimeError, KeyError) as error:
+    except (RuntimeError, KeyError, TypeError, AttributeError) as error:
         reason = re.sub(r"\s+", " ", str(error))[:300]
         name = type(model).__name__
         raise UserError(f"{folder}: the checkpoint does not belong to this {name} ({reason}).") from None
+
+
+def check_optimizers(optimizers: Sequence[Any], checkpoint: dict[str, Any], folder: Path) -> None:
+    """Raise UserError unless the states in a checkpoint belong to these optimisers.
+
+    A state of another shape would be read and written beyond its memory, and one that is missing would begin anew.
+    """
+    states = checkpoint["optimizer_states"]
+    try:
+        fits = len(states) == len(optimizers) and all(map(belongs_to, optimizers, states))
+    except (LookupError, TypeError, AttributeError, ValueError):
+        fits = False
+    if not fits:
+        raise UserError(
+            f"{folder}: the states of the optimisers in its checkpoint do not belong to this model. It is damaged, or"
+            " was changed; another checkpoint of the run may be whole."
+        )
+
+
+def belongs_to(optimizer: Any, state: dict[str, Any]) -> bool:
+    """Return whether a saved state has the groups, the numbers and the shapes of an optimiser."""
+    for group, saved in zip(optimizer.param_groups, state["param_groups"], strict=True):
+        numbers = [name for name, value in group.items() if type(value) is float]
+        if any(isinstance(saved[name], str) or float(saved[name]) < 0 for name in numbers):
+            return False
+        for parameter, number in zip(group["params"], saved["params"], strict=True):
+            entries = state["state"].get(number, {})
+            for name, value in entries.items():
+                if name in SHAPED and value is not None and not has_shape(value, parameter.shape):
+                    return False
+            if "step" in entries and not float(entries["step"]) >= 0:
+                return False
+    return True
+
+
+def has_shape(value: Any, shape: Any) -> bool:
+    """Return whether a value is a tensor of real numbers of this shape, each with memory of its own."""
+    stored = value.untyped_storage().nbytes() // value.element_size()
+    return bool(value.shape == shape and value.is_floating_point() and stored >= value.numel())

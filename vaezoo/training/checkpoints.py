@@ -107,4 +107,4 @@ class Checkpoints(Callback):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         if state.get("monitor", self.monitor) == self.monitor:  # The best value of another term is none of this one.
-            self.best = state["best"]
+            self.best = float(state.get("best", math.inf))

@@ -33,7 +33,7 @@ from vaezoo.runs.folder import (
     relative_to_cwd,
 )
 from vaezoo.runs.provenance import check_data
-from vaezoo.runs.weights import find_checkpoint, restore_weights
+from vaezoo.runs.weights import check_optimizers, find_checkpoint, restore_weights
 from vaezoo.studies import threads
 from vaezoo.training import workers
 from vaezoo.training.begin import begin, check_folder, write_config
@@ -221,6 +221,8 @@ def restore(folder: Path, model: Any, data_identity: dict[str, Any]) -> Path | N
     check_data(folder, data_identity)
     path, state = newest
     restore_weights(model, state, folder)
+    optimizers = model.configure_optimizers()
+    check_optimizers(optimizers if isinstance(optimizers, list) else [optimizers], state, folder)
     return path
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from vaezoo.data.readers.sequential import SequentialArray
 from vaezoo.errors import UserError
+from vaezoo.runs.limits import check_archive
 
 ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, EOFError)  # what reading a damaged archive may raise
 
@@ -32,6 +33,7 @@ class NpzArray(SequentialArray):
             raise UserError(f"dataset={dataset}: {name} in {file} is {self.dtype} {self.shape}, expected {expected}.")
 
     def open(self) -> None:
+        check_archive(self.file)
         archive = zipfile.ZipFile(self.file)
         names = [member.removesuffix(".npy") for member in archive.namelist()]
         if f"{self.name}.npy" not in archive.namelist():

@@ -4,6 +4,7 @@ import csv
 import hashlib
 import os
 import re
+import zipfile
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,10 +17,11 @@ import numpy as np
 from PIL import Image
 
 from vaezoo.data.files.find import DataFile, compute_once, describe_status, verify_file
-from vaezoo.data.readers.hdf5 import open_hdf5
+from vaezoo.data.readers.hdf5 import open_hdf5, take_dataset
 from vaezoo.data.readers.npz import ZIP_ERRORS, NpzArray
 from vaezoo.errors import UserError
 from vaezoo.progress import progress
+from vaezoo.runs.limits import read_arrays, require_file
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 TABLES = ("factors.csv", "labels.csv")
@@ -55,6 +57,7 @@ def open_own_images(place: Path, size: int | None) -> OwnImages:
     readers = {".npz": open_npz, ".npy": open_npy, ".h5": open_h5, ".hdf5": open_h5}
     if place.suffix.lower() not in readers:
         raise UserError(f"dataset.path={place}: expected a folder of pictures, or a file {', '.join(readers)}.")
+    require_file(place)
     return readers[place.suffix.lower()](place)
 
 
@@ -104,9 +107,9 @@ def open_npz(file: Path) -> OwnImages:
     """Return the images of a .npz file and what lies beside them."""
     with refuse_damaged_archive(file):
         images = NpzArray("arrays", file, "images", None, None)
-        with np.load(file, allow_pickle=False) as archive:
-            beside = {key: archive[key] for key in BESIDE_IMAGES if key in archive}
-            members = archive.files
+        beside = read_arrays(file, BESIDE_IMAGES)
+        with zipfile.ZipFile(file) as archive:
+            members = [name.removesuffix(".npy") for name in archive.namelist()]
 
     def read(start: int, stop: int) -> np.ndarray:
         with refuse_damaged_archive(file):
@@ -134,8 +137,9 @@ def open_h5(file: Path) -> OwnImages:
             return contents["images"][start:stop]
 
     with open_hdf5("arrays", file) as contents:
-        beside = {key: contents[key][()] for key in BESIDE_IMAGES if key in contents}
-        return describe_file(file, contents["images"], read, beside, members=list(contents))
+        images, *arrays = [take_dataset(contents, key) for key in ("images", *BESIDE_IMAGES)]
+        beside = {key: array[()] for key, array in zip(BESIDE_IMAGES, arrays, strict=True) if array is not None}
+        return describe_file(file, images, read, beside, members=list(contents))
 
 
 def decode_strings(file: Path, array: np.ndarray) -> np.ndarray:
@@ -260,9 +264,10 @@ def is_hidden(name: str) -> bool:
 
 def open_picture(folder: Path, name: str) -> Image.Image:
     """Return a picture, whose pixels are not read yet."""
+    require_file(folder / name)
     try:
         return Image.open(folder / name)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, Image.DecompressionBombError) as error:
         raise UserError(f"dataset=arrays: {folder / name} is damaged, or no picture ({error}).") from error
 
 

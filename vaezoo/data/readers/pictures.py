@@ -16,7 +16,10 @@ from vaezoo.data.files.find import refuse_damage
 from vaezoo.errors import UserError
 
 WORKERS = min(os.cpu_count() or 1, 8)  # processes that read pictures; more would wait for the disk
-DAMAGE = (OSError, EOFError, ValueError, SyntaxError, zlib.error, zipfile.BadZipFile, tarfile.TarError)
+DAMAGE = (
+    *(OSError, EOFError, ValueError, SyntaxError, zlib.error, zipfile.BadZipFile, tarfile.TarError),
+    Image.DecompressionBombError,
+)
 
 
 @lru_cache(maxsize=1)

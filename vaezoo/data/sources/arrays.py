@@ -76,7 +76,7 @@ def open_path(path: str | None, size: int | None) -> OwnImages:
     if path is None or not path.strip():  # An empty path would be the current folder.
         raise UserError("dataset=arrays needs dataset.path: an .npz, .npy or .h5 file, or a folder of pictures.")
     place = Path(path).expanduser()
-    if not place.exists():
+    if not place.is_dir() and not place.is_file():
         raise UserError(f"dataset.path={path}: must be a file or folder that exists.")
     changes = [place.stat().st_ctime_ns]
     if place.is_dir():

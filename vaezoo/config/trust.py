@@ -1,0 +1,74 @@
+"""Decide what the configuration of a run folder may build, because the folder may be another person's.
+
+A configuration names classes by `_target_`, and Hydra would build and call whatever it names. That of a run folder may
+therefore name only what the configuration of vaezoo itself names, and a few more optimisers of torch. Everything else
+needs the consent of the user: `trust=my_package`. The file of a run holds values alone, so a resolver or a reference in
+it is refused, too.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from vaezoo.config.directory import DIRECTORY
+from vaezoo.errors import UserError, nearest
+
+# Classes that a user may choose although no file of ours does.
+LIBRARY_CLASSES = tuple(f"torch.optim.{name}" for name in ("Adadelta", "Adamax", "AdamW", "NAdam", "RAdam"))
+# Groups whose parts belong to the launching of jobs; no run folder builds them.
+NOT_IN_RUNS = ("hydra", "launcher", "sweep")
+
+
+@cache
+def list_own_targets() -> frozenset[str]:
+    """Return the dotted names of all classes and functions that a run folder may build without consent."""
+    root = Path(DIRECTORY)
+    files = [file for file in root.glob("*/**/*.yaml") if file.relative_to(root).parts[0] not in NOT_IN_RUNS]
+    texts = (file.read_text(encoding="utf-8") for file in files)
+    return frozenset(LIBRARY_CLASSES).union(*(re.findall(r"_target_:\s*([\w.]+)", text) for text in texts))
+
+
+def check_references(config: Any, place: str) -> None:
+    """Raise UserError where the configuration of a run folder holds a resolver or a reference.
+
+    `place` names the configuration in messages.
+    """
+    for key, value in walk(config):
+        if "${" in key or (isinstance(value, str) and "${" in value):
+            raise UserError(
+                f"{place}: {key} has the reference {value!r}. Run folders hold values alone, and nothing in them is"
+                " resolved. Write the value itself into the file."
+            )
+
+
+def check_trust(config: Any, place: str, trust: Sequence[str] = ()) -> None:
+    """Raise UserError where the configuration of a run folder builds what is not on the list.
+
+    `place` names the configuration in messages; `trust` are names of packages, modules or classes that may be built.
+    """
+    for key, value in walk(config):
+        if key.rpartition(".")[2] == "_target_" and not is_trusted(value, trust):
+            package = str(value).partition(".")[0]
+            advice = f" If you know this code and trust it, add trust={package}."
+            if package == "vaezoo":  # whose other functions can call anything
+                advice = nearest(str(value), list_own_targets())
+            raise UserError(f"{place}: {key} is {value!r}, which is not built from a run folder by itself.{advice}")
+
+
+def is_trusted(target: Any, trust: Sequence[str]) -> bool:
+    """Return whether a run folder may build the class or function of that dotted name."""
+    return isinstance(target, str) and (
+        target in list_own_targets() or any(target == name or target.startswith(f"{name}.") for name in trust)
+    )
+
+
+def walk(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the dotted keys of all values in nested dictionaries and lists, and the values."""
+    for key, value in node.items() if isinstance(node, dict) else enumerate(node):
+        if isinstance(value, dict | list):
+            yield f"{prefix}{key}", None
+            yield from walk(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
