@@ -110,7 +110,11 @@ def device_name(device: Any) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     found = Path("/proc/cpuinfo")
-    names = [line for line in found.read_text().splitlines() if line.startswith("model name")] if found.exists() else []
+    names = (
+        [line for line in found.read_text(encoding="utf-8").splitlines() if line.startswith("model name")]
+        if found.exists()
+        else []
+    )
     name = names[0].partition(":")[2].strip() if names else platform.processor() or platform.machine()
     return f"{name} ({torch.backends.cpu.get_cpu_capability()}), {torch.get_num_threads()} threads"
 
@@ -138,7 +142,7 @@ def keep(
         "command": " ".join(["python", "benchmarks/" + Path(sys.argv[0]).name, *told(sys.argv[1:])]),
     }
     if file:
-        with Path(file).open("a") as lines:
+        with Path(file).open("a", encoding="utf-8") as lines:
             print(json.dumps(result), file=lines)
     return result
 
@@ -157,7 +161,7 @@ def rounded(value: Any) -> Any:
 def read(file: Path) -> list[dict[str, Any]]:
     """The newest result of each benchmark, case and device."""
     newest = {}
-    for line in file.read_text().splitlines() if file.exists() else []:
+    for line in file.read_text(encoding="utf-8").splitlines() if file.exists() else []:
         result = json.loads(line)
         newest[result["benchmark"], json.dumps(result["case"], sort_keys=True), result["device"]] = result
     return list(newest.values())

@@ -27,7 +27,7 @@ class Package:
         ENVIRONMENTS.mkdir(exist_ok=True)
         self.log = ENVIRONMENTS / f"{name}.log"
         own = {"OMP_NUM_THREADS": str(threads), "PYTHONWARNINGS": "ignore"}
-        with self.log.open("w") as errors:
+        with self.log.open("w", encoding="utf-8") as errors:
             self.process = subprocess.Popen(
                 [python, HERE / f"{name}_worker.py"],
                 stdin=subprocess.PIPE,
@@ -45,7 +45,7 @@ class Package:
         except BrokenPipeError:
             line = ""
         if not line:
-            last = self.log.read_text().strip().splitlines()[-1:] or ["it said nothing"]
+            last = self.log.read_text(encoding="utf-8").strip().splitlines()[-1:] or ["it said nothing"]
             raise Missing(f"{self.name} stopped: {last[0]} (all of it: {self.log})")
         return json.loads(line)
 

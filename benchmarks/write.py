@@ -49,7 +49,9 @@ def written(text: str, results: list[dict[str, Any]]) -> str:
 
 def main() -> None:
     page = DOCS / "benchmarks.md"
-    page.write_text(written(page.read_text(), interleaved.read(DOCS / "benchmarks.jsonl")))
+    page.write_text(
+        written(page.read_text(encoding="utf-8"), interleaved.read(DOCS / "benchmarks.jsonl")), encoding="utf-8"
+    )
 
 
 if __name__ == "__main__":

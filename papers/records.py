@@ -135,7 +135,7 @@ def read_records(experiment: Experiment, path: Path) -> list[Record]:
     Raises UserError if it is no such table, or if it has a setting that the experiment does not have (any more).
     """
     try:
-        lines = list(csv.DictReader(path.read_text().splitlines()))
+        lines = list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
         records = [
             Record(
                 line["setting"],

@@ -90,3 +90,26 @@ def test_a_name_in_metrics_always_means_the_function():
     assert not {path.stem for path in (PACKAGE / "metrics").glob("*.py")} & set(functions)
     for name in ("mig_hist", "elbo", "udr"):
         assert callable(getattr(metrics, name))
+
+
+def text_files(path: Path) -> Iterator[ast.Call]:
+    """Yield the calls that open, read or write a text file by a method of its path."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            mode = [argument.value for argument in node.args if isinstance(argument, ast.Constant)]
+            if node.func.attr in ("read_text", "write_text") or (
+                node.func.attr == "open" and mode in (["r"], ["w"], ["a"])
+            ):
+                yield node
+
+
+def test_text_files_name_their_encoding():
+    """The linter knows only paths whose type it sees."""
+    calls = [(path, call) for path in FILES for call in text_files(path)]
+    assert len(calls) > 20
+    faults = [
+        f"{path.relative_to(PACKAGE)}:{call.lineno}"
+        for path, call in calls
+        if "encoding" not in [keyword.arg for keyword in call.keywords]
+    ]
+    assert not faults

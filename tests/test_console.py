@@ -22,14 +22,14 @@ open("result", "w").write("whole")
 @pytest.mark.parametrize("redirection", ["| head -1", "> /dev/full", ">&-", "> /dev/null 2>&-", "> /dev/null"])
 def test_what_is_printed_does_not_decide_what_is_done(redirection, in_tmp):
     """The reader of a pipe is gone, the disk is full, a stream is closed, the terminal knows only ASCII letters."""
-    Path("program.py").write_text(PROGRAM)
+    Path("program.py").write_text(PROGRAM, encoding="utf-8")
     line = f"{sys.executable} program.py {redirection}; exit ${{PIPESTATUS[0]}}"
     ascii_only = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
     process = subprocess.run(
         ["bash", "-c", line], env={**os.environ, **ascii_only}, capture_output=True, text=True, timeout=60
     )
     assert process.returncode == 0, process.stderr
-    assert Path("result").read_text() == "whole"
+    assert Path("result").read_text(encoding="utf-8") == "whole"
     assert process.stderr in ("", "? at the end\n")
 
 

@@ -92,7 +92,7 @@ def read_columns(path: Path) -> list[str]:
     """Return the names of the columns of a CSV file, or none if there is no file."""
     if not path.is_file():
         return []
-    with path.open() as file:
+    with path.open(encoding="utf-8") as file:
         return file.readline().strip().split(",")
 
 

@@ -175,4 +175,4 @@ def test_a_run_on_shifted_data(in_tmp):
     train(compose_train(*line.split(), *shift, *quick, f"folder={in_tmp}"))
     state = torch.load(in_tmp / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
     assert 0 < state["train_images"] < 1797 * 7 * 0.9
-    assert "eval/mig_hist" in json.loads(Path("metrics.json").read_text())["scores"]
+    assert "eval/mig_hist" in json.loads(Path("metrics.json").read_text(encoding="utf-8"))["scores"]

@@ -32,7 +32,7 @@ def test_the_model_trains_and_the_metric_and_the_figure_take_its_codes(in_tmp, m
     for row in logged:
         terms = {name: float(row[f"train/{name}"]) for name in ("loss", "rec", "kl", "l1")}
         assert terms["loss"] == pytest.approx(terms["rec"] + terms["kl"] + 0.5 * terms["l1"], rel=1e-5)
-    final = json.loads(Path("run/metrics.json").read_text())
+    final = json.loads(Path("run/metrics.json").read_text(encoding="utf-8"))
     assert 0 < final["scores"]["eval/hoyer"] < 1
     assert final["directions"] == {"eval/hoyer": "higher"}
     assert Path("run/figures/pixel_errors.png").is_file()
@@ -42,7 +42,7 @@ def test_any_model_trains_on_the_data_set(in_tmp, monkeypatch):
     words = [word for word in BRIEF if not word.startswith("dataset=")]
     line = [OWN, "model=vae", "dataset=crosses", "metric=score/mig_hist", "figure=none", *words]
     assert train(monkeypatch, *line) == 0
-    assert "eval/mig_hist" in json.loads(Path("run/metrics.json").read_text())["scores"]
+    assert "eval/mig_hist" in json.loads(Path("run/metrics.json").read_text(encoding="utf-8"))["scores"]
 
 
 def test_a_study_sweeps_the_model(in_tmp, monkeypatch, capfd):

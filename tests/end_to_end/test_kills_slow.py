@@ -43,7 +43,10 @@ def start(*line: str) -> subprocess.Popen:
 
 def children(process: subprocess.Popen) -> list[int]:
     try:
-        return [int(child) for child in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
+        return [
+            int(child)
+            for child in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text(encoding="utf-8").split()
+        ]
     except OSError:
         return []
 
@@ -51,7 +54,7 @@ def children(process: subprocess.Popen) -> list[int]:
 def running(process: int) -> bool:
     """A zombie has nothing left to write."""
     try:
-        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+        return Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] not in "ZX"
     except OSError:
         return False
 

@@ -29,18 +29,18 @@ def watched(line: list[str], done: Callable[[], int]) -> list[Sample]:
     """Looks at the process of a command twice a second; `done` counts what it has achieved."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     samples = []
-    with Path("said").open("w") as said:
+    with Path("said").open("w", encoding="utf-8") as said:
         command = [sys.executable, "-m", "vaezoo.train", *LINE, *line]
         process = subprocess.Popen(command, env=environment, stdout=said, stderr=said)
         while process.poll() is None:
             try:
-                pages = int(Path(f"/proc/{process.pid}/statm").read_text().split()[1])
+                pages = int(Path(f"/proc/{process.pid}/statm").read_text(encoding="utf-8").split()[1])
                 files = len(os.listdir(f"/proc/{process.pid}/fd"))
             except OSError:  # it has just ended
                 break
             samples.append(Sample(done(), pages * os.sysconf("SC_PAGE_SIZE") / 2**20, files))
             time.sleep(0.5)
-    assert process.wait() == 0, Path("said").read_text()[-2000:]
+    assert process.wait() == 0, Path("said").read_text(encoding="utf-8")[-2000:]
     return samples
 
 

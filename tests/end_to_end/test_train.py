@@ -73,10 +73,10 @@ def test_dsprites_from_the_command_line(in_tmp, monkeypatch):
     budget = ["max_batches=3", "val_every=3", "metric.rows=3000", "metric.test_rows=100", "dataset.val_images=32"]
     line = ["model=dipvae", "dataset=dsprites", "network=convh", "logger=csv", "callbacks.progress=false"]
     assert train(monkeypatch, *line, *budget, "hydra.run.dir=run") == 0
-    scores = json.loads(Path("run/metrics.json").read_text())["scores"]
+    scores = json.loads(Path("run/metrics.json").read_text(encoding="utf-8"))["scores"]
     names = ["higgins_logistic", "factor_vae", "mig_hist", "sap_continuous", "gtc"]
     assert all(f"eval/{name}" in scores for name in names)
-    assert json.loads(Path("run/environment.json").read_text())["data"]["origin"] == "rendered"
+    assert json.loads(Path("run/environment.json").read_text(encoding="utf-8"))["data"]["origin"] == "rendered"
     assert Path("run/figures/mutual_information.png").is_file()
     assert Path("run/figures/factor_correlation.png").is_file()
 
@@ -133,7 +133,7 @@ def test_other_precisions_train_resume_and_score(precision, in_tmp, monkeypatch)
     line = ["model=dipvae", f"trainer.precision={precision}", "logger=csv", "figure=none", *QUICK, *SCORES]
     train_in("a", *line, "max_batches=20")
     assert train(monkeypatch, "run=a", "max_batches=30") == 0
-    assert json.loads(Path("a/metrics.json").read_text())["about"]["batches"] == 30
+    assert json.loads(Path("a/metrics.json").read_text(encoding="utf-8"))["about"]["batches"] == 30
     assert all(np.isfinite(float(row["train/loss"])) for row in rows(Path("a")) if row["train/loss"])
     kept = state(Path("a"))["state_dict"]["encoder.layers.0.weight"].dtype
     assert kept == {"bf16-mixed": torch.float32, "64-true": torch.float64}[precision]
@@ -147,12 +147,12 @@ def test_evaluate_scores_again_without_training(in_tmp, monkeypatch, capsys):
     assert not Path("a/latents.npz").exists()
     before = sorted(Path(".").iterdir())
     assert run(vaezoo.evaluate.main, monkeypatch, "run=a", *SCORES) == 0
-    first = json.loads(Path("a/metrics.json").read_text())
+    first = json.loads(Path("a/metrics.json").read_text(encoding="utf-8"))
     assert first["scores"]["eval/elbo"] < 0
     assert Path("a/figures/traversals.png").is_file()
     assert sorted(Path(".").iterdir()) == before, "evaluate leaves nothing outside the run folder"
     assert run(vaezoo.evaluate.main, monkeypatch, "run=a", "checkpoint=best", *SCORES, "figure=none") == 0
-    assert json.loads(Path("a/metrics.json").read_text())["about"]["checkpoint_file"] == "best"
+    assert json.loads(Path("a/metrics.json").read_text(encoding="utf-8"))["about"]["checkpoint_file"] == "best"
 
 
 def test_a_moved_run_folder_still_works(in_tmp, monkeypatch):
@@ -182,17 +182,17 @@ def test_report_puts_many_runs_on_one_page(in_tmp, monkeypatch):
         line = ["model=betavae", f"seed={seed}", "max_batches=6", "figure=none", "logger=csv"]
         train_in(f"runs/{seed}", *line, *QUICK, *SCORES)
     Path("runs/9/done.json").unlink()
-    Path("runs/9/error.txt").write_text("Traceback\nValueError: made up\n")
+    Path("runs/9/error.txt").write_text("Traceback\nValueError: made up\n", encoding="utf-8")
     assert run(vaezoo.report.main, monkeypatch, "runs=runs") == 0
-    page = Path("runs/report.html").read_text()
+    page = Path("runs/report.html").read_text(encoding="utf-8")
     assert "ValueError: made up" in page
     assert 'href="10/"' in page
-    table = list(csv.DictReader(Path("runs/report.csv").read_text().splitlines()))
+    table = list(csv.DictReader(Path("runs/report.csv").read_text(encoding="utf-8").splitlines()))
     assert [(row["run"], row["seed"], row["state"]) for row in table] == [
         ("9", "9", "failed"),
         ("10", "10", "finished"),
     ]
-    (setting,) = csv.DictReader(Path("runs/report_settings.csv").read_text().splitlines())
+    (setting,) = csv.DictReader(Path("runs/report_settings.csv").read_text(encoding="utf-8").splitlines())
     assert (setting["seeds"], setting["elbo"]) == ("1", table[1]["elbo"]), "one that ended badly does not count"
 
 
@@ -246,8 +246,8 @@ def test_a_killed_process_goes_on_to_the_same_weights(number, in_tmp, monkeypatc
     process.join(60)
     assert process.exitcode == (-9 if number == signal.SIGKILL else 128 + number)
     if number != signal.SIGKILL:
-        assert "go on with: python -m vaezoo.train run=cut" in Path("errors.txt").read_text()
-        assert number.name in Path("cut/error.txt").read_text()
+        assert "go on with: python -m vaezoo.train run=cut" in Path("errors.txt").read_text(encoding="utf-8")
+        assert number.name in Path("cut/error.txt").read_text(encoding="utf-8")
     reached = int(state(Path("cut"))["state_dict"]["batches"])
     assert reached > 0
     budget = f"max_batches={reached + 45}"
@@ -335,7 +335,7 @@ def test_a_loss_that_is_not_finite_names_its_term_and_keeps_the_last_good_checkp
     error = capsys.readouterr().err
     assert "was not finite at batch" in error
     assert "Traceback" not in error
-    assert error.strip().removeprefix("vaezoo: ") in Path("a/error.txt").read_text()
+    assert error.strip().removeprefix("vaezoo: ") in Path("a/error.txt").read_text(encoding="utf-8")
     for name in Path("a/checkpoints").glob("*.ckpt"):
         weights = torch.load(name, weights_only=True)["state_dict"]
         assert all(torch.isfinite(weight).all() for weight in weights.values())
@@ -354,4 +354,4 @@ def test_an_unexpected_error_is_kept_in_the_folder(in_tmp, monkeypatch):
 
     monkeypatch.setattr("vaezoo.models.vae.elbo_terms", broken)
     assert train(monkeypatch, "model=vae", "max_batches=2", "hydra.run.dir=a", *QUICK, *BARE) == 1
-    assert "the disk is on fire" in Path("a/error.txt").read_text()
+    assert "the disk is on fire" in Path("a/error.txt").read_text(encoding="utf-8")

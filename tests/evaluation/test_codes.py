@@ -50,7 +50,7 @@ def test_a_file_is_scored_without_a_model(in_tmp, monkeypatch, capsys):
     write(Path("codes.npz"))
     line = ["codes=codes.npz", "metric=full", "~metric.scores.dci_gbt", "~metric.scores.dci_hgb", "metric.seeds=2"]
     assert call(monkeypatch, vaezoo.evaluate.main, *line) == 0
-    written = json.loads(Path("metrics.json").read_text())
+    written = json.loads(Path("metrics.json").read_text(encoding="utf-8"))
     scores = written["scores"]
     for name in ("mig_hist", "factor_vae", "modularity", "irs", "explicitness", "probe_logistic/test_acc"):
         assert scores[f"eval/{name}"] == pytest.approx(1, abs=2e-3)
@@ -78,7 +78,7 @@ def test_a_file_is_scored_without_a_model(in_tmp, monkeypatch, capsys):
 def test_codes_alone_and_another_folder(in_tmp, monkeypatch):
     write(Path("codes.npz"), factors=None, factor_names=None, labels=None, logvars=None)
     assert call(monkeypatch, vaezoo.evaluate.main, "codes=codes.npz", "out=here/there", "metric.rows=100") == 0
-    written = json.loads(Path("here/there/metrics.json").read_text())
+    written = json.loads(Path("here/there/metrics.json").read_text(encoding="utf-8"))
     assert {"eval/gtc", "eval/gwc", "eval/mis", "eval/correlation"} <= set(written["scores"])
     assert written["skipped"]["mig_hist"] == "the file has no array factors"
     assert written["skipped"]["active_units"] == "the file has no array logvars"
@@ -102,7 +102,7 @@ def test_codes_alone_and_another_folder(in_tmp, monkeypatch):
 def test_what_cannot_be_asked_for(in_tmp, monkeypatch, capsys, arguments, told):
     write(Path("codes.npz"))
     Path("a_run/.hydra").mkdir(parents=True)
-    Path("a_run/.hydra/config.yaml").write_text("seed: 0\n")
+    Path("a_run/.hydra/config.yaml").write_text("seed: 0\n", encoding="utf-8")
     assert call(monkeypatch, vaezoo.evaluate.main, *arguments) == 2
     said = capsys.readouterr().err
     assert told in said

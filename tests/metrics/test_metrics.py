@@ -825,7 +825,7 @@ def test_a_score_spells_out_the_constants_of_its_protocol(path: Path) -> None:
     parameters = inspect.signature(metric).parameters.values()
     defaults = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
     assert constants == OmegaConf.to_container(OmegaConf.create(defaults)), "in YAML's own types"
-    assert path.read_text().startswith("# @package metric.scores\n# ")
+    assert path.read_text(encoding="utf-8").startswith("# @package metric.scores\n# ")
 
 
 @pytest.mark.parametrize("bundle", ["none", "fast", "full"])

@@ -55,7 +55,7 @@ def run_command(study: Path, *overrides: str) -> tuple[list[str], dict[str, Any]
         config = compose("dashboard", [f"study={study}", *overrides])
     lines = make_dashboard(config)
     out = config.out or study / "dashboard.json"
-    return lines, json.loads(Path(out).read_text()) if Path(out).is_file() else {}
+    return lines, json.loads(Path(out).read_text(encoding="utf-8")) if Path(out).is_file() else {}
 
 
 def read_sections(workspace: dict[str, Any]) -> dict[str, list[tuple[str, dict[str, Any]]]]:

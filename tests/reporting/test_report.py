@@ -57,7 +57,7 @@ def report(*line: str) -> int:
 
 
 def table(path: Path) -> list[dict[str, str]]:
-    return list(csv.DictReader(path.read_text().splitlines()))
+    return list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
 
 
 # ---- numbers -----------------------------------------------------------------------------------------------------

@@ -47,7 +47,7 @@ def start_train(*arguments: str, errors: Path, before: Callable[[], None] = lamb
     """
 
     def act() -> None:
-        with errors.open("w") as file:
+        with errors.open("w", encoding="utf-8") as file:
             os.dup2(file.fileno(), sys.__stderr__.fileno() if sys.__stderr__ else 2)
             sys.stderr = file
             sys.argv = ["vaezoo", *arguments]

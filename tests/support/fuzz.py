@@ -114,9 +114,11 @@ def list_places(node: Any) -> Iterator[tuple[Any, Any]]:
 def edit(path: Path, change: Callable[[Any], str]) -> str:
     """Apply a change to the content of a JSON or YAML file."""
     is_json = path.suffix == ".json"
-    content = json.loads(path.read_text()) if is_json else yaml.safe_load(path.read_text())
+    content = (
+        json.loads(path.read_text(encoding="utf-8")) if is_json else yaml.safe_load(path.read_text(encoding="utf-8"))
+    )
     description = change(content)
-    path.write_text(json.dumps(content) if is_json else yaml.dump(content))
+    path.write_text(json.dumps(content) if is_json else yaml.dump(content), encoding="utf-8")
     return description
 
 

@@ -176,7 +176,7 @@ def without_speed(path: Path) -> list[list[str]]:
     """Return the columns of a metrics.csv, sorted by name, but for the speed."""
     import csv
 
-    columns = zip(*csv.reader(path.open()), strict=True)
+    columns = zip(*csv.reader(path.open(encoding="utf-8")), strict=True)
     return sorted(list(column) for column in columns if not column[0].startswith("perf/"))
 
 
@@ -286,9 +286,13 @@ def differences(before: Any, after: Any, place: str) -> Iterator[str]:
 def main(action: str, file: str, *names: str) -> None:
     results = record(list(names))
     if action == "record":
-        Path(file).write_text(json.dumps(results, indent=1))
+        Path(file).write_text(json.dumps(results, indent=1), encoding="utf-8")
         return
-    before = {key: value for key, value in json.loads(Path(file).read_text()).items() if key in results or not names}
+    before = {
+        key: value
+        for key, value in json.loads(Path(file).read_text(encoding="utf-8")).items()
+        if key in results or not names
+    }
     lines = list(differences(before, json.loads(json.dumps(results)), ""))
     print("\n".join(lines) or f"all {len(results)} results are the same")
     sys.exit(bool(lines))

@@ -21,7 +21,7 @@ def images(start: int, stop: int) -> np.ndarray:
 
 def logged(log: Path, start: int, stop: int) -> np.ndarray:
     """Writes down what was asked for, in one line an image."""
-    with log.open("a") as stream:
+    with log.open("a", encoding="utf-8") as stream:
         stream.write("".join(f"{i}\n" for i in range(start, stop)))
     return images(start, stop)
 

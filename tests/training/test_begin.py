@@ -103,7 +103,7 @@ def test_the_command_in_the_environment_tells_whose_configuration_was_lost(in_tm
     path = Path("a") / CONFIG
     known = path.read_text()
     path.write_text("seed: 7\nfolder: ${hydra:runtime.output_dir}\n")
-    environment = json.loads(Path("a/environment.json").read_text())
+    environment = json.loads(Path("a/environment.json").read_text(encoding="utf-8"))
     environment["command"] = shlex.join(["python", "-m", "vaezoo.train", *LINE, "hydra.run.dir=b"])
     write_json(Path("a/environment.json"), environment)
     assert train(monkeypatch, *LINE, "model.beta=16", "hydra.run.dir=a") == 2

@@ -89,14 +89,14 @@ def test_a_full_disk_leaves_the_last_checkpoint(in_tmp):
 
     process = start_train("run=cut", "max_batches=30", errors=Path("errors.txt"), before=limit_files)
     process.join(60)
-    errors = Path("errors.txt").read_text()
+    errors = Path("errors.txt").read_text(encoding="utf-8")
     assert process.exitcode == 2, errors
     assert "There is no space left to write" in errors
     assert "go on with: python -m vaezoo.train run=cut" in errors
     assert "Traceback" not in errors
     assert Path("cut/checkpoints/last.ckpt").read_bytes() == before
     assert not list(Path("cut").rglob("*.partial*"))
-    assert "no space left" in Path("cut/error.txt").read_text()
+    assert "no space left" in Path("cut/error.txt").read_text(encoding="utf-8")
     train("cut", "max_batches=30")
     train("whole", "max_batches=30")
     assert_same_weights("cut", "whole")
@@ -125,7 +125,7 @@ def test_the_batch_of_a_term_that_is_not_finite_is_kept(in_tmp):
 def test_data_that_changed_are_not_trained_on(in_tmp):
     train("cut", "max_batches=10")
     where = Path("cut/environment.json")
-    environment = json.loads(where.read_text())
+    environment = json.loads(where.read_text(encoding="utf-8"))
     environment["data"]["sha256"] = "0" * 64
     write_json(where, environment)
     with pytest.raises(UserError, match=r"not those that this run began with: sha256 was 000.* and is \w{64}"):
@@ -218,7 +218,9 @@ def test_a_run_killed_at_each_of_its_writes_ends_as_one_that_was_not(in_tmp):
     a, b = (kept["optimizer_states"][0]["state"] for kept in (one, two))
     assert all(torch.equal(a[index][key], b[index][key]) for index in a for key in a[index])
     assert rows("cut") == rows("whole")
-    scores, known = (json.loads(Path(folder, "metrics.json").read_text())["scores"] for folder in ("cut", "whole"))
+    scores, known = (
+        json.loads(Path(folder, "metrics.json").read_text(encoding="utf-8"))["scores"] for folder in ("cut", "whole")
+    )
     assert scores == known
     assert len(scores) > 1
     files, expected = ({path.relative_to(root) for path in Path(root).rglob("*")} for root in ("cut", "whole"))
@@ -238,7 +240,7 @@ def rows(folder: str) -> list[dict[str, str]]:
 def test_a_run_that_was_killed_before_it_began_is_told_so_and_does_not_hide_others(left, in_tmp):
     train("runs/good", "max_batches=5")
     Path("runs/cut/.hydra").mkdir(parents=True)
-    Path("runs/cut/.hydra/config.yaml").write_text(left)
+    Path("runs/cut/.hydra/config.yaml").write_text(left, encoding="utf-8")
     with pytest.raises(
         UserError, match=r"stopped before it had begun. Give its whole|config.yaml cannot be read"
     ) as told:

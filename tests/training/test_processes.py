@@ -162,7 +162,7 @@ def test_interrupted_together_and_resumed_to_the_same_run(in_tmp):
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 128 + signal.SIGTERM
     assert "go on with: python -m vaezoo.train run=cut" in errors
-    assert "SIGTERM" in Path("cut/error.txt").read_text()
+    assert "SIGTERM" in Path("cut/error.txt").read_text(encoding="utf-8")
     assert_resumed_to_the_same_run()
 
 
@@ -175,7 +175,7 @@ def test_the_death_of_one_process_ends_the_run_with_its_name_and_it_resumes_to_t
     assert process.returncode == 2
     assert re.search(r"vaezoo: Process 1 of 2 ended with SIGKILL", errors)
     assert "Traceback" not in errors, "that the other has lost its connection says nothing"
-    assert "Process 1 of 2" in Path("cut/error.txt").read_text()
+    assert "Process 1 of 2" in Path("cut/error.txt").read_text(encoding="utf-8")
     assert not any(Path(f"/proc/{worker}").exists() for worker in workers)
 
     assert_resumed_to_the_same_run()
@@ -231,7 +231,7 @@ def test_a_term_that_is_not_finite_is_named_once(in_tmp):
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 2
     assert re.search(r"vaezoo: The term .* was not finite at batch \d+", errors)
-    assert "was not finite" in Path("bad/error.txt").read_text()
+    assert "was not finite" in Path("bad/error.txt").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(

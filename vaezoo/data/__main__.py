@@ -94,7 +94,7 @@ def compose_node(line: list[str]) -> Any:
 
 def read_description(name: str) -> str:
     """Return the comment that the file of a data set begins with, in one line."""
-    lines = (Path(DIRECTORY) / "dataset" / f"{name}.yaml").read_text().splitlines()
+    lines = (Path(DIRECTORY) / "dataset" / f"{name}.yaml").read_text(encoding="utf-8").splitlines()
     comments = [line.removeprefix("#").strip() for line in lines[: lines.index("defaults:")] if "@package" not in line]
     return " ".join(filter(None, comments))
 

@@ -62,14 +62,14 @@ class CSVFile(Logger):
             self.columns += new_columns
             self.write_all([*self.rows, row])
         else:
-            with self.path.open("a", newline="") as file:
+            with self.path.open("a", newline="", encoding="utf-8") as file:
                 csv.DictWriter(file, self.columns, restval="", lineterminator="\n").writerow(row)
 
     def write_all(self, rows: list[dict[str, str]]) -> None:
         """Replace the file by one with these rows."""
 
         def write(path: Path) -> None:
-            with path.open("w", newline="") as file:
+            with path.open("w", encoding="utf-8", newline="") as file:
                 writer = csv.DictWriter(file, self.columns, restval="", lineterminator="\n")
                 writer.writeheader()
                 writer.writerows(rows)

@@ -62,9 +62,9 @@ class WandB(Logger):
                 return
             id_file = self.folder / "wandb" / "run_id"
             # A text that is no id is replaced, because records are looked for, and removed, by it.
-            if not id_file.is_file() or not id_file.read_text().strip().isalnum():
+            if not id_file.is_file() or not id_file.read_text(encoding="utf-8").strip().isalnum():
                 write_text(id_file, secrets.token_hex(4))
-            run_id = id_file.read_text().strip()
+            run_id = id_file.read_text(encoding="utf-8").strip()
             noted_step = prepare_records(self.folder / "wandb", run_id)
             self.run = self._open(config, run_id, mode)
             self.run.define_metric("*", step_metric="batches")
@@ -188,7 +188,7 @@ def prepare_records(folder: Path, run_id: str) -> int:
             record.glob("*.wandb.synced")
         ):  # `wandb sync` leaves this file beside what it has uploaded.
             shutil.rmtree(record, ignore_errors=True)
-    return max((int(note.read_text()) for note in folder.glob(f"*run-*-{run_id}/{NOTE}")), default=0)
+    return max((int(note.read_text(encoding="utf-8")) for note in folder.glob(f"*run-*-{run_id}/{NOTE}")), default=0)
 
 
 def read_rows(folder: Path) -> dict[int, dict[str, float]]:
@@ -198,7 +198,7 @@ def read_rows(folder: Path) -> dict[int, dict[str, float]]:
         for batch, value in zip(batches.tolist(), values.tolist(), strict=True):
             rows.setdefault(batch, {})[name] = value
     if (path := folder / "metrics.json").is_file():
-        evaluation = json.loads(path.read_text())
+        evaluation = json.loads(path.read_text(encoding="utf-8"))
         row = rows.get(evaluation["about"]["batches"], {})
         row.update({name: float(value) for name, value in evaluation["scores"].items()})
     return rows

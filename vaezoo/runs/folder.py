@@ -221,7 +221,7 @@ def is_done(folder: Path, training_id: str, evaluation_id: str) -> bool:
 def read_done(folder: Path) -> dict[str, Any]:
     """Return the content of done.json; an empty dictionary where it is missing or cannot be read."""
     try:
-        record = json.loads((folder / DONE).read_text())
+        record = json.loads((folder / DONE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return record if isinstance(record, dict) else {}
@@ -270,7 +270,7 @@ def note_crash(folder: Path) -> Iterator[None]:
     if faulthandler.is_enabled():  # It writes to one place only, and the user has chosen another.
         yield
         return
-    with (folder / CRASH).open("w") as file:
+    with (folder / CRASH).open("w", encoding="utf-8") as file:
         faulthandler.enable(file)
         try:
             yield

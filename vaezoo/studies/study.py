@@ -257,7 +257,7 @@ def record_jobs(root: Path, jobs: Sequence[Job]) -> None:
     """Add the jobs to study.json, which lists all jobs ever requested of the study, also those that have not begun."""
     with lock_folder(root):
         path = root / MEMBERS
-        earlier = json.loads(path.read_text())["jobs"] if path.is_file() else []
+        earlier = json.loads(path.read_text(encoding="utf-8"))["jobs"] if path.is_file() else []
         entries = {entry["folder"]: entry for entry in earlier}
         for job in jobs:
             entry = {"folder": job.folder.name, "job": job.training_id, "overrides": job.name.split(",")}

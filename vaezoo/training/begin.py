@@ -42,7 +42,7 @@ def check_folder(config: DictConfig, folder: Path) -> None:
 def repeats_command(folder: Path) -> bool:
     """Return whether this command line has the overrides of the one that trained in the folder last."""
     try:
-        words = shlex.split(json.loads((folder / "environment.json").read_text())["command"])
+        words = shlex.split(json.loads((folder / "environment.json").read_text(encoding="utf-8"))["command"])
     except (OSError, ValueError, KeyError, TypeError):
         return False
     overrides = {word for word in words if "=" in word and not word.startswith("hydra.")}

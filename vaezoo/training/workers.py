@@ -65,10 +65,10 @@ def supervise(folder: Path, processes: int, environment: Mapping[str, str]) -> i
     if failed == 0 and status > 128:  # It was asked to stop, has saved, and has written why.
         sys.exit(status)
     if failed == 0 and status == 2 and error_file.is_file():
-        raise UserError(error_file.read_text().strip())
+        raise UserError(error_file.read_text(encoding="utf-8").strip())
     name = signal.Signals(-status).name if status < 0 else f"status {status}"
     source = error_file if failed == 0 else log_path(folder, failed)
-    lines = source.read_text().split("\n") if source.is_file() else []
+    lines = source.read_text(encoding="utf-8").split("\n") if source.is_file() else []
     last = next((line for line in reversed(lines) if line.strip()), "it wrote nothing")
     raise UserError(f"Process {failed} of {processes} ended with {name}: {last} (see {source})")
 
@@ -102,7 +102,7 @@ def make_commands(folder: Path, processes: int, environment: Mapping[str, str]) 
 def running(command: dict[str, Any]) -> Iterator[subprocess.Popen]:
     """Start a process, which has ended when the context does."""
     with ExitStack() as stack:
-        log = command["log"] and stack.enter_context(command["log"].open("w"))
+        log = command["log"] and stack.enter_context(command["log"].open("w", encoding="utf-8"))
         # In a session of its own: Ctrl-C reaches the supervisor alone, which passes it on once.
         streams: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": log}
         process = subprocess.Popen(command["args"], env=command["env"], start_new_session=True, **streams)

@@ -128,18 +128,18 @@ def wait_for(condition, seconds: float = 60) -> None:
 
 
 def lines(log: Path) -> list[int]:
-    return [int(line) for line in log.read_text().split()] if log.is_file() else []
+    return [int(line) for line in log.read_text(encoding="utf-8").split()] if log.is_file() else []
 
 
 def alive(pid: int) -> bool:
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
 
 
 def children(pid: int) -> list[int]:
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="utf-8").split()]
 
 
 @pytest.mark.parametrize("workers", [1, 2])

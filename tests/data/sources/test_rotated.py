@@ -245,7 +245,7 @@ def test_a_run(in_tmp, monkeypatch):
         f"model=vae dataset=rotateddigits max_batches=3 callbacks.progress=false logger=csv hydra.run.dir=run {options}"
     )
     assert run(vaezoo.train.main, monkeypatch, *line.split()) == 0
-    written = json.loads(Path("run/metrics.json").read_text())
+    written = json.loads(Path("run/metrics.json").read_text(encoding="utf-8"))
     assert {"eval/elbo", "eval/mig_hist"} <= set(written["scores"])
     assert "left out: source (1 row of a level, 8 needed)" in written["skipped"]["factor_vae"]  # 300 rows of 1,647
     assert written["about"]["data"]["class_id"] == 3

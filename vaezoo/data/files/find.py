@@ -269,7 +269,7 @@ def describe_status(file: Path) -> dict[str, str]:
 def recall_checksums(memory: Path, status: Mapping[str, str]) -> dict[str, str]:
     """Return what is remembered of a file that has this status; nothing where its status was another one."""
     try:
-        remembered = json.loads(memory.read_text())
+        remembered = json.loads(memory.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return remembered if isinstance(remembered, dict) and status.items() <= remembered.items() else {}
@@ -280,7 +280,7 @@ def remember_checksums(memory: Path, checksums: Mapping[str, str]) -> None:
     temporary = memory.with_suffix(f".{os.getpid()}")
     try:
         memory.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(json.dumps(checksums))
+        temporary.write_text(json.dumps(checksums), encoding="utf-8")
         temporary.replace(memory)
     except OSError:
         pass  # Where nothing can be written, the file is read again next time.

@@ -62,7 +62,7 @@ def prepare_images(
         part = file.with_suffix(".part")
         fill_part(part, count, shape, make, chunk, workers, task)
         with check_writing(folder, task):
-            file.with_suffix(".json").write_text(text + "\n")
+            file.with_suffix(".json").write_text(text + "\n", encoding="utf-8")
             part.replace(file)
     array = load_prepared(file, (count, *shape))
     assert array is not None

@@ -132,7 +132,7 @@ def read_list(file: Path, values: tuple[int, ...], header: tuple[str, ...] = ())
     do not stand above the columns, where the pictures are others, and where a number is not one of `values`.
     """
     refuse_pages("celeba", file)
-    lines = file.read_text(errors="replace").splitlines()
+    lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
     delimiter = "," if file.suffix == ".csv" else None
     first = next((i for i, line in enumerate(lines) if line.startswith(picture_name(0))), len(lines))
     if first == len(lines):
