@@ -92,14 +92,15 @@ def test_a_name_in_metrics_always_means_the_function():
         assert callable(getattr(metrics, name))
 
 
+TEXT_CALLS = [("read_text", []), *(("open", [mode]) for mode in ("r", "w", "a"))]
+
+
 def text_files(path: Path) -> Iterator[ast.Call]:
     """Yield the calls that open, read or write a text file by a method of its path."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-            mode = [argument.value for argument in node.args if isinstance(argument, ast.Constant)]
-            if node.func.attr in ("read_text", "write_text") or (
-                node.func.attr == "open" and mode in (["r"], ["w"], ["a"])
-            ):
+            name, values = node.func.attr, [getattr(argument, "value", None) for argument in node.args]
+            if name == "write_text" or (name, values) in TEXT_CALLS:
                 yield node
 
 
