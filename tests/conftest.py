@@ -16,9 +16,10 @@ from tests.support.slow import trainings  # noqa: E402 - the lines above decide 
 
 
 def pytest_collection_finish():
-    """Leave what was imported out of every later search for garbage, which takes half a second with it."""
+    """Search for garbage rarely, and never in what was imported, because a search takes half a second with it."""
     gc.collect()
     gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -114,7 +114,7 @@ def answers(entry: str, seed: int, cases: int) -> tuple[int, int]:
 
 @pytest.mark.parametrize(
     ("entry", "seed", "cases"),
-    [("train", 0, 9), ("evaluate", 0, 6), ("report", 0, 6), ("data", 0, 4)],
+    [("train", 0, 6), ("evaluate", 0, 4), ("report", 0, 4), ("data", 0, 3)],
 )
 def test_every_line_is_followed_or_refused_with_a_message(entry, seed, cases, in_tmp):
     refused, followed = answers(entry, seed, cases)

@@ -49,6 +49,7 @@ def call(monkeypatch: pytest.MonkeyPatch, main: Any, *arguments: str) -> int:
 def test_a_file_is_scored_without_a_model(in_tmp, monkeypatch, capsys):
     write(Path("codes.npz"))
     line = ["codes=codes.npz", "metric=full", "~metric.scores.dci_gbt", "~metric.scores.dci_hgb", "metric.seeds=2"]
+    line += ["metric.floors=false"]
     assert call(monkeypatch, vaezoo.evaluate.main, *line) == 0
     written = json.loads(Path("metrics.json").read_text(encoding="utf-8"))
     scores = written["scores"]

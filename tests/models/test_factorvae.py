@@ -1,7 +1,9 @@
 """FactorVAE: the discriminator's golden values, the permutation, and the estimate it converges to."""
 
 import math
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 
@@ -130,8 +132,9 @@ def test_a_step_takes_two_batches():
 
     from vaezoo.training.run import count_budget
 
-    config = OmegaConf.create({"max_epochs": 3, "max_batches": 7, "dataset": {"batch_size": 50}})
-    assert count_budget(config, 1000, 1) == 60
-    assert count_budget(config, 1000, 2) == 30
+    config = OmegaConf.create({"max_epochs": 3, "max_batches": 7})
+    data = SimpleNamespace(rows=SimpleNamespace(train=np.arange(1000)), batch_size=50, seed=0)
+    assert count_budget(config, data, 1) == 60
+    assert count_budget(config, data, 2) == 30
     config.max_epochs = None
-    assert count_budget(config, 1000, 2) == 7
+    assert count_budget(config, data, 2) == 7

@@ -76,9 +76,6 @@ def stand_ins(tmp_path, monkeypatch):
     }.items():
         monkeypatch.setattr(f"vaezoo.data.sources.{place}", stand_in)
     monkeypatch.setattr("vaezoo.evaluation.features.BATCHES", 4)
-    monkeypatch.setattr(
-        "vaezoo.runs.provenance.describe_environment", lambda *_: {}
-    )  # which takes as long as a training here
 
 
 def run_each_kind(experiment: Experiment, root: Path) -> None:

@@ -168,10 +168,20 @@ def test_the_jobs_of_a_preset_can_be_trained(line, count):
     assert len(combinations(*line)) == count
 
 
-@pytest.mark.slow  # tests/config/test_config.py checks the configuration of every experiment without its grids
+@pytest.mark.parametrize("size", ["paper", "small"])
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_the_first_job_of_an_experiment_can_be_trained(name, size):
+    """The size smoke is run: tests/papers/test_papers_smoke.py."""
+    line = [f"experiment={name}/{size}"]
+    with initialize_config_dir(DIRECTORY, version_base="1.3"):
+        composer = Composer("train")
+        grid = study.apply_grids(line, composer.compose_base(line).sweep.grids)[0]
+        check_config(composer(study.list_combinations(grid)[0]))
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_the_jobs_of_a_paper_can_be_trained(name):
-    """The other sizes are run: tests/papers/test_papers_smoke.py."""
     assert combinations(f"experiment={name}/paper")
 
 

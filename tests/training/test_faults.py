@@ -208,7 +208,7 @@ MOMENTS = {
 
 
 def test_a_run_killed_at_each_of_its_writes_ends_as_one_that_was_not(in_tmp):
-    line = ["max_batches=25", "metric.rows=100", "metric.test_rows=20", "+metric/score=elbo", "figure=default"]
+    line = ["max_batches=25", "metric.rows=100", "metric.test_rows=20", "+metric/score=elbo", "figure=[samples,curves]"]
     for moment, prepare in MOMENTS.items():
         assert killed("cut", *line, by=prepare) == KILLED, moment
     train("cut", *line)

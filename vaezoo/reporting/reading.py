@@ -208,7 +208,9 @@ def select_keys(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def simplify(value: Any) -> Any:
-    """Return a value as it is compared and shown: a number, a truth value, null, or a text in one line."""
+    """Return a value as it is compared and shown: a number, a truth value, null, a text in one line, or a list."""
+    if isinstance(value, list):
+        return [simplify(item) for item in value]
     return value if value is None or isinstance(value, int | float) else make_printable(" ".join(str(value).split()))
 
 

@@ -74,10 +74,10 @@ def group_settings(runs: Sequence[Run], keys: Sequence[str]) -> list[Setting]:
             values = {key: run.config.get(key) for key in keys}
             groups.setdefault(tuple(map(str, values.values())), Setting("", values)).runs.append(run)
     for setting in groups.values():
-        newest: dict[Any, Run] = {}
+        newest: dict[str, Run] = {}
         for run in sorted(setting.runs, key=lambda run: run.started):
             if run.state == FINISHED and run.scores:
-                newest[run.config.get(SEED)] = run
+                newest[str(run.config.get(SEED))] = run
         setting.counted.extend(sorted(newest.values(), key=lambda run: sort_key(run.config.get(SEED))))
     order = sorted(groups.values(), key=lambda setting: [sort_key(value) for value in setting.values.values()])
     return [replace(setting, id=f"s{i}") for i, setting in enumerate(order, 1)]
