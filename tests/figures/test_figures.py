@@ -89,7 +89,7 @@ FIGURES = {
         )
         for (rows, columns), shape in zip(((10, 11), (2, 10), (32, 6), (3, 2)), SHAPES, strict=True)
     },
-    "traversals 200": lambda: grid(200, 3, (1, 8, 8)),
+    "traversals 100": lambda: grid(100, 3, (1, 8, 8)),
     "traversals by quantile": lambda: traversals(
         noise(4, 10, 1, 8, 8), correlations(4, 10) * 123, [3, 0, 12, 7], noise(1, 8, 8), noise(1, 8, 8), TITLE
     ),
@@ -102,7 +102,7 @@ FIGURES = {
         f"factors {k} x {d}": lambda k=k, d=d: factor_correlation(correlations(k, d), (FACTORS * 8)[:k], TITLE)
         for k, d in ((1, 1), (5, 2), (5, 10), (5, 32), (40, 200))
     },
-    **{f"codes {d}": lambda d=d: code_correlation(correlations(d, d), TITLE) for d in (1, 2, 10, 16, 17, 200)},
+    **{f"codes {d}": lambda d=d: code_correlation(correlations(d, d), TITLE) for d in (1, 2, 10, 16, 17, 60)},
     **{
         f"information {k} x {d}": lambda k=k, d=d: mutual_information(
             np.abs(correlations(k, d)), np.ones(k), (FACTORS * 8)[:k], TITLE

@@ -101,13 +101,14 @@ def kind(keys: Keys) -> frozenset[tuple[str, Any]]:
     return frozenset((key, value) for key, value in keys.items() if isinstance(value, str | bool | None))
 
 
-LARGE = ("schik_faces", "yebors_scores", "yebors_fid")  # half of the time of all
+# One experiment of each paper and of each kind of score; the slow tests run all.
+FAST = ("kumar_tradeoff", "kumar_faces", "chivukula_digits", "pastrana_betas", "yebors_clusters")
 
 
 @pytest.mark.parametrize(
     "experiment",
     [
-        pytest.param(experiment, id=name, marks=[pytest.mark.slow] if name in LARGE else [])
+        pytest.param(experiment, id=name, marks=[] if name in FAST else [pytest.mark.slow])
         for name, experiment in EXPERIMENTS.items()
     ],
 )

