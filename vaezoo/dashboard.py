@@ -14,6 +14,7 @@ from omegaconf import DictConfig
 
 from vaezoo.config.command_line import check_command_line
 from vaezoo.config.directory import DIRECTORY
+from vaezoo.config.overrides import quote_paths
 from vaezoo.config.values import check_config
 from vaezoo.console import command
 from vaezoo.errors import UserError
@@ -156,6 +157,7 @@ def job(config: DictConfig) -> None:
 
 def main() -> None:
     with command():
+        sys.argv[1:] = quote_paths(sys.argv[1:])
         check_command_line("dashboard", sys.argv[1:])
         job()
 

@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from vaezoo.config.command_line import check_command_line
 from vaezoo.config.directory import DIRECTORY
+from vaezoo.config.overrides import quote_paths
 from vaezoo.config.titles import describe_run
 from vaezoo.config.values import check_config
 from vaezoo.console import command
@@ -125,6 +126,7 @@ def main() -> None:
     if not names_metric and any(argument.startswith("figure=") for argument in sys.argv):
         sys.argv.append("metric=none")  # because `figure=` alone asks for pictures of what is scored already
     with command():
+        sys.argv[1:] = quote_paths(sys.argv[1:])
         check_command_line("evaluate", sys.argv[1:])
         job()
 

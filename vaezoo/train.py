@@ -23,7 +23,7 @@ from vaezoo.config.command_line import check_command_line, check_grid
 from vaezoo.config.completion import check_complete
 from vaezoo.config.directory import DIRECTORY
 from vaezoo.config.names import name_current_job
-from vaezoo.config.overrides import parse_override
+from vaezoo.config.overrides import parse_override, quote_paths
 from vaezoo.config.secrets import check_secret
 from vaezoo.console import command, outlive_terminal
 from vaezoo.errors import UserError, nearest, report
@@ -77,7 +77,8 @@ def resume(arguments: list[str]) -> None:
     Raises UserError for a change that a run cannot take while it goes on. A worker exits with status 1 if the run has
     written a reason into error.txt.
     """
-    folder = Path(find_option(arguments, "run")).expanduser().resolve()
+    (place,) = quote_paths([f"run={find_option(arguments, 'run')}"])
+    folder = Path(str(parse_override(place).value())).expanduser().resolve()
     # A worker continues what its supervisor has just written and checked.
     config = load_config(folder, None if workers.worker_rank() is not None else read_trust(arguments))
     check_complete(config, f"run={folder}: {CONFIG}")

@@ -14,7 +14,7 @@ from vaezoo.config.command_keys import type_of_command_key
 from vaezoo.config.command_line import check_command_line
 from vaezoo.config.directory import DIRECTORY
 from vaezoo.config.names import make_folder_name
-from vaezoo.config.overrides import flatten, leaves
+from vaezoo.config.overrides import flatten, leaves, parse_override, quote_paths
 from vaezoo.config.values import check_config, signature_of_node
 from vaezoo.errors import UserError
 
@@ -228,3 +228,18 @@ def test_training_is_imported_without_the_modules_of_unix():
 
 def test_all_models_are_known():
     assert {"ae", "vae", "betavae", "dipvae"} <= set(MODELS)
+
+
+@pytest.mark.parametrize(
+    "path", ["plain/run-1", "my runs/beta=4,seed=1", "it's", "ünï", "a\\b", "(x) {y} #1", "~/run", "5%"]
+)
+def test_paths_need_no_quotes_and_may_have_them(path):
+    (line,) = quote_paths([f"run={path}"])
+    assert str(parse_override(line).value()) == path
+    assert quote_paths([line]) == [line]
+    assert quote_paths(["runs=[a,b]", "runs=${x}", "metric=a b", "-m"]) == [
+        "runs=[a,b]",
+        "runs=${x}",
+        "metric=a b",
+        "-m",
+    ]

@@ -36,6 +36,24 @@ def branches(config: Any, prefix: str = "") -> Iterator[tuple[str, dict[str, Any
             yield from branches(value, f"{prefix}{key}.")
 
 
+PATHS = ("run", "runs", "codes", "study", "out")
+
+
+def quote_paths(arguments: Sequence[str]) -> list[str]:
+    """Return the arguments with quotes around paths that Hydra could not read, such as run=my runs/beta=4.
+
+    A text that begins with a quote, a list or a reference stays as it is.
+    """
+    quoted = []
+    for argument in arguments:
+        key, _, text = argument.partition("=")
+        if key in PATHS and text and text[0] not in "'\"[$" and not re.fullmatch(r"[\w./-]+", text, re.ASCII):
+            escaped = re.sub(r"(\\*)'", r"\1\1\\'", text)  # In quotes of Hydra, \' is ' and \\' is \ and the end.
+            argument = f"{key}='{escaped}'"
+        quoted.append(argument)
+    return quoted
+
+
 def parse_overrides(arguments: Sequence[str]) -> list[Override]:
     """Return the overrides among the arguments, without flags. Raises UserError for one that cannot be parsed."""
     return [

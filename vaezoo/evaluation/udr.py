@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from vaezoo.errors import UserError
+from vaezoo.runs.folder import make_run_option
 from vaezoo.runs.limits import UNREADABLE, read_bytes
 from vaezoo.seeds import derive
 
@@ -76,7 +77,7 @@ def read_codes(folder: Path) -> Codes | None:
         return None
     table = LatentTable.load(path)
     if table is None:
-        raise UserError(f"{path} is damaged. Write it anew: python -m vaezoo.evaluate run={folder}")
+        raise UserError(f"{path} is damaged. Write it anew: python -m vaezoo.evaluate {make_run_option(folder)}")
     if not table.logvars.size:
         return None
     try:

@@ -17,6 +17,7 @@ from PIL import Image
 from scipy.optimize import linear_sum_assignment
 
 from vaezoo.errors import UserError
+from vaezoo.runs.folder import make_run_option
 from vaezoo.runs.limits import check_claim, check_inside, read_arrays, read_bytes
 
 MIN_CORRELATION = 0.3  # |r| from which on two latents are counterparts
@@ -86,7 +87,7 @@ def read_traversals(folder: Path) -> Traversals | None:
     except Exception as damage:  # Arrays may have any shape and type.
         raise UserError(
             f"{folder}: its traversals cannot be read ({damage})."
-            f" Draw them anew: python -m vaezoo.evaluate run={folder} metric=fast figure=traversals"
+            f" Draw them anew: python -m vaezoo.evaluate {make_run_option(folder)} metric=fast figure=traversals"
         ) from None
 
 

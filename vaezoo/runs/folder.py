@@ -8,6 +8,7 @@ import faulthandler
 import json
 import os
 import re
+import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -208,7 +209,8 @@ def read_scores(folder: Path) -> dict[str, float]:
         return {name: float(value) for name, value in scores.items()}  # metrics.json has "nan" and "inf" as strings
     except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError) as damage:
         raise UserError(
-            f"{folder / 'metrics.json'} is damaged ({damage}). Write it anew: python -m vaezoo.evaluate run={folder}"
+            f"{folder / 'metrics.json'} is damaged ({damage}). Write it anew:"
+            f" python -m vaezoo.evaluate {make_run_option(folder)}"
         ) from None
 
 
@@ -311,6 +313,11 @@ def parse_number(text: str) -> float | None:
         return float(text)
     except (ValueError, TypeError):
         return None
+
+
+def make_run_option(folder: Path) -> str:
+    """Return run=DIR as a shell takes it, for the commands in messages."""
+    return shlex.quote(f"run={relative_to_cwd(folder)}")
 
 
 def relative_to_cwd(path: Path) -> Path:

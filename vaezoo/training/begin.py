@@ -13,7 +13,16 @@ from vaezoo.config.names import is_in_study
 from vaezoo.config.overrides import as_written
 from vaezoo.errors import UserError
 from vaezoo.runs.files import write_whole
-from vaezoo.runs.folder import CONFIG, DONE, ERROR, has_checkpoint, read_config, read_done, relative_to_cwd
+from vaezoo.runs.folder import (
+    CONFIG,
+    DONE,
+    ERROR,
+    has_checkpoint,
+    make_run_option,
+    read_config,
+    read_done,
+    relative_to_cwd,
+)
 from vaezoo.runs.provenance import check_data
 
 HYDRA = CONFIG.with_name("hydra.yaml")
@@ -60,7 +69,7 @@ def describe_conflict(key: str, trained: DictConfig, config: DictConfig, folder:
         own = f"python -m vaezoo.train {shlex.join(words)}"
     return (
         f"{place}: another job was trained there, with {key}={before}; this one has {key}={now}."
-        f" To go on with that one: python -m vaezoo.train run={place}. To train this one: {own}."
+        f" To go on with that one: python -m vaezoo.train {make_run_option(folder)}. To train this one: {own}."
     )
 
 

@@ -27,6 +27,7 @@ from vaezoo.runs.folder import (
     is_done,
     lock_folder,
     lock_scores,
+    make_run_option,
     mark_finished,
     note_crash,
     read_scores,
@@ -90,7 +91,7 @@ def stop(folder: Path, signal_number: int) -> NoReturn:
     """Exit with the status of that signal, and print how the run goes on."""
     reason = f"interrupted by {signal.Signals(signal_number).name}"
     write_text(folder / ERROR, f"{reason}\n")
-    print(f"\n{reason}; go on with: python -m vaezoo.train run={relative_to_cwd(folder)}", file=sys.stderr)
+    print(f"\n{reason}; go on with: python -m vaezoo.train {make_run_option(folder)}", file=sys.stderr)
     sys.exit(128 + signal_number)
 
 
@@ -132,7 +133,7 @@ def lead(config: DictConfig, folder: Path) -> dict[str, float]:
             raise
         message = (
             f"{reason} What was saved before is whole: make room, or make the place writable, and go on with:"
-            f" python -m vaezoo.train run={relative_to_cwd(folder)}"
+            f" python -m vaezoo.train {make_run_option(folder)}"
         )
         with suppress(OSError):
             write_text(folder / ERROR, f"{message}\n")
@@ -295,7 +296,7 @@ def check_finished(batches: int, max_batches: int, config: DictConfig, folder: P
         longer = "" if limit is None else " trainer.max_time=null"
         raise UserError(
             f"interrupted by {cause} after {batches} of {max_batches} batches;"
-            f" go on with: python -m vaezoo.train run={relative_to_cwd(folder)}{longer}"
+            f" go on with: python -m vaezoo.train {make_run_option(folder)}{longer}"
         )
 
 
@@ -339,6 +340,6 @@ def print_summary(config: DictConfig, folder: Path, scores: "Scores", took: str,
     print(f"run       {place}")
     print(f"figures   {place / 'figures'}")
     print(f"scores    {place / 'metrics.json'}")
-    print(f"again     python -m vaezoo.evaluate run={place} metric=full")
+    print(f"again     python -m vaezoo.evaluate {make_run_option(folder)} metric=full")
     if upload:
         print(f"dashboard {upload.replace(str(folder), str(place))}")
