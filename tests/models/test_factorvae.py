@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.support.configuration import build_model
+from tests.support.configuration import SMALL, build_model
 from vaezoo.models.factorvae import discriminator_loss, permute_dims, total_correlation
 from vaezoo.networks.code_critics import CodeCritic
 
@@ -138,3 +138,11 @@ def test_a_step_takes_two_batches():
     assert count_budget(config, data, 2) == 30
     config.max_epochs = None
     assert count_budget(config, data, 2) == 7
+
+
+def test_the_vae_does_not_own_the_discriminator_that_judges_it():
+    """It would learn to make the discriminator say that its latents are independent."""
+    owned = build_model("model=factorvae", "model.discriminator.hidden=[8]", *SMALL).owned()
+    parameters = {name: {id(p) for part in parts for p in part.parameters()} for name, parts in owned.items()}
+    assert parameters["vae"].isdisjoint(parameters["discriminator"])
+    assert all(parameters.values())
