@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.support.configuration import SMALL, build_model
+from tests.support.configuration import build_model
 from vaezoo.models.factorvae import discriminator_loss, permute_dims, total_correlation
 from vaezoo.networks.code_critics import CodeCritic
 

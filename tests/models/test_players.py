@@ -164,6 +164,24 @@ def test_an_idle_player_neither_moves_nor_ages():
         assert all(torch.equal(state[key], old[key]) for key in old)
 
 
+class Forgetful(Duel):
+    """A generator whose loss reaches its encoder in the first step alone."""
+
+    def generator_objective(self, x, drawn):
+        terms = super().generator_objective(x, drawn)
+        return terms if self.batches == 0 else {**terms, "loss": self.decode(drawn["z"]).mean.square().mean()}
+
+
+def test_a_network_that_a_loss_does_not_reach_is_not_moved_by_its_momentum():
+    torch.manual_seed(0)
+    model, x = Forgetful(), torch.rand(6, 1, 2, 2)
+    _, optimizers = step(model, x)
+    encoder, decoder = ([p.detach().clone() for p in part.parameters()] for part in (model.encoder, model.decoder))
+    step(model, x, optimizers)
+    assert all(torch.equal(p, before) for p, before in zip(model.encoder.parameters(), encoder, strict=True))
+    assert not any(torch.equal(p, before) for p, before in zip(model.decoder.parameters(), decoder, strict=True))
+
+
 def test_norms_are_those_before_clipping():
     x = torch.rand(8, 1, 2, 2)
     torch.manual_seed(0)
