@@ -209,7 +209,7 @@ FAULTS = [
         "vaezoo/training/checkpoints.py",
         "if value < self.best:",
         "if value > self.best or self.best == math.inf:",
-        (TRAIN, "training/test_fit.py", "training/test_faults.py"),
+        ("training/test_checkpoints.py",),
     ),
     # ---- data
     Fault(
@@ -273,7 +273,7 @@ FAULTS = [
     Fault(
         "half a file: what is written appears before it is whole",
         "vaezoo/runs/files.py",
-        "        write(partial)\n        partial.replace(path)\n",
+        "        write(partial)\n        sync(partial)\n        partial.replace(path)\n",
         "        write(path)\n",
         ("training/test_faults.py::test_a_run_killed_at_each_of_its_writes_ends_as_one_that_was_not",),
     ),
