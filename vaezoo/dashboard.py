@@ -16,8 +16,7 @@ from vaezoo.config.command_line import check_command_line
 from vaezoo.config.directory import DIRECTORY
 from vaezoo.config.overrides import quote_paths
 from vaezoo.config.values import check_config
-from vaezoo.console import command
-from vaezoo.errors import UserError
+from vaezoo.errors import UserError, command
 from vaezoo.runs.files import write_json
 from vaezoo.runs.folder import read_config
 

@@ -17,8 +17,7 @@ from vaezoo.config.directory import DIRECTORY
 from vaezoo.config.overrides import quote_paths
 from vaezoo.config.titles import describe_run
 from vaezoo.config.values import check_config
-from vaezoo.console import command
-from vaezoo.errors import UserError
+from vaezoo.errors import UserError, command
 from vaezoo.ranges import exists
 
 

@@ -25,8 +25,7 @@ from vaezoo.config.directory import DIRECTORY
 from vaezoo.config.names import name_current_job
 from vaezoo.config.overrides import parse_override, quote_paths
 from vaezoo.config.secrets import check_secret
-from vaezoo.console import command, outlive_terminal
-from vaezoo.errors import UserError, nearest, report
+from vaezoo.errors import UserError, command, nearest, outlive_terminal, report
 from vaezoo.runs.folder import CONFIG, ERROR, load_config, refuse_configuration
 from vaezoo.studies import study, threads
 from vaezoo.training import workers

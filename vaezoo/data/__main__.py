@@ -15,10 +15,9 @@ from omegaconf import OmegaConf
 from vaezoo.config.command_line import check_command_line
 from vaezoo.config.compose import compose_or_refuse
 from vaezoo.config.directory import DIRECTORY
-from vaezoo.console import command
 from vaezoo.data.files.find import DataFiles, verify_file
 from vaezoo.data.files.lock import find_data_folder
-from vaezoo.errors import UserError, nearest
+from vaezoo.errors import UserError, command, nearest
 
 if TYPE_CHECKING:
     from vaezoo.data.images import ImageArrays

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from vaezoo.errors import UserError, command
+
 PROGRAM = """
 import sys
-from vaezoo.console import outlive_terminal
+from vaezoo.errors import outlive_terminal
 outlive_terminal()
 outlive_terminal()
 for number in range(5000):
@@ -36,17 +38,14 @@ def test_what_is_printed_does_not_decide_what_is_done(redirection, in_tmp):
 @pytest.mark.parametrize(
     ("error", "status", "message"),
     [
-        ("UserError('x=1: must be 2.')", 2, "vaezoo: x=1: must be 2.\n"),
-        ("OSError(28, 'No space left', 'there')", 2, "vaezoo: There is no space left to write there.\n"),
-        ("OSError(30, 'Read-only file system', 'x')", 2, "vaezoo: x cannot be written (Read-only file system).\n"),
-        ("KeyboardInterrupt()", 130, "\ninterrupted by SIGINT\n"),
+        (UserError("x=1: must be 2."), 2, "vaezoo: x=1: must be 2.\n"),
+        (OSError(28, "No space left", "there"), 2, "vaezoo: There is no space left to write there.\n"),
+        (OSError(30, "Read-only file system", "x"), 2, "vaezoo: x cannot be written (Read-only file system).\n"),
+        (KeyboardInterrupt(), 130, "\ninterrupted by SIGINT\n"),
     ],
 )
-def test_a_command_ends_with_a_line(error, status, message, capfd, monkeypatch):
-    from vaezoo.console import command
-    from vaezoo.errors import UserError
-
+def test_a_command_ends_with_a_line(error, status, message, capfd):
     with pytest.raises(SystemExit) as end, command():
-        raise eval(error, {"UserError": UserError})
+        raise error
     assert end.value.code == status
     assert capfd.readouterr().err == message
