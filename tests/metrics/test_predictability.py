@@ -413,7 +413,8 @@ def test_udr_fits_the_lasso_of_scikit_learn() -> None:
     x, y = standardise(x)[0], standardise(y)[0]
     weights = lasso_weights(x.T @ x / len(x), x.T @ y / len(x), 0.1)
     np.testing.assert_allclose(weights, lasso(x, y, 0.1), atol=1e-6)
-    assert (weights[:-1] == 0).any() and (np.abs(weights[:-1]) > 0.5).any()
+    assert (weights[:-1] == 0).any()
+    assert (np.abs(weights[:-1]) > 0.5).any()
 
 
 def test_udr_of_runs_that_found_different_or_no_codes() -> None:
