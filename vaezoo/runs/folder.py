@@ -9,6 +9,7 @@ import json
 import os
 import re
 import shlex
+from array import array
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -291,28 +292,26 @@ def read_history(folder: Path) -> "dict[str, tuple[np.ndarray, np.ndarray]]":
     import numpy as np  # imported here, so that a slip on the command line is answered without it
 
     text = (read_bytes(folder, "metrics.csv", MAX_HISTORY_BYTES) or b"").decode(errors="replace")
+    reader = csv.reader(text.splitlines())
     try:
-        rows = list(csv.DictReader(text.splitlines()))
+        names = next(reader, [])
+        columns = {name: (array("q"), array("d")) for name in names if name and name != "batches"}
+        targets = [columns.get(name) for name in names]
+        place = names.index("batches") if "batches" in names else len(names)
+        for row in reader:
+            if len(row) <= place or not row[place].isdecimal() or len(row[place]) >= 19:
+                continue
+            batches = int(row[place])
+            for target, cell in zip(targets, row, strict=False):
+                if cell and target is not None:
+                    try:
+                        target[1].append(float(cell))
+                    except ValueError:  # of a text, or of a cell that a killed process has not finished
+                        continue
+                    target[0].append(batches)
     except csv.Error as damage:
         raise UserError(f"{folder / 'metrics.csv'} is damaged ({damage}). Without it, the run has no curves.") from None
-    rows = [row for row in rows if (row.get("batches") or "").isdecimal() and len(row["batches"]) < 19]
-    columns = [name for name in rows[0] if name and name != "batches"] if rows else []
-    series = {}
-    for name in columns:
-        numbers = [(int(row["batches"]), parse_number(row[name])) for row in rows if row.get(name)]
-        pairs = [(batches, value) for batches, value in numbers if value is not None]
-        if pairs:
-            batches, values = zip(*pairs, strict=True)
-            series[name] = (np.array(batches), np.array(values))
-    return series
-
-
-def parse_number(text: str) -> float | None:
-    """Return the number that a cell holds; None for a cell that a killed process has not finished, or for a text."""
-    try:
-        return float(text)
-    except (ValueError, TypeError):
-        return None
+    return {name: (np.array(numbers), np.array(values)) for name, (numbers, values) in columns.items() if values}
 
 
 def make_run_option(folder: Path) -> str:
