@@ -17,13 +17,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
-from filelock import FileLock, Timeout
+from filelock import Timeout
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from vaezoo.config.completion import complete_config
 from vaezoo.config.trust import check_references, check_trust
 from vaezoo.errors import UserError, make_printable
+from vaezoo.runs.file_locks import acquire_lock, describe_holder, name_note
 from vaezoo.runs.files import write_json
 from vaezoo.runs.limits import check_inside, read_bytes, require_file
 from vaezoo.runs.moved import update_targets
@@ -144,17 +145,22 @@ def refuse_configuration(folder: Path, error: Exception) -> UserError:
 def lock_folder(folder: Path, lock: Path = LOCK) -> Iterator[None]:
     """Hold the lock of a run folder, so that no other process trains in it, on this or another machine.
 
-    The operating system releases the lock when the process ends, however it ends. Raises UserError if another process
-    holds the lock.
+    The lock ends with its process, however it ends. Raises UserError if another process holds the lock.
     """
     folder.mkdir(parents=True, exist_ok=True)
     try:
         # The timeout is not zero, because `is_held` takes the lock for an instant.
-        with FileLock(folder / lock, timeout=2):
-            yield
+        held = acquire_lock(folder / lock, timeout=2)
     except Timeout:
         activity = "evaluating" if lock == SCORES else "training"
-        raise UserError(f"{folder}: another process is {activity} there. Wait for it, or stop it first.") from None
+        raise UserError(
+            f"{folder}: another process is {activity} there. Wait for it, or stop it first."
+            f"{describe_holder(folder / lock)}"
+        ) from None
+    try:
+        yield
+    finally:
+        held.release()
 
 
 @contextmanager
@@ -163,16 +169,16 @@ def lock_scores(folder: Path) -> Iterator[None]:
 
     Scores are read, joined with the new ones and written, so that two evaluations at once would lose some.
     """
-    lock = FileLock(folder / SCORES)
+    path = folder / SCORES
     try:
-        lock.acquire(timeout=2)
+        held = acquire_lock(path, timeout=2)
     except Timeout:
-        print(f"waiting for another evaluation of {relative_to_cwd(folder)}", flush=True)
-        lock.acquire()
+        print(f"waiting for another evaluation of {relative_to_cwd(folder)}.{describe_holder(path)}", flush=True)
+        held = acquire_lock(path, timeout=-1)
     try:
         yield
     finally:
-        lock.release()
+        held.release()
 
 
 def is_running(folder: Path) -> bool:
@@ -182,11 +188,11 @@ def is_running(folder: Path) -> bool:
 
 def is_held(lock: Path) -> bool:
     """Return whether a process holds the lock; False for a lock that this user may not open."""
-    if lock.is_symlink() or not lock.is_file():  # Opening a lock would write through a link.
-        return False
+    if lock.is_symlink() or not (lock.is_file() or name_note(lock).is_file()):
+        return False  # Opening a lock would write through a link.
     try:
-        with FileLock(lock, timeout=0):
-            return False
+        acquire_lock(lock, timeout=0).release()
+        return False
     except Timeout:
         return True
     except OSError:  # the folder belongs to another user

@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from vaezoo.errors import UserError
+from vaezoo.runs.file_locks import acquire_lock, describe_holder
 
 log = logging.getLogger(__name__)
 
@@ -29,16 +30,16 @@ def lock_data_folder(folder: Path, task: str) -> Iterator[None]:
     """Let one process at a time work in a folder; the others wait. A missing folder is created.
 
     `task` says in messages what the process does there. A process that had to wait should look whether there is
-    anything left to do. The operating system releases the lock of a process that was killed.
+    anything left to do. The lock of a process that was killed is released.
     """
     with check_writing(folder, task):
         folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / ".lock")
+        path = folder / ".lock"
         try:
-            lock.acquire(blocking=False)
+            lock = acquire_lock(path, timeout=0)
         except Timeout:
-            log.info("%s: another process is at it, waiting for it to finish.", task)
-            lock.acquire()
+            log.info("%s: another process is at it, waiting for it to finish.%s", task, describe_holder(path))
+            lock = acquire_lock(path, timeout=-1)
     try:
         yield
     finally:
