@@ -47,7 +47,7 @@ def name_note(path: Path) -> Path:
 
 
 def describe_holder(path: Path) -> str:
-    """Return a sentence about the holder of a lock, if a file names it, and what to do if it has ended; otherwise ""."""
+    """Return a sentence about the holder that a file names, and what to do if it has ended; "" without such a file."""
     try:
         process, host, *_ = name_note(path).read_text(encoding="utf-8", errors="replace").splitlines()
     except (OSError, ValueError):
