@@ -41,8 +41,7 @@ def check_evaluation(config: DictConfig) -> str | None:
     if config.run is None and config.codes is None:
         return "run=null: must be the folder of a run; codes=FILE.npz scores arrays without one."
     if config.codes is None:
-        belongs = f"out={config.out}: belongs to codes=; a run keeps its scores in its own folder."
-        return belongs if config.out is not None else None
+        return None
     if config.run is not None:
         return f"run={config.run}, codes={config.codes}: only one of both can be scored at a time."
     if config.metric.rows == 0 or not config.metric.scores:
