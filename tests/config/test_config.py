@@ -215,6 +215,13 @@ def test_answers_come_without_torch(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("name", ["evaluate", "report", "dashboard"])
+def test_help_needs_no_values(name):
+    with pytest.raises(UserError, match="must be"):
+        check_command_line(name, [])
+    assert check_command_line(name, ["--help"]) is None
+
+
 def test_training_is_imported_without_the_modules_of_unix():
     program = (
         "import os, sys\n"

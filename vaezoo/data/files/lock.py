@@ -4,6 +4,7 @@ import errno
 import logging
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,9 +21,16 @@ FOLDER_ERRORS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQ
 
 
 def find_data_folder() -> Path:
-    """Return the folder of all data sets: $VAEZOO_DATA, or ~/.cache/vaezoo where that is not set."""
-    configured = os.environ.get("VAEZOO_DATA")
-    return Path(configured).expanduser() if configured else Path.home() / ".cache" / "vaezoo"
+    """Return the folder of all data sets: $VAEZOO_DATA, or ~/.cache/vaezoo where that is not set.
+
+    A user without a home folder, as in many containers, gets a folder of temporary files.
+    """
+    if configured := os.environ.get("VAEZOO_DATA"):
+        return Path(configured).expanduser()
+    try:
+        return Path.home() / ".cache" / "vaezoo"
+    except RuntimeError:
+        return Path(tempfile.gettempdir()) / f"vaezoo-{os.getuid()}"  # Windows always has a home folder.
 
 
 @contextmanager
