@@ -113,7 +113,7 @@ def read_trust(arguments: list[str]) -> list[str]:
 
 def main() -> None:
     """Run the command line: continue a run, or train the jobs that it requests."""
-    arguments = sys.argv[1:]
+    arguments = quote_paths(sys.argv[1:])
     with command(then="the same command goes on"):
         if workers.worker_rank() is not None:
             # The supervisor reports the interruption; a worker that still imports would print a traceback.

@@ -237,6 +237,16 @@ def test_all_models_are_known():
     assert {"ae", "vae", "betavae", "dipvae"} <= set(MODELS)
 
 
+@pytest.mark.parametrize("key", ["hydra.run.dir", "hydra.sweep.dir", "sweep.name", "dataset.path"])
+@pytest.mark.parametrize("path", ["a=b", "ünï β", "it's (x) {y}", "$HOME %s;&|", "x" * 200])
+def test_places_of_training_need_no_quotes(key, path):
+    (line,) = quote_paths([f"{key}={path}"])
+    assert str(parse_override(line).value()) == path
+    assert quote_paths([line]) == [line]
+    readable = [f"{key}=a,b", f"{key}=runs/${{seed}}", f"{key}=null"]
+    assert quote_paths(readable) == readable, "sweeps, references and values stay what they are"
+
+
 @pytest.mark.parametrize(
     "path", ["plain/run-1", "my runs/beta=4,seed=1", "it's", "ünï", "a\\b", "(x) {y} #1", "~/run", "5%"]
 )
