@@ -86,7 +86,7 @@ REFUSED_FLAGS: Mapping[str, Any] = {
     "check_val_every_n_epoch": refuse(VALIDATION, 1),
     "num_sanity_val_steps": refuse(VALIDATION),
     "log_every_n_steps": refuse("log_every says how often a run logs"),
-    "logger": refuse("logger=csv or logger=wandb chooses the loggers"),
+    "logger": refuse("logger=csv, wandb, tensorboard, mlflow or none chooses the loggers"),
     "enable_autolog_hparams": refuse("logger=wandb sends the whole configuration", True),
     "callbacks": refuse("callbacks.checkpoints, callbacks.samples and callbacks.progress are the callbacks"),
     "enable_checkpointing": refuse("callbacks.checkpoints says when checkpoints are written"),
@@ -173,6 +173,8 @@ TYPES: Mapping[str, Any] = {
     ],
     **{f"trainer.{flag}": kind for flag, kind in REFUSED_FLAGS.items()},
     "trainer.*": Any,
+    "logger": Annotated[Any, require("a choice, such as logger=csv", lambda value: isinstance(value, dict))],
+    "logger.*.pictures": bool | None,
     # Scores and figures.
     "metric.rows": Natural | None,
     "metric.test_rows": Natural | None,
