@@ -95,7 +95,7 @@ REFUSED_FLAGS: Mapping[str, Any] = {
     "accumulate_grad_batches": refuse("each batch is a training step; dataset.batch_size is its size", 1),
     "gradient_clip_val": refuse("model.gradient_clip clips the norm of gradients"),
     "gradient_clip_algorithm": refuse("model.gradient_clip clips the norm of gradients"),
-    "num_nodes": refuse("a run trains on one machine; trainer.devices is the number of its processes", 1),
+    "num_nodes": refuse("torchrun or srun starts the processes on several machines, and says how many there are", 1),
     "sync_batchnorm": refuse("trainer=ddp normalises over the images of all processes", False),
     "use_distributed_sampler": refuse(LOADING, True),
     "reload_dataloaders_every_n_epochs": refuse(LOADING, 0),

@@ -39,8 +39,10 @@ SCORES = Path(".scores.lock")  # held by an evaluation, which may look at the la
 ERROR = Path("error.txt")
 CRASH = Path("crash.txt")  # empty while a run goes on; where native code has killed it
 PREVIOUS = LAST.with_name("previous.ckpt")  # the checkpoint before the last, used where the last is damaged
-SUBFOLDERS = (".hydra", "checkpoints", "figures", "figures/over_time")  # that a run reads and writes
-SUBFOLDERS += ("wandb", "tensorboard", "mlflow", "loggers")
+SUBFOLDERS = (  # that a run reads and writes
+    *(".hydra", "checkpoints", "figures", "figures/over_time"),
+    *("wandb", "tensorboard", "mlflow", "loggers"),
+)
 RUN_FILES = (  # that a run reads and writes, besides its checkpoints
     *(LOCK, WORKER, SCORES, DONE, ERROR, CRASH),
     *map(Path, ("environment.json", "metrics.json", "metrics.csv", "metrics.npz", "latents.npz")),

@@ -66,9 +66,27 @@ def train(config: DictConfig) -> dict[str, float]:
             print(f"{relative_to_cwd(folder)} is finished")
             return read_scores(folder)
         processes = count_processes(config.trainer.devices) if "strategy" in config.trainer else 1
-        scores = train_together(config, folder, processes) if processes > 1 else lead(config, folder)
+        if (place := workers.find_place()) is not None:
+            scores = lead_others(config, folder, place)
+        else:
+            scores = train_together(config, folder, processes) if processes > 1 else lead(config, folder)
         mark_finished(folder, *done)
     return scores
+
+
+def lead_others(config: DictConfig, folder: Path, place: workers.Place) -> dict[str, float]:
+    """Train as the first of the processes that torchrun or srun has started."""
+    check_config(config)
+    begin(config, folder)
+    workers.announce(folder)
+    share_cores(config, place)
+    return lead(config, folder)
+
+
+def share_cores(config: DictConfig, place: workers.Place) -> None:
+    """Limit this process to its share of the cores of its machine."""
+    if (count := threads.count_threads(config.get("launcher"), place.local_processes)) is not None:
+        threads.limit_threads(count)
 
 
 def train_together(config: DictConfig, folder: Path, processes: int) -> dict[str, float]:
@@ -99,6 +117,8 @@ def follow(config: DictConfig, folder: Path) -> dict[str, float]:
     """Do the part of a worker besides the first: the common steps, and nothing that leaves a trace."""
     from vaezoo.training.interrupts import Interrupted, Interrupts
 
+    if (place := workers.find_place()) is not None:
+        share_cores(config, place)
     with Interrupts() as interrupts:
         try:
             return fit_and_evaluate(config, folder, has_checkpoint(folder), interrupts)
