@@ -12,7 +12,7 @@ from vaezoo.loggers.build import build_loggers, describe_loggers
 from vaezoo.loggers.csv import CSVFile
 from vaezoo.loggers.mirror import Mirror
 from vaezoo.loggers.wandb import WandB
-from vaezoo.runs.folder import read_history
+from vaezoo.runs.folder import move_logger, read_history
 
 PUBLIC = {"dataset": {"source": {"_target_": "vaezoo.data.sources.digits.digits"}}}
 OWN = {"dataset": {"source": {"_target_": "vaezoo.data.sources.arrays.arrays"}}}
@@ -196,3 +196,12 @@ def test_a_class_of_the_user_is_wrapped(tmp_path):
 def test_what_is_no_logger_is_refused(target, message, tmp_path):
     with pytest.raises(UserError, match=message):
         build_loggers({"mine": {"_target_": target}}, tmp_path)
+
+
+def test_a_moved_run_logs_into_the_folder_where_it_lies_now():
+    ours = {"_target_": "vaezoo.loggers.csv.CSVFile", "folder": "/old/run"}
+    own = {"_target_": "my_package.Logger", "save_dir": "/old/run/mine", "root": "/old/running", "name": "x"}
+    for node in (ours, own):
+        move_logger(node, "/old/run", "/new")
+    assert ours["folder"] == "/new"
+    assert own == {"_target_": "my_package.Logger", "save_dir": "/new/mine", "root": "/old/running", "name": "x"}
