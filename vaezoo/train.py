@@ -118,13 +118,40 @@ def main() -> None:
         if workers.worker_rank() is not None:
             # The supervisor reports the interruption; a worker that still imports would print a traceback.
             signal.signal(signal.SIGINT, signal.SIG_DFL)
-        if any(argument.startswith("run=") for argument in arguments):
-            resume(arguments)
-        else:
-            sys.argv[1:] = complete_arguments(arguments)
-            threads.remember_shell()
-            os.environ[workers.COMMAND] = str(os.getpid())
-            job()
+        place = workers.find_place()
+        if place is not None and place.rank:
+            follow_first()
+            return
+        with workers.releasing_others(place):
+            if place is not None:
+                arguments = adapt_arguments(arguments, place)
+            if any(argument.startswith("run=") for argument in arguments):
+                resume(arguments)
+            else:
+                sys.argv[1:] = complete_arguments(arguments)
+                threads.remember_shell()
+                os.environ[workers.COMMAND] = str(os.getpid())
+                job()
+
+
+def follow_first() -> None:
+    """Train beside the first of the processes that torchrun or srun has started, in the folder that it announces."""
+    folder = workers.wait_for_folder()
+    if folder is not None:
+        train(load_config(folder, None))  # The first process has just written and checked it.
+
+
+def adapt_arguments(arguments: list[str], place: workers.Place) -> list[str]:
+    """Return the arguments with the number of processes that torchrun or srun has started.
+
+    Raises UserError for a study, whose jobs are runs of their own.
+    """
+    if study.is_multirun(arguments):
+        raise UserError(
+            f"-m: torchrun or srun has started {place.processes} processes for one run, and a study is many runs."
+            " Start the study by itself; launcher=slurm runs its jobs on a cluster."
+        )
+    return [*arguments, f"trainer.devices={place.processes}"]
 
 
 def complete_arguments(arguments: list[str]) -> list[str]:

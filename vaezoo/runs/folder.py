@@ -41,7 +41,10 @@ SCORES = Path(".scores.lock")  # held by an evaluation, which may look at the la
 ERROR = Path("error.txt")
 CRASH = Path("crash.txt")  # empty while a run goes on; where native code has killed it
 PREVIOUS = LAST.with_name("previous.ckpt")  # the checkpoint before the last, used where the last is damaged
-SUBFOLDERS = (".hydra", "checkpoints", "figures", "figures/over_time", "wandb")  # that a run reads and writes
+SUBFOLDERS = (  # that a run reads and writes
+    *(".hydra", "checkpoints", "figures", "figures/over_time"),
+    *("wandb", "tensorboard", "mlflow", "loggers"),
+)
 RUN_FILES = (  # that a run reads and writes, besides its checkpoints
     *(LOCK, WORKER, SCORES, DONE, ERROR, CRASH),
     *map(Path, ("environment.json", "metrics.json", "metrics.csv", "metrics.npz", "latents.npz")),
@@ -109,11 +112,24 @@ def load_config(folder: Path, trust: Sequence[str] | None = ()) -> DictConfig:
     if trust is not None:
         check_trust(config, place, trust)
     complete_config(config, place)
-    config["folder"] = str(folder)
+    before, config["folder"] = str(config["folder"]), str(folder)
     for logger in config["logger"].values() if isinstance(config["logger"], dict) else ():
         if isinstance(logger, dict):
-            logger["folder"] = str(folder)
+            move_logger(logger, before, str(folder))
     return OmegaConf.create(config)
+
+
+def move_logger(logger: dict[str, Any], before: str, folder: str) -> None:
+    """Let a logger of a run write into the folder in which the run lies now, in place.
+
+    Those of vaezoo write nowhere else. Those of others get the folder where they name the folder `before`.
+    """
+    if str(logger.get("_target_")).startswith("vaezoo."):
+        logger["folder"] = folder
+        return
+    for name, value in logger.items():
+        if isinstance(value, str) and f"{value}/".startswith(f"{before}/"):
+            logger[name] = folder + value[len(before) :]
 
 
 def check_kinds(folder: Path) -> None:
