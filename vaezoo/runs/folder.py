@@ -21,7 +21,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from vaezoo.config.completion import complete_config
-from vaezoo.config.trust import check_references, check_trust
+from vaezoo.config.plugins import list_installed, named_folders, read_sources, use_folders
+from vaezoo.config.trust import check_references, check_trust, name_trusted
 from vaezoo.errors import UserError, make_printable
 from vaezoo.runs.files import write_json
 from vaezoo.runs.limits import check_inside, read_bytes, require_file
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 CONFIG = Path(".hydra") / "config.yaml"
 LAST = Path("checkpoints") / "last.ckpt"
+HYDRA = CONFIG.with_name("hydra.yaml")  # Hydra's own settings
 DONE = Path("done.json")  # written last, once the run is complete
 LOCK = Path(".lock")
 WORKER = Path(".worker.lock")  # held by the first of several workers, which may outlive the holder of LOCK
@@ -105,13 +107,36 @@ def load_config(folder: Path, trust: Sequence[str] | None = ()) -> DictConfig:
     config, place = read_config(folder), f"run={folder}: {CONFIG}"
     check_kinds(folder)
     if trust is not None:
-        check_trust(config, place, trust)
+        check_trust(config, place, trust, read_recorded_folders(folder))
     complete_config(config, place)
     config["folder"] = str(folder)
     for logger in config["logger"].values() if isinstance(config["logger"], dict) else ():
         if isinstance(logger, dict):
             logger["folder"] = str(folder)
     return OmegaConf.create(config)
+
+
+def read_recorded_folders(folder: Path) -> list[Path]:
+    """Return the configuration folders of plug-ins that the command of a run named; an empty list where none is known.
+
+    They may not exist here, and may be another person's.
+    """
+    try:
+        check_inside(folder, folder / HYDRA)
+        record = yaml.load(read_bytes(folder, HYDRA, MAX_CONFIG_BYTES) or b"", Loader)
+        return read_sources(record["hydra"]["runtime"]["config_sources"])
+    except Exception:  # A damaged file may raise anything, and says as much as none.
+        return []
+
+
+def use_recorded_folders(folder: Path, trust: Sequence[str] | None) -> None:
+    """Let the plug-ins with which a run began be found again, if the user trusts code in it; None trusts everything.
+
+    They come after those of the command line. A trusted package that is installed as a plug-in needs no other folder.
+    """
+    if trust is None or any(name.split(".")[0] not in list_installed() for name in trust):
+        recorded = [place for place in read_recorded_folders(folder) if place.is_dir()]
+        use_folders([*named_folders, *recorded])
 
 
 def check_kinds(folder: Path) -> None:
@@ -315,9 +340,13 @@ def parse_number(text: str) -> float | None:
         return None
 
 
-def make_run_option(folder: Path) -> str:
-    """Return run=DIR as a shell takes it, for the commands in messages."""
-    return shlex.quote(f"run={relative_to_cwd(folder)}")
+def make_run_option(folder: Path, config: DictConfig | None = None) -> str:
+    """Return run=DIR as a shell takes it, for the commands in messages.
+
+    With the configuration of a run that this process trains, trust= names the packages of the user that it builds.
+    """
+    trust = name_trusted(OmegaConf.to_container(config, resolve=False)) if config is not None else ""
+    return shlex.quote(f"run={relative_to_cwd(folder)}") + trust
 
 
 def relative_to_cwd(path: Path) -> Path:
