@@ -46,7 +46,7 @@ def list_installed() -> dict[str, Path]:
         folder = find_package_folder(name)
         conf = folder / "conf" if folder else None
         if conf is not None and conf.is_dir():
-            installed[name] = conf
+            installed[name] = conf.resolve()
         else:
             where = f"no folder {conf}" if conf else f"no package {name}"
             print(f"vaezoo: the plug-in {name} is installed, but there is {where}.", file=sys.stderr)
