@@ -27,7 +27,7 @@ from vaezoo.config.overrides import read_run, read_trust
 from vaezoo.config.plugins import take_folders, use_job_folders
 from vaezoo.config.secrets import check_secret
 from vaezoo.errors import UserError, command, nearest, outlive_terminal, report
-from vaezoo.runs.folder import CONFIG, ERROR, load_config, refuse_configuration, use_recorded_folders
+from vaezoo.runs.folder import CONFIG, ERROR, load_config, refuse_configuration
 from vaezoo.studies import study, threads
 from vaezoo.training import workers
 from vaezoo.training.run import train
@@ -81,7 +81,6 @@ def resume(arguments: list[str]) -> None:
     folder = read_run(arguments) or Path()
     # A worker continues what its supervisor has just written and checked.
     trust = None if workers.worker_rank() is not None else read_trust(arguments)
-    use_recorded_folders(folder, trust)
     config = load_config(folder, trust)
     check_complete(config, f"run={folder}: {CONFIG}")
     if OmegaConf.select(config, "launcher.jobs", default=1) is None:

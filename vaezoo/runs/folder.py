@@ -100,7 +100,9 @@ def load_config(folder: Path, trust: Sequence[str] | None = ()) -> DictConfig:
     """Return the configuration of a run, with `folder` set to the place where the run lies now.
 
     It names only classes that vaezoo builds by itself, and those of the packages in `trust`, because the folder may be
-    another person's; None trusts everything. Keys that the version of the run did not have yet get their defaults.
+    another person's; None trusts everything. Trusted code is also looked for where it was when the run began. Keys that
+    the version of the run did not have yet get their defaults.
+
     Raises UserError for a configuration that cannot be read, trusted or completed, and for subfolders that are links
     to another place, where the run would read and write.
     """
@@ -108,6 +110,7 @@ def load_config(folder: Path, trust: Sequence[str] | None = ()) -> DictConfig:
     check_kinds(folder)
     if trust is not None:
         check_trust(config, place, trust, read_recorded_folders(folder))
+    use_recorded_folders(folder, trust)
     complete_config(config, place)
     config["folder"] = str(folder)
     for logger in config["logger"].values() if isinstance(config["logger"], dict) else ():
@@ -136,7 +139,7 @@ def use_recorded_folders(folder: Path, trust: Sequence[str] | None) -> None:
     """
     if trust is None or any(name.split(".")[0] not in list_installed() for name in trust):
         recorded = [place for place in read_recorded_folders(folder) if place.is_dir()]
-        use_folders([*named_folders, *recorded])
+        use_folders(list(dict.fromkeys([*named_folders, *recorded])))
 
 
 def check_kinds(folder: Path) -> None:
