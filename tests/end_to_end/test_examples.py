@@ -12,6 +12,7 @@ from tests.support.paths import ROOT
 from tests.support.plugin.my_zoo.crosses import crosses
 from tests.support.plugin.my_zoo.hoyer import hoyer
 from tests.support.plugins import OWN, PROJECT
+from vaezoo.runs.folder import read_recorded_folders
 
 PAGES = (ROOT / "CONTRIBUTING.md", ROOT / "docs" / "own_package.md")
 BRIEF = ("max_batches=3", "logger=csv", "hydra.run.dir=run", *QUICK, "log_every=1")
@@ -37,6 +38,7 @@ def test_the_model_trains_and_the_metric_and_the_figure_take_its_codes(in_tmp, m
     assert 0 < final["scores"]["eval/hoyer"] < 1
     assert final["directions"] == {"eval/hoyer": "higher"}
     assert Path("run/figures/pixel_errors.png").is_file()
+    assert read_recorded_folders(Path("run").resolve()) == [PROJECT / "my_zoo" / "conf"]
 
 
 def test_any_model_trains_on_the_data_set(in_tmp, monkeypatch):

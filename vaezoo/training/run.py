@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from hydra.errors import InstantiationException
 from omegaconf import DictConfig, OmegaConf
 
 from vaezoo.config.identity import hash_evaluation, hash_training, make_path_absolute
@@ -17,7 +18,7 @@ from vaezoo.config.names import parallel_job_number
 from vaezoo.config.requirements import count_processes
 from vaezoo.config.titles import describe_run
 from vaezoo.config.values import check_config
-from vaezoo.errors import NotFinite, UserError, describe_write_error
+from vaezoo.errors import NotFinite, UserError, describe_build_error, describe_write_error
 from vaezoo.runs.files import remove_unfinished, write_arrays, write_json, write_text
 from vaezoo.runs.folder import (
     ERROR,
@@ -138,6 +139,10 @@ def lead(config: DictConfig, folder: Path) -> dict[str, float]:
         with suppress(OSError):
             write_text(folder / ERROR, f"{message}\n")
         raise UserError(message) from error
+    except InstantiationException as error:
+        reason = describe_build_error(error)
+        write_text(folder / ERROR, f"{reason}\n\n{traceback.format_exc()}")
+        raise UserError(f"{reason}. The whole traceback is in {relative_to_cwd(folder / ERROR)}.") from error
     except BaseException:
         write_text(folder / ERROR, traceback.format_exc())
         raise
