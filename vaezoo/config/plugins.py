@@ -42,7 +42,7 @@ def list_installed() -> dict[str, Path]:
     A package without the folder is left out with a line on standard error, because its wheel lacks the files.
     """
     installed = {}
-    for name in sorted({point.value for point in entry_points(group=ENTRY_POINTS)}):
+    for name in sorted({point.module for point in entry_points(group=ENTRY_POINTS)}):
         folder = find_package_folder(name)
         conf = folder / "conf" if folder else None
         if conf is not None and conf.is_dir():
@@ -51,6 +51,11 @@ def list_installed() -> dict[str, Path]:
             where = f"no folder {conf}" if conf else f"no package {name}"
             print(f"vaezoo: the plug-in {name} is installed, but there is {where}.", file=sys.stderr)
     return installed
+
+
+def is_installed(name: str) -> bool:
+    """Return whether a package, or something in it, belongs to an installed plug-in."""
+    return any(f"{name}.".startswith(f"{package}.") for package in list_installed())
 
 
 def find_package_folder(name: str) -> Path | None:

@@ -118,7 +118,7 @@ def latent_files(kinds: Sequence[str], category_alone: bool) -> Iterator[str]:
     for name, node in sorted(nodes.items()):
         base = node
         while base and "_target_" not in base:
-            base = nodes.get(next(iter(base.get("defaults", [])), None))
+            base = nodes.get(str(next(iter(base.get("defaults", [])), "")))
         if base and class_name(base) in kinds and (node.get("dim") == 0) == category_alone:
             yield name
 

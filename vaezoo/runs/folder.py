@@ -21,7 +21,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from vaezoo.config.completion import complete_config
-from vaezoo.config.plugins import list_installed, named_folders, read_sources, use_folders
+from vaezoo.config.plugins import is_installed, named_folders, read_sources, use_folders
 from vaezoo.config.trust import check_references, check_trust, name_trusted
 from vaezoo.errors import UserError, make_printable
 from vaezoo.runs.files import write_json
@@ -137,7 +137,7 @@ def use_recorded_folders(folder: Path, trust: Sequence[str] | None) -> None:
 
     They come after those of the command line. A trusted package that is installed as a plug-in needs no other folder.
     """
-    if trust is None or any(name.split(".")[0] not in list_installed() for name in trust):
+    if trust is None or not all(map(is_installed, trust)):
         recorded = [place for place in read_recorded_folders(folder) if place.is_dir()]
         use_folders(list(dict.fromkeys([*named_folders, *recorded])))
 
