@@ -1,13 +1,16 @@
 """Commands outlive their terminal, and end with a line in place of a traceback."""
 
+import importlib
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
 
-from vaezoo.errors import UserError, command
+from vaezoo.errors import UserError, command, describe_build_error
 
 PROGRAM = """
 import sys
@@ -49,3 +52,26 @@ def test_a_command_ends_with_a_line(error, status, message, capfd):
         raise error
     assert end.value.code == status
     assert capfd.readouterr().err == message
+
+
+def build_and_describe(folder, text: str) -> str:
+    """Return how the error is described that Hydra raises when it builds the class of a file with this text."""
+    (folder / "faulty_zoo.py").write_text(text, encoding="utf-8")
+    sys.modules.pop("faulty_zoo", None)
+    importlib.invalidate_caches()
+    with pytest.raises(InstantiationException) as raised:
+        instantiate({"_target_": "faulty_zoo.Model"})
+    return describe_build_error(raised.value)
+
+
+def test_an_error_in_the_code_of_a_part_is_described_with_its_line(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    place = tmp_path / "faulty_zoo.py"
+    begin = "faulty_zoo.Model cannot be built: "
+    missing = build_and_describe(tmp_path, "\nimport no_such_thing\n")
+    assert missing == f"{begin}ModuleNotFoundError: No module named 'no_such_thing' ({place}, line 2)"
+    wrong = build_and_describe(tmp_path, "class Model:\n    def __init__(self):\n        self.x = y\n")
+    assert wrong == f"{begin}NameError: name 'y' is not defined ({place}, line 3)"
+    ours = "from vaezoo.errors import UserError\ndef Model():\n    raise UserError('rows=3: must be more.')\n"
+    assert build_and_describe(tmp_path, ours) == "rows=3: must be more."

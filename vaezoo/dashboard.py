@@ -15,6 +15,7 @@ from omegaconf import DictConfig
 from vaezoo.config.command_line import check_command_line
 from vaezoo.config.directory import DIRECTORY
 from vaezoo.config.overrides import quote_paths
+from vaezoo.config.plugins import take_folders
 from vaezoo.config.values import check_config
 from vaezoo.errors import UserError, command
 from vaezoo.runs.files import write_json
@@ -156,7 +157,7 @@ def job(config: DictConfig) -> None:
 
 def main() -> None:
     with command():
-        sys.argv[1:] = quote_paths(sys.argv[1:])
+        sys.argv[1:] = take_folders(quote_paths(sys.argv[1:]))
         check_command_line("dashboard", sys.argv[1:])
         job()
 

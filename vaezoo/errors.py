@@ -10,6 +10,7 @@ import os
 import re
 import signal
 import sys
+import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
@@ -53,6 +54,21 @@ def describe_write_error(error: OSError) -> str | None:
     if error.errno in UNWRITABLE:
         return f"{error.filename or 'A file'} cannot be written ({error.strerror})."
     return None
+
+
+def describe_build_error(error: BaseException) -> str:
+    """Return in a line why Hydra could not build a part: which, and the error with its line in the file of the part.
+
+    Hydra's own message hides an error in the import of the file. A UserError is its message alone.
+    """
+    names = re.findall(r"target '([\w.]+)'", str(error)) or ["a part of the configuration"]
+    while error.__cause__ is not None and not isinstance(error, UserError):
+        error = error.__cause__
+    if isinstance(error, UserError):
+        return str(error)
+    frames = [line for line in traceback.extract_tb(error.__traceback__) if not line.filename.startswith("<")]
+    place = f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""
+    return f"{names[0]} cannot be built: {type(error).__name__}: {error}{place}"
 
 
 def report(error: UserError) -> NoReturn:

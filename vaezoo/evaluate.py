@@ -14,11 +14,13 @@ from omegaconf import DictConfig, OmegaConf
 
 from vaezoo.config.command_line import check_command_line
 from vaezoo.config.directory import DIRECTORY
-from vaezoo.config.overrides import quote_paths
+from vaezoo.config.overrides import quote_paths, read_run, read_trust
+from vaezoo.config.plugins import take_folders
 from vaezoo.config.titles import describe_run
 from vaezoo.config.values import check_config
 from vaezoo.errors import UserError, command, describe_write_error
 from vaezoo.ranges import exists
+from vaezoo.runs.folder import use_recorded_folders
 
 
 def evaluate_run(config: DictConfig) -> None:
@@ -145,7 +147,9 @@ def main() -> None:
     if not names_metric and any(argument.startswith("figure=") for argument in sys.argv):
         sys.argv.append("metric=none")  # because `figure=` alone asks for pictures of what is scored already
     with command():
-        sys.argv[1:] = quote_paths(sys.argv[1:])
+        sys.argv[1:] = take_folders(quote_paths(sys.argv[1:]))
+        if folder := read_run(sys.argv[1:]):
+            use_recorded_folders(folder, read_trust(sys.argv[1:]))
         check_command_line("evaluate", sys.argv[1:])
         job()
 

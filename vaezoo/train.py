@@ -23,7 +23,8 @@ from vaezoo.config.command_line import check_command_line, check_grid
 from vaezoo.config.completion import check_complete
 from vaezoo.config.directory import DIRECTORY
 from vaezoo.config.names import name_current_job
-from vaezoo.config.overrides import parse_override, quote_paths
+from vaezoo.config.overrides import find_option, parse_override, quote_paths, read_run, read_trust
+from vaezoo.config.plugins import take_folders, use_job_folders
 from vaezoo.config.secrets import check_secret
 from vaezoo.errors import UserError, command, describe_write_error, nearest, outlive_terminal, report
 from vaezoo.runs.folder import CONFIG, ERROR, load_config, refuse_configuration
@@ -40,6 +41,7 @@ def job(config: DictConfig) -> dict[str, float] | float:
     on, and the study ends with a list of the failed ones.
     """
     outlive_terminal()  # also in the processes that a launcher starts
+    use_job_folders()
     try:
         check_secret("hydra.job.env_set", OmegaConf.to_container(HydraConfig.get().job.env_set))
         threads.take_share(config.launcher)
@@ -78,10 +80,10 @@ def resume(arguments: list[str]) -> None:
     Raises UserError for a change that a run cannot take while it goes on. A worker exits with status 1 if the run has
     written a reason into error.txt.
     """
-    (place,) = quote_paths([f"run={find_option(arguments, 'run')}"])
-    folder = Path(str(parse_override(place).value())).expanduser().resolve()
+    folder = read_run(arguments) or Path()
     # A worker continues what its supervisor has just written and checked.
-    config = load_config(folder, None if workers.worker_rank() is not None else read_trust(arguments))
+    trust = None if workers.worker_rank() is not None else read_trust(arguments)
+    config = load_config(folder, trust)
     check_complete(config, f"run={folder}: {CONFIG}")
     if OmegaConf.select(config, "launcher.jobs", default=1) is None:
         config.launcher.jobs = 1  # run folders of earlier versions hold null for "as many as fit into memory"
@@ -99,22 +101,10 @@ def resume(arguments: list[str]) -> None:
         raise
 
 
-def find_option(arguments: list[str], name: str) -> str:
-    """Return the text after `name=` among the arguments; "" where it is not there."""
-    return next((line.partition("=")[2] for line in arguments if line.startswith(f"{name}=")), "")
-
-
-def read_trust(arguments: list[str]) -> list[str]:
-    """Return the packages that `trust=` names: one, or a list as in trust=[a,b]."""
-    text = find_option(arguments, "trust")
-    value = parse_override(f"trust={text}").value() if text else []
-    return [str(name) for name in (value if isinstance(value, list) else [value])]
-
-
 def main() -> None:
     """Run the command line: continue a run, or train the jobs that it requests."""
-    arguments = quote_paths(sys.argv[1:])
     with command(then="the same command goes on"):
+        arguments = take_folders(quote_paths(sys.argv[1:]))
         if workers.worker_rank() is not None:
             # The supervisor reports the interruption; a worker that still imports would print a traceback.
             signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -159,21 +159,6 @@ def test_good_command_lines_pass(line):
     check_line(line.split())
 
 
-def test_files_of_a_users_own_folder_are_checked_too(tmp_path):
-    (tmp_path / "model").mkdir()
-    text = "defaults: [base/latent@_here_, _self_]\n_target_: vaezoo.models.betavae.BetaVAE\nbeta: 2.0\n"
-    (tmp_path / "model" / "mine.yaml").write_text(text)
-    own = f"hydra.searchpath=['{tmp_path}']"
-    config = check_command_line("train", [own, "model=mine", "model.beta=3"])
-    assert config is not None
-    assert config.model.beta == 3
-    check_command_line("train", ["-m", own, "model=mine,vae"])
-    with pytest.raises(UserError, match=r"model.beta=-1: must be a number of at least 0, or a schedule"):
-        check_command_line("train", [own, "model=mine", "model.beta=-1"])
-    with pytest.raises(UserError, match=r"'model.bta' is not a key of this configuration. Did you mean"):
-        check_command_line("train", [own, "model=mine", "model.bta=1"])
-
-
 def test_the_data_set_chooses_what_fits_it_and_the_command_line_wins():
     assert compose_train("dataset=digits").network.encoder["_target_"].endswith("MLPEncoder")
     assert compose_train("dataset=dsprites").network.encoder["_target_"].endswith("ConvEncoder")

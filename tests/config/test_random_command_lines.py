@@ -130,7 +130,7 @@ def test_every_line_is_followed_or_refused_with_a_message(entry, seed, cases, in
         ("train", ["latent.dim=${latent}"], r"^latent.dim=\$\{latent\}: it refers to itself.$"),
         ("train", ["model=dec", "latent.dim=${model}"], r"^latent.dim=\$\{model\}: it refers to itself.$"),
         ("data", ["dsprites", "path=${dataset}"], r"^dataset.path=\$\{dataset\}: it refers to itself.$"),
-        ("data", ["dsprites", "source._target_=%s"], "^source._target_=%s: the images do not depend on it."),
+        ("data", ["dsprites", "source._target_=%s"], "^dataset.source._target_=%s: this is no dotted name"),
     ],
 )
 def test_what_has_once_ended_in_a_traceback(entry, line, complaint):

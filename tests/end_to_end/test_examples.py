@@ -1,4 +1,4 @@
-"""The examples of CONTRIBUTING.md: the page shows these files, and the commands use them from their own folder."""
+"""The examples of CONTRIBUTING.md: the pages show these files, and the commands use them from their own folder."""
 
 import json
 import re
@@ -8,24 +8,26 @@ import numpy as np
 import pytest
 
 from tests.support.command_line import QUICK, rows, train
-from tests.support.examples.crosses import crosses
-from tests.support.examples.hoyer import hoyer
 from tests.support.paths import ROOT
+from tests.support.plugin.my_zoo.crosses import crosses
+from tests.support.plugin.my_zoo.hoyer import hoyer
+from tests.support.plugins import OWN, PROJECT
+from vaezoo.runs.folder import read_recorded_folders
 
-EXAMPLES = ROOT / "tests" / "support" / "examples"
-OWN = f"hydra.searchpath=['{EXAMPLES / 'conf'}']"
+PAGES = (ROOT / "CONTRIBUTING.md", ROOT / "docs" / "own_package.md")
 BRIEF = ("max_batches=3", "logger=csv", "hydra.run.dir=run", *QUICK, "log_every=1")
 
 
-def test_contributing_shows_the_files_of_the_examples():
-    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    shown = dict(re.findall(r"^`(tests/support/examples/\S+)`:\n\n```\w+\n(.*?)^```$", text, re.MULTILINE | re.DOTALL))
-    files = [path for path in EXAMPLES.rglob("*") if path.suffix in (".py", ".yaml") and path.name != "__init__.py"]
-    assert shown == {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for path in files}
+def test_the_pages_show_the_files_of_the_examples():
+    blocks = r"^`((?:my_zoo/|pyproject)\S+)`:\n\n```\w+\n(.*?)^```$"
+    text = "".join(page.read_text(encoding="utf-8") for page in PAGES)
+    shown = dict(re.findall(blocks, text, re.MULTILINE | re.DOTALL))
+    files = [path for path in PROJECT.rglob("*") if path.suffix in (".py", ".yaml", ".toml")]
+    assert shown == {path.relative_to(PROJECT).as_posix(): path.read_text(encoding="utf-8") for path in files}
 
 
 def test_the_model_trains_and_the_metric_and_the_figure_take_its_codes(in_tmp, monkeypatch):
-    line = [OWN, "model=l1vae", "metric=score/hoyer", "metric.test_rows=50", "figure=pixel_errors", *BRIEF]
+    line = [*OWN, "model=l1vae", "metric=score/hoyer", "metric.test_rows=50", "figure=pixel_errors", *BRIEF]
     assert train(monkeypatch, *line) == 0
     logged = [row for row in rows(Path("run")) if row["train/loss"]]
     assert len(logged) == 3
@@ -36,17 +38,18 @@ def test_the_model_trains_and_the_metric_and_the_figure_take_its_codes(in_tmp, m
     assert 0 < final["scores"]["eval/hoyer"] < 1
     assert final["directions"] == {"eval/hoyer": "higher"}
     assert Path("run/figures/pixel_errors.png").is_file()
+    assert read_recorded_folders(Path("run").resolve()) == [PROJECT / "my_zoo" / "conf"]
 
 
 def test_any_model_trains_on_the_data_set(in_tmp, monkeypatch):
     words = [word for word in BRIEF if not word.startswith("dataset=")]
-    line = [OWN, "model=vae", "dataset=crosses", "metric=score/mig_hist", "figure=none", *words]
+    line = [*OWN, "model=vae", "dataset=crosses", "metric=score/mig_hist", "figure=none", *words]
     assert train(monkeypatch, *line) == 0
     assert "eval/mig_hist" in json.loads(Path("run/metrics.json").read_text(encoding="utf-8"))["scores"]
 
 
 def test_a_study_sweeps_the_model(in_tmp, monkeypatch, capfd):
-    line = ["-m", OWN, "model=l1vae", "model.sparsity=0.1,1", "dataset=digits", "sweep.dry=true"]
+    line = ["-m", *OWN, "model=l1vae", "model.sparsity=0.1,1", "dataset=digits", "sweep.dry=true"]
     assert train(monkeypatch, *line) == 0
     assert "2: 2 new" in capfd.readouterr().out
 
@@ -59,7 +62,7 @@ def test_a_study_sweeps_the_model(in_tmp, monkeypatch, capfd):
     ],
 )
 def test_the_ranges_of_constructors_and_sources_hold(line, message, in_tmp, monkeypatch, capsys):
-    assert train(monkeypatch, OWN, *line) != 0
+    assert train(monkeypatch, *OWN, *line) != 0
     assert message in capsys.readouterr().err
 
 

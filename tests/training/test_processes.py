@@ -31,6 +31,12 @@ def free_port() -> str:
         return str(found.getsockname()[1])
 
 
+def test_workers_import_what_this_process_can(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend("/a plug-in")
+    for command in workers.make_commands(tmp_path, 2, {}):
+        assert command["env"]["PYTHONPATH"].split(os.pathsep)[0] == "/a plug-in"
+
+
 @pytest.mark.parametrize(
     ("count", "cases"),
     [

@@ -25,7 +25,7 @@ CLOSED: tuple[str, ...] = ("", "model", "latent", "likelihood", "network", "data
 CLOSED += ("sweep", "launcher")
 
 # Flags of Hydra that name another configuration than that of vaezoo.
-OTHER_CONFIGURATION = ("--config", "-cp", "-cn", "-cd", "--experimental-rerun")
+OTHER_CONFIGURATION = ("--config", "-cp", "-cn", "--experimental-rerun")
 
 # Flags with which no job begins, or several.
 HELP = ("-h", "--help", "--hydra-help")

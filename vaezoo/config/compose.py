@@ -11,8 +11,8 @@ from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from vaezoo.config.directory import DIRECTORY
 from vaezoo.config.overrides import parse_overrides
+from vaezoo.config.plugins import list_files, list_roots
 from vaezoo.errors import UserError, nearest
 
 # The extra of vaezoo that installs each plugin of Hydra.
@@ -30,17 +30,21 @@ REMOVED = {
 }
 
 
-@cache
 def list_groups() -> frozenset[str]:
     """Return the names of the configuration groups, such as "model" and "metric/score"."""
-    root = Path(DIRECTORY)
-    return frozenset(str(path.relative_to(root)) for path in root.rglob("*") if path.is_dir())
+    return frozenset().union(*map(list_folders, list_roots()))
+
+
+@cache
+def list_folders(root: Path) -> frozenset[str]:
+    """Return the folders below a configuration folder, relative to it."""
+    return frozenset(path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_dir())
 
 
 def is_group(override: Override) -> bool:
-    """Return whether the override selects an option of a group, or a folder that may hold other options."""
+    """Return whether the override selects an option of a group."""
     key = override.key_or_group
-    return key in list_groups() or key.startswith("hydra/") or key == "hydra.searchpath"
+    return key in list_groups() or key.startswith("hydra/")
 
 
 def is_plain(override: Override) -> bool:
@@ -50,14 +54,10 @@ def is_plain(override: Override) -> bool:
 
 
 class Composer:
-    """A function from overrides to configurations, as Hydra composes them, that composes each set of groups once.
+    """A function from overrides to configurations, as Hydra composes them, that composes each set of groups once."""
 
-    `search_path` are folders of a user's own files, for lines that do not name them with hydra.searchpath.
-    """
-
-    def __init__(self, config_name: str, search_path: Sequence[str] = ()) -> None:
+    def __init__(self, config_name: str) -> None:
         self.config_name = config_name
-        self.common = [f"hydra.searchpath={[str(folder) for folder in search_path]}"] if search_path else []
         self.bases: dict[tuple[str, ...], DictConfig] = {}
 
     def compose_base(self, lines: Sequence[str]) -> DictConfig:
@@ -65,7 +65,7 @@ class Composer:
 
         Raises UserError for overrides that cannot be composed.
         """
-        overrides = (*self.common, *lines)
+        overrides = tuple(lines)
         if overrides not in self.bases:
             self.bases[overrides] = compose_or_refuse(self.config_name, list(overrides))
         return self.bases[overrides]
@@ -112,9 +112,7 @@ def describe_missing(path: str, options: Sequence[str]) -> tuple[str, str, list[
         group, _, name = path.rpartition("/")
         return group, name, sorted(options)
     group, _, name = path.partition("/")
-    folder = Path(DIRECTORY) / group
-    paths = sorted(str(path.relative_to(folder).with_suffix("")) for path in folder.rglob("*.yaml"))
-    files = [path for path in paths if not path.startswith("base/")]
+    files = sorted(file for file in list_files(group) if not file.startswith("base/"))
     below = [file for file in files if file.startswith(f"{name}/")]
     beside = [file for file in files if Path(file).parent == Path(name).parent]
     return group, name, below or beside or files

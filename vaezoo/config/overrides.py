@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -64,6 +65,27 @@ def can_parse(line: str) -> bool:
     except UserError:
         return False
     return True
+
+
+def find_option(arguments: Sequence[str], name: str) -> str:
+    """Return the text after `name=` among the arguments; "" where it is not there."""
+    return next((line.partition("=")[2] for line in arguments if line.startswith(f"{name}=")), "")
+
+
+def read_run(arguments: Sequence[str]) -> Path | None:
+    """Return the run folder that `run=` names; None where the arguments name none."""
+    text = find_option(arguments, "run")
+    if not text:
+        return None
+    (place,) = quote_paths([f"run={text}"])
+    return Path(str(parse_override(place).value())).expanduser().resolve()
+
+
+def read_trust(arguments: Sequence[str]) -> list[str]:
+    """Return the packages that `trust=` names: one, or a list as in trust=[a,b]."""
+    text = find_option(arguments, "trust")
+    value = parse_override(f"trust={text}").value() if text else []
+    return [str(name) for name in (value if isinstance(value, list) else [value])]
 
 
 def parse_overrides(arguments: Sequence[str]) -> list[Override]:

@@ -15,15 +15,14 @@ Nothing here imports torch.
 import ast
 import importlib.util
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import yaml
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from vaezoo.config.directory import DIRECTORY
 from vaezoo.config.overrides import as_written, branches
+from vaezoo.config.plugins import list_files
 from vaezoo.config.signatures import read_facts, read_signature
 
 LATENTS_LACK = {"Point": " Points have no density and no KL.", "Mixed": " It has no term for categories."}
@@ -115,13 +114,13 @@ def check_latents(config: DictConfig) -> str | None:
 
 def latent_files(kinds: Sequence[str], category_alone: bool) -> Iterator[str]:
     """Yield the names of conf/latent that build one of these classes, without continuous codes or with some."""
-    texts = {path.stem: path.read_text(encoding="utf-8") for path in Path(DIRECTORY, "latent").glob("*.yaml")}
-    nodes = {name: yaml.safe_load(text) for name, text in texts.items()}
+    files = list_files("latent").items()
+    nodes = {name: yaml.safe_load(path.read_text(encoding="utf-8")) for name, path in files}
     for name, node in sorted(nodes.items()):
         base = node
-        while "_target_" not in base:
-            base = nodes[base["defaults"][0]]
-        if class_name(base) in kinds and (node.get("dim") == 0) == category_alone:
+        while base and "_target_" not in base:
+            base = nodes.get(str(next(iter(base.get("defaults", [])), "")))
+        if base and class_name(base) in kinds and (node.get("dim") == 0) == category_alone:
             yield name
 
 

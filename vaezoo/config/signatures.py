@@ -9,15 +9,25 @@ read accepts every value: the constructor then has the last word.
 import ast
 import importlib
 import importlib.util
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import Annotated, Any, Literal, Optional, Union
+
+from vaezoo.errors import nearest
 
 LIGHT = ("vaezoo.ranges", "vaezoo.config.")  # modules of aliases that import nothing heavy
 # Their files are large, and their classes neither state facts nor take keywords of ours.
 LIBRARIES = ("torch", "pytorch_lightning", "lightning", "numpy")
+MAKE_NAMES = {
+    "__getattr__",
+    "globals",
+    "exec",
+    "__path__",
+}  # words of modules that have names besides those in the file
 REQUIRED = object()  # the default of a parameter that has none
 
 
@@ -77,19 +87,69 @@ def find_definition(target: str) -> Definition | None:
     return None
 
 
+def find_spec(top: str) -> ModuleSpec | None:
+    """Return where Python finds a module or package without a dot in its name; None where it finds none."""
+    try:
+        return importlib.util.find_spec(top)
+    except (ImportError, ValueError):
+        return None
+
+
+def find_folders(top: str) -> list[str]:
+    """Return the folders of a package without a dot in its name; a namespace package has several."""
+    spec = find_spec(top)
+    return list(spec.submodule_search_locations or ()) if spec else []
+
+
+def forget_files() -> None:
+    """Forget which files were found or missing, because Python's path has changed."""
+    for function in (find_definition, find_file, read_signature, read_facts):
+        function.cache_clear()
+
+
+def describe_missing(target: str) -> str | None:
+    """Return what is wrong with a dotted name that certainly means nothing; None where it may mean something.
+
+    Only the place of modules and the words of their files are looked at, so a name that code makes is never refused.
+    """
+    names = target.split(".")
+    if not all(name.isidentifier() for name in names) or len(names) < 2:
+        return "this is no dotted name of a class or function, such as my_package.models.MyVAE."
+    if find_spec(names[0]) is None:
+        return (
+            f"Python finds no {names[0]}. It looks in the folder of the command, beside the folder of --config-dir, and"
+            " among the installed packages."
+        )
+    for end in range(len(names) - 1, 0, -1):
+        file = find_file(".".join(names[:end]))
+        if file is not None:
+            return describe_missing_name(file, ".".join(names[:end]), names[end])
+    return None
+
+
+def describe_missing_name(file: Path, module: str, name: str) -> str | None:
+    """Return that a module has no such class, function or submodule; None where it may have it."""
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return None
+    words = set(re.findall(r"\w+", text))
+    beside = {path.name.partition(".")[0] for path in file.parent.iterdir()} if file.name == "__init__.py" else set()
+    if name in words | beside or words & MAKE_NAMES or re.search(r"import\s*\(?\s*\*", text):
+        return None
+    return f"{module} has no {name}.{nearest(name, [*index_names(file), *beside])}"
+
+
 @cache
 def find_file(module: str) -> Path | None:
     """Return the file of a module, found by its place, because importing its package would run that."""
     top, *names = module.split(".")
-    try:
-        spec = importlib.util.find_spec(top)
-    except (ImportError, ValueError):
-        return None
+    spec = find_spec(top)
     if spec is None:
         return None
     if not names:
         return Path(spec.origin) if spec.origin and spec.origin.endswith(".py") else None
-    for folder in spec.submodule_search_locations or ():
+    for folder in find_folders(top):
         place = Path(folder, *names)
         for file in (place.with_suffix(".py"), place / "__init__.py"):
             if file.is_file():

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from vaezoo.config.directory import DIRECTORY
+from vaezoo.config.plugins import list_installed
 from vaezoo.errors import UserError, nearest
 
 # Classes that a user may choose although no file of ours does.
@@ -23,11 +24,20 @@ NOT_IN_RUNS = ("hydra", "launcher", "sweep")
 
 @cache
 def list_own_targets() -> frozenset[str]:
-    """Return the dotted names of all classes and functions that a run folder may build without consent."""
-    root = Path(DIRECTORY)
+    """Return the dotted names of all classes and functions that a run folder may build without consent.
+
+    The files of an installed plug-in add names within its own package, and no functions of other packages.
+    """
+    plugins = list_installed().items()
+    added = ({name for name in list_targets(conf) if name.startswith(f"{package}.")} for package, conf in plugins)
+    return list_targets(Path(DIRECTORY)).union(LIBRARY_CLASSES, *added)
+
+
+def list_targets(root: Path) -> frozenset[str]:
+    """Return the dotted names of the classes and functions that the files of a configuration folder build."""
     files = [file for file in root.glob("*/**/*.yaml") if file.relative_to(root).parts[0] not in NOT_IN_RUNS]
     texts = (file.read_text(encoding="utf-8") for file in files)
-    return frozenset(LIBRARY_CLASSES).union(*(re.findall(r"_target_:\s*([\w.]+)", text) for text in texts))
+    return frozenset().union(*(re.findall(r"_target_:\s*([\w.]+)", text) for text in texts))
 
 
 def check_references(config: Any, place: str) -> None:
@@ -43,18 +53,29 @@ def check_references(config: Any, place: str) -> None:
             )
 
 
-def check_trust(config: Any, place: str, trust: Sequence[str] = ()) -> None:
+def check_trust(config: Any, place: str, trust: Sequence[str] = (), folders: Sequence[Path] = ()) -> None:
     """Raise UserError where the configuration of a run folder builds what is not on the list.
 
-    `place` names the configuration in messages; `trust` are names of packages, modules or classes that may be built.
+    `place` names the configuration in messages; `trust` are names of packages, modules or classes that may be built;
+    `folders` are those in which the run says that the configuration of its code lies.
     """
     for key, value in walk(config):
         if key.rpartition(".")[2] == "_target_" and not is_trusted(value, trust):
             package = str(value).partition(".")[0]
-            advice = f" If you know this code and trust it, add trust={package}."
+            places = f" The run took it from {', '.join(map(str, folders))}." if folders else ""
+            advice = f"{places} If you know this code and trust it, add trust={package}."
             if package == "vaezoo":  # whose other functions can call anything
                 advice = nearest(str(value), list_own_targets())
             raise UserError(f"{place}: {key} is {value!r}, which is not built from a run folder by itself.{advice}")
+
+
+def name_trusted(config: Any) -> str:
+    """Return the option that lets a run of this configuration be read again, such as " trust=my_package", or ""."""
+    targets = [value for key, value in walk(config) if key.rpartition(".")[2] == "_target_"]
+    packages = sorted({str(target).partition(".")[0] for target in targets if not is_trusted(target, ())})
+    if len(packages) < 2:
+        return "".join(f" trust={package}" for package in packages)
+    return f" 'trust=[{','.join(packages)}]'"
 
 
 def is_trusted(target: Any, trust: Sequence[str]) -> bool:

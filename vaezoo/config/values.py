@@ -14,7 +14,7 @@ from vaezoo.config.command_keys import rule_of_command, type_of_command_key
 from vaezoo.config.overrides import as_written, branches, leaves
 from vaezoo.config.requirements import find_mismatch
 from vaezoo.config.secrets import check_secret
-from vaezoo.config.signatures import REQUIRED, Parameter, Signature, read_signature
+from vaezoo.config.signatures import REQUIRED, Parameter, Signature, describe_missing, read_signature
 from vaezoo.config.type_rules import alternatives, rule_of_type
 from vaezoo.errors import UserError
 from vaezoo.ranges import Rule, Schedule
@@ -41,6 +41,8 @@ def check_config(config: DictConfig) -> None:
             raise UserError(f"{key}={{{', '.join(map(str, node))}}}: {must_be(wanted)}")
         if "_target_" in node and key != "trainer":  # Lightning refuses flags that its Trainer does not have
             check_parameters(key, node)
+        if is_target(node) and (reason := describe_missing(node["_target_"])):
+            raise UserError(f"{key}._target_={node['_target_']}: {reason}")
     if mismatch := find_mismatch(config):
         raise UserError(mismatch)
 

@@ -2,6 +2,7 @@
 
 import argparse
 import inspect
+import itertools
 import logging
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,6 +16,7 @@ from omegaconf import OmegaConf
 from vaezoo.config.command_line import check_command_line
 from vaezoo.config.compose import compose_or_refuse
 from vaezoo.config.directory import DIRECTORY
+from vaezoo.config.plugins import list_files, take_folders
 from vaezoo.data.files.find import DataFiles, verify_file
 from vaezoo.data.files.lock import find_data_folder
 from vaezoo.errors import UserError, command, nearest
@@ -30,6 +32,7 @@ Data sets and their files. They lie in $VAEZOO_DATA, or else in ~/.cache/vaezoo.
   verify NAME...        read all files again and compare their checksums with the published ones
   show NAME             draw a contact sheet, with labels or factors
 
+--config-dir DIR in front of these adds the data sets of a folder of your own.
 Options of a data set may follow its name: show digits size=32.
 """
 STATUS = "exit status: 0 all is well, 1 something is missing or is not what it should be, 2 wrong usage"
@@ -58,7 +61,7 @@ class Dataset(NamedTuple):
 
 def list_names() -> list[str]:
     """Return the names of all data sets, sorted."""
-    return sorted(path.stem for path in (Path(DIRECTORY) / "dataset").glob("*.yaml"))
+    return sorted(name for name in list_files("dataset") if "/" not in name)
 
 
 def compose_dataset(name: str, settings: Sequence[str] = ()) -> Dataset:
@@ -73,6 +76,8 @@ def compose_dataset(name: str, settings: Sequence[str] = ()) -> Dataset:
     if settings:
         check_command_line("train", line)
     usual = compose_node(line[:1])
+    if not isinstance(usual.get("source"), dict):
+        raise UserError(f"{name}: it has no source, so that nothing is known about its images (CONTRIBUTING.md).")
     config = compose_node(line) if settings else usual
     source = get_method(usual["source"]["_target_"])
     options = {key: config[key] for key in inspect.signature(source).parameters if key in config}
@@ -93,9 +98,9 @@ def compose_node(line: list[str]) -> Any:
 
 def read_description(name: str) -> str:
     """Return the comment that the file of a data set begins with, in one line."""
-    lines = (Path(DIRECTORY) / "dataset" / f"{name}.yaml").read_text(encoding="utf-8").splitlines()
-    comments = [line.removeprefix("#").strip() for line in lines[: lines.index("defaults:")] if "@package" not in line]
-    return " ".join(filter(None, comments))
+    lines = list_files("dataset")[name].read_text(encoding="utf-8").splitlines()
+    comments = itertools.takewhile(lambda line: line.startswith("#"), lines)
+    return " ".join(line.removeprefix("#").strip() for line in comments if "@package" not in line)
 
 
 def parse_words(words: Sequence[str]) -> Iterator[Dataset]:
@@ -128,7 +133,11 @@ def print_list() -> int:
     """Print what each data set holds, where its files are, and its licence. Return the exit status."""
     print(f"data folder: {find_data_folder()}\n")
     for name in list_names():
-        dataset = compose_dataset(name)
+        try:
+            dataset = compose_dataset(name)
+        except UserError as error:  # A data set of a plug-in may be another thing than ours.
+            print(f"{name}\n    {error}")
+            continue
         shape = "x".join(map(str, dataset.shape)) or "any size"
         classes = f"{dataset.classes} classes" if dataset.classes else "no classes"
         licence = f"licence: {dataset.files.licence}" if dataset.files else "no licence stated"
@@ -235,9 +244,9 @@ def make_parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line, which is that of the process by default. Return the exit status."""
-    options = make_parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     with command("the same command goes on with what has arrived"):
+        options = make_parser().parse_args(take_folders(sys.argv[1:] if arguments is None else arguments))
         if options.command == "list":
             return print_list()
         if options.command == "show":

@@ -22,7 +22,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from vaezoo.config.completion import complete_config
-from vaezoo.config.trust import check_references, check_trust
+from vaezoo.config.plugins import is_installed, named_folders, read_sources, use_folders
+from vaezoo.config.trust import check_references, check_trust, name_trusted
 from vaezoo.errors import UserError, make_printable
 from vaezoo.runs.file_locks import acquire_lock, describe_holder, name_note
 from vaezoo.runs.files import write_json
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 CONFIG = Path(".hydra") / "config.yaml"
 LAST = Path("checkpoints") / "last.ckpt"
+HYDRA = CONFIG.with_name("hydra.yaml")  # Hydra's own settings
 DONE = Path("done.json")  # written last, once the run is complete
 LOCK = Path(".lock")
 WORKER = Path(".worker.lock")  # held by the first of several workers, which may outlive the holder of LOCK
@@ -103,14 +105,17 @@ def load_config(folder: Path, trust: Sequence[str] | None = ()) -> DictConfig:
     """Return the configuration of a run, with `folder` set to the place where the run lies now.
 
     It names only classes that vaezoo builds by itself, and those of the packages in `trust`, because the folder may be
-    another person's; None trusts everything. Keys that the version of the run did not have yet get their defaults.
+    another person's; None trusts everything. Trusted code is also looked for where it was when the run began. Keys that
+    the version of the run did not have yet get their defaults.
+
     Raises UserError for a configuration that cannot be read, trusted or completed, and for subfolders that are links
     to another place, where the run would read and write.
     """
     config, place = read_config(folder), f"run={folder}: {CONFIG}"
     check_kinds(folder)
     if trust is not None:
-        check_trust(config, place, trust)
+        check_trust(config, place, trust, read_recorded_folders(folder))
+    use_recorded_folders(folder, trust)
     complete_config(config, place)
     before, config["folder"] = str(config["folder"]), str(folder)
     for logger in config["logger"].values() if isinstance(config["logger"], dict) else ():
@@ -130,6 +135,29 @@ def move_logger(logger: dict[str, Any], before: str, folder: str) -> None:
     for name, value in logger.items():
         if isinstance(value, str) and f"{value}/".startswith(f"{before}/"):
             logger[name] = folder + value[len(before) :]
+
+
+def read_recorded_folders(folder: Path) -> list[Path]:
+    """Return the configuration folders of plug-ins that the command of a run named; an empty list where none is known.
+
+    They may not exist here, and may be another person's.
+    """
+    try:
+        check_inside(folder, folder / HYDRA)
+        record = yaml.load(read_bytes(folder, HYDRA, MAX_CONFIG_BYTES) or b"", Loader)
+        return read_sources(record["hydra"]["runtime"]["config_sources"])
+    except Exception:  # A damaged file may raise anything, and says as much as none.
+        return []
+
+
+def use_recorded_folders(folder: Path, trust: Sequence[str] | None) -> None:
+    """Let the plug-ins with which a run began be found again, if the user trusts code in it; None trusts everything.
+
+    They come after those of the command line. A trusted package that is installed as a plug-in needs no other folder.
+    """
+    if trust is None or not all(map(is_installed, trust)):
+        recorded = [place for place in read_recorded_folders(folder) if place.is_dir()]
+        use_folders(list(dict.fromkeys([*named_folders, *recorded])))
 
 
 def check_kinds(folder: Path) -> None:
@@ -336,9 +364,13 @@ def read_history(folder: Path) -> "dict[str, tuple[np.ndarray, np.ndarray]]":
     return {name: (np.array(numbers), np.array(values)) for name, (numbers, values) in columns.items() if values}
 
 
-def make_run_option(folder: Path) -> str:
-    """Return run=DIR as a shell takes it, for the commands in messages."""
-    return shlex.quote(f"run={relative_to_cwd(folder)}")
+def make_run_option(folder: Path, config: DictConfig | None = None) -> str:
+    """Return run=DIR as a shell takes it, for the commands in messages.
+
+    With the configuration of a run that this process trains, trust= names the packages of the user that it builds.
+    """
+    trust = name_trusted(OmegaConf.to_container(config, resolve=False)) if config is not None else ""
+    return shlex.quote(f"run={relative_to_cwd(folder)}") + trust
 
 
 def relative_to_cwd(path: Path) -> Path:

@@ -165,7 +165,7 @@ def run_study(
     jobs are finished.
     """
     root = Path(config.hydra.sweep.dir)
-    jobs = list_jobs(root, config, arguments, Composer(config.hydra.job.config_name, config.hydra.searchpath))
+    jobs = list_jobs(root, config, arguments, Composer(config.hydra.job.config_name))
     states = {job: job.read_state() for job in jobs}
     to_do = select_jobs(states, config.sweep.rerun)
     print(f"study     {root}\njobs      {count_states(states.values())}; {len(to_do)} to do", flush=True)
@@ -205,7 +205,7 @@ def launch_jobs(jobs: Sequence[Job], launch: Callable[[list[list[str]]], Sequenc
 
 def add_trials(config: DictConfig, lines: Sequence[Sequence[str]]) -> list[Job]:
     """Record the jobs that a searching sweeper requests next, one for each line, and return them."""
-    root, compose = Path(config.hydra.sweep.dir), Composer(config.hydra.job.config_name, config.hydra.searchpath)
+    root, compose = Path(config.hydra.sweep.dir), Composer(config.hydra.job.config_name)
     jobs = [job for line in lines for job in list_jobs(root, config, line, compose)]
     record_jobs(root, jobs)
     return jobs

@@ -17,6 +17,7 @@ from vaezoo.runs.folder import (
     CONFIG,
     DONE,
     ERROR,
+    HYDRA,
     has_checkpoint,
     make_run_option,
     read_config,
@@ -25,7 +26,6 @@ from vaezoo.runs.folder import (
 )
 from vaezoo.runs.provenance import check_data
 
-HYDRA = CONFIG.with_name("hydra.yaml")
 OVERRIDES = CONFIG.with_name("overrides.yaml")
 
 
@@ -69,7 +69,7 @@ def describe_conflict(key: str, trained: DictConfig, config: DictConfig, folder:
         own = f"python -m vaezoo.train {shlex.join(words)}"
     return (
         f"{place}: another job was trained there, with {key}={before}; this one has {key}={now}."
-        f" To go on with that one: python -m vaezoo.train {make_run_option(folder)}. To train this one: {own}."
+        f" To go on with that one: python -m vaezoo.train {make_run_option(folder, trained)}. To train this one: {own}."
     )
 
 

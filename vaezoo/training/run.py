@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from hydra.errors import InstantiationException
 from omegaconf import DictConfig, OmegaConf
 
 from vaezoo.config.identity import hash_evaluation, hash_training, make_path_absolute
@@ -17,7 +18,7 @@ from vaezoo.config.names import parallel_job_number
 from vaezoo.config.requirements import count_processes
 from vaezoo.config.titles import describe_run
 from vaezoo.config.values import check_config
-from vaezoo.errors import NotFinite, UserError, describe_write_error
+from vaezoo.errors import NotFinite, UserError, describe_build_error, describe_write_error
 from vaezoo.runs.files import remove_unfinished, write_arrays, write_json, write_text
 from vaezoo.runs.folder import (
     ERROR,
@@ -101,15 +102,15 @@ def train_together(config: DictConfig, folder: Path, processes: int) -> dict[str
         write_text(folder / ERROR, f"{error}\n")
         raise
     if signal_number is not None:
-        stop(folder, signal_number)
+        stop(config, folder, signal_number)
     return read_scores(folder)
 
 
-def stop(folder: Path, signal_number: int) -> NoReturn:
+def stop(config: DictConfig, folder: Path, signal_number: int) -> NoReturn:
     """Exit with the status of that signal, and print how the run goes on."""
     reason = f"interrupted by {signal.Signals(signal_number).name}"
     write_text(folder / ERROR, f"{reason}\n")
-    print(f"\n{reason}; go on with: python -m vaezoo.train {make_run_option(folder)}", file=sys.stderr)
+    print(f"\n{reason}; go on with: python -m vaezoo.train {make_run_option(folder, config)}", file=sys.stderr)
     sys.exit(128 + signal_number)
 
 
@@ -142,7 +143,7 @@ def lead(config: DictConfig, folder: Path) -> dict[str, float]:
         with note_crash(folder), Interrupts() as interrupts:
             return fit_and_evaluate(config, folder, resuming, interrupts)
     except Interrupted as interrupted:
-        stop(folder, interrupted.signum)
+        stop(config, folder, interrupted.signum)
     except UserError as error:
         write_text(folder / ERROR, f"{error}\n")
         raise
@@ -153,11 +154,15 @@ def lead(config: DictConfig, folder: Path) -> dict[str, float]:
             raise
         message = (
             f"{reason} What was saved before is whole: make room, or make the place writable, and go on with:"
-            f" python -m vaezoo.train {make_run_option(folder)}"
+            f" python -m vaezoo.train {make_run_option(folder, config)}"
         )
         with suppress(OSError):
             write_text(folder / ERROR, f"{message}\n")
         raise UserError(message) from error
+    except InstantiationException as error:
+        reason = describe_build_error(error)
+        write_text(folder / ERROR, f"{reason}\n\n{traceback.format_exc()}")
+        raise UserError(f"{reason}. The whole traceback is in {relative_to_cwd(folder / ERROR)}.") from error
     except BaseException:
         write_text(folder / ERROR, traceback.format_exc())
         raise
@@ -315,7 +320,7 @@ def check_finished(batches: int, max_batches: int, config: DictConfig, folder: P
         longer = "" if limit is None else " trainer.max_time=null"
         raise UserError(
             f"interrupted by {cause} after {batches} of {max_batches} batches;"
-            f" go on with: python -m vaezoo.train {make_run_option(folder)}{longer}"
+            f" go on with: python -m vaezoo.train {make_run_option(folder, config)}{longer}"
         )
 
 
@@ -359,6 +364,6 @@ def print_summary(config: DictConfig, folder: Path, scores: "Scores", took: str,
     print(f"run       {place}")
     print(f"figures   {place / 'figures'}")
     print(f"scores    {place / 'metrics.json'}")
-    print(f"again     python -m vaezoo.evaluate {make_run_option(folder)} metric=full")
+    print(f"again     python -m vaezoo.evaluate {make_run_option(folder, config)} metric=full")
     for upload in uploads:
         print(f"dashboard {upload.replace(str(folder), str(place))}")

@@ -183,6 +183,8 @@ def make_commands(folder: Path, processes: int, environment: Mapping[str, str]) 
     inherited = {name: value for name, value in os.environ.items() if name != "SLURM_NTASKS"}
     common = {**inherited, **environment, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "NODE_RANK": "0"}
     common |= {"WORLD_SIZE": str(processes), SUPERVISOR: str(os.getpid())}
+    # So that workers import what this process can: plug-ins of the command line, or what a notebook has added.
+    common["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
     # DDP warns about find_unused_parameters for ordinary models, but adversarial models need it.
     common.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     return [
