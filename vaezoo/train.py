@@ -18,6 +18,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from vaezoo import Command
 from vaezoo.config.changes import change_config
 from vaezoo.config.command_line import check_command_line, check_grid
 from vaezoo.config.completion import check_complete
@@ -147,6 +148,8 @@ def complete_arguments(arguments: list[str]) -> list[str]:
         added.append(f"hydra.sweep.dir='multirun/{request.name}'")
     return ["--multirun", *(argument for argument in arguments if argument not in study.FLAGS), *added]
 
+
+sys.modules[__name__].__class__ = Command  # so that vaezoo.train(...) works, too
 
 if __name__ == "__main__":
     main()

@@ -48,10 +48,15 @@ def quote_paths(arguments: Sequence[str]) -> list[str]:
     for argument in arguments:
         key, _, text = argument.partition("=")
         if key in PATHS and text and text[0] not in "'\"[$" and not re.fullmatch(r"[\w./-]+", text, re.ASCII):
-            escaped = re.sub(r"(\\*)'", r"\1\1\\'", text)  # In quotes of Hydra, \' is ' and \\' is \ and the end.
-            argument = f"{key}='{escaped}'"
+            argument = f"{key}={quote(text)}"
         quoted.append(argument)
     return quoted
+
+
+def quote(text: str) -> str:
+    """Return a text in quotes of Hydra."""
+    escaped = re.sub(r"(\\*)('|$)", lambda end: end[1] * 2 + ("\\'" if end[2] else ""), text)
+    return f"'{escaped}'"
 
 
 def parse_overrides(arguments: Sequence[str]) -> list[Override]:

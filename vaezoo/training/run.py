@@ -156,6 +156,7 @@ def fit_and_evaluate(config: DictConfig, folder: Path, resuming: bool, interrupt
     seed_everything(config.seed, verbose=False)
     data = prepare_data(config, interrupts)
     model = instantiate(config.model)
+    model.recipe = OmegaConf.to_container(config.model, resolve=True)
     max_batches = count_budget(config, data, model.batches_a_step)
     first = not workers.worker_rank()  # The other processes leave no trace.
     loggers = {name: instantiate(logger) for name, logger in config.logger.items() if first}
