@@ -12,7 +12,7 @@ export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train results test test-all check format clean
+.PHONY: help setup train results notebooks test test-all check format clean
 .PHONY: bench bench-environments bench-steps bench-overhead bench-floors bench-data bench-evaluation \
         bench-startup bench-rendering
 
@@ -44,6 +44,10 @@ test: setup      ## run the tests, without a network; a part of them: make test 
 
 test-all: setup  ## run the slow tests, too: trainings of minutes
 	$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
+
+notebooks: setup ## run the notebooks of docs/notebooks again, with their pictures (about five minutes)
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -e '.[notebooks]' -c constraints.txt
+	cd docs/notebooks && ../../$(BIN)/jupyter-execute --inplace *.ipynb $(ARGS)
 
 check: setup     ## check style and types, change nothing
 	$(BIN)/ruff check .

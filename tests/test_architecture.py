@@ -21,6 +21,7 @@ FLOORS = [
     {"training", "reporting"},
 ]
 COMMANDS = {"train", "evaluate", "report", "dashboard", "data/__main__"}
+DOORS = {"api", "__init__"}  # what `import vaezoo` offers, above the commands; all of it is loaded late
 NEVER = {  # part: what it never imports
     **{part: {"pytorch_lightning"} for part in ("losses", "latents", "likelihoods", "metrics", "figures")},
     "models": {"vaezoo.networks", "vaezoo.data"},
@@ -37,6 +38,8 @@ def part_of(path: Path) -> str:
 
 
 def floor_of(part: str) -> int:
+    if part in DOORS:
+        return len(FLOORS) + 1
     return next((floor for floor, parts in enumerate(FLOORS) if part in parts), len(FLOORS))
 
 
@@ -53,10 +56,11 @@ def test_imports_go_down():
     faults = []
     for path in FILES:
         part = part_of(path)
-        assert part in COMMANDS or part == "__init__" or floor_of(part) < len(FLOORS), f"{part} is on no floor"
+        assert part in COMMANDS | DOORS or floor_of(part) < len(FLOORS), f"{part} is on no floor"
         for name in imports(path):
             top, other = (*name.split("."), "")[:2]
-            if top == "vaezoo" and other != part and floor_of(other) >= floor_of(part):
+            is_late = part == "__init__" or name == "vaezoo.Command"
+            if top == "vaezoo" and other != part and not is_late and floor_of(other) >= floor_of(part):
                 faults.append(f"{path.relative_to(PACKAGE)} imports {name}")
             if any(name.startswith(never) for never in NEVER.get(part, ())):
                 faults.append(f"{path.relative_to(PACKAGE)} imports {name}")

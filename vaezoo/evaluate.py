@@ -12,6 +12,7 @@ from pathlib import Path
 import hydra
 from omegaconf import DictConfig, OmegaConf
 
+from vaezoo import Command
 from vaezoo.config.command_line import check_command_line
 from vaezoo.config.directory import DIRECTORY
 from vaezoo.config.overrides import quote_paths, read_run, read_trust
@@ -106,8 +107,8 @@ def move_data(trained: DictConfig, path: str | None) -> None:
     trained.dataset.path = path
 
 
-def evaluate_codes(config: DictConfig) -> None:
-    """Score the arrays in `config.codes`, and write metrics.json beside them or in `config.out`."""
+def evaluate_codes(config: DictConfig) -> dict[str, float]:
+    """Score the arrays in `config.codes`, write metrics.json beside them or in `config.out`, and return the scores."""
     from hydra.utils import instantiate
 
     from vaezoo.evaluation import codes_file, records
@@ -132,6 +133,7 @@ def evaluate_codes(config: DictConfig) -> None:
     }
     records.write(scores, about, folder)
     print(f"scores   {folder / 'metrics.json'}")
+    return scores.values
 
 
 @hydra.main(version_base="1.3", config_path=DIRECTORY, config_name="evaluate")
@@ -153,6 +155,8 @@ def main() -> None:
         check_command_line("evaluate", sys.argv[1:])
         job()
 
+
+sys.modules[__name__].__class__ = Command  # so that vaezoo.evaluate(...) works, too
 
 if __name__ == "__main__":
     main()

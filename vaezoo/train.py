@@ -18,6 +18,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from vaezoo import Command
 from vaezoo.config.changes import change_config
 from vaezoo.config.command_line import check_command_line, check_grid
 from vaezoo.config.completion import check_complete
@@ -175,6 +176,8 @@ def check_place(option: str) -> None:
     if existing.is_dir() and not os.access(existing, os.W_OK):
         raise UserError(f"{existing} cannot be written. hydra.run.dir=FOLDER puts the run into another place.")
 
+
+sys.modules[__name__].__class__ = Command  # so that vaezoo.train(...) works, too
 
 if __name__ == "__main__":
     main()

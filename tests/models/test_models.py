@@ -44,6 +44,7 @@ def test_every_model_trains_in_a_plain_trainer_with_a_plain_loader(name):
         model, trainer = build_model(f"model={name}", *SMALL), trainer_of(steps=3)
         if model.needs_labels and len(tensors) == 1:
             continue
+        model.train_images.zero_()
         loader = DataLoader(TensorDataset(*tensors), batch_size=10, shuffle=True)
         trainer.fit(model, loader, DataLoader(TensorDataset(*tensors), batch_size=10))
         assert model.batches == 3
@@ -59,6 +60,7 @@ def test_models_train_in_a_plain_trainer_with_our_data(name):
     phases = ["model.pretrain_batches=1", "model.refresh=1"] if name == "dec" else []
     model, trainer = build_model(f"model={name}", *line, *phases), trainer_of(steps=3)
     data = instantiate(compose_train(*line).dataset)
+    model.train_images.zero_()
     trainer.fit(model, datamodule=data)
     assert model.train_images == len(data.rows.train)
     assert "val/loss" in trainer.callback_metrics or name == "dec"

@@ -51,9 +51,9 @@ def check_line(words: Sequence[str]) -> DictConfig | None:
 
 
 def build_model(*overrides: str):
-    """Return the model that `python -m vaezoo.train` would build."""
+    """Return the model that `python -m vaezoo.train` would build, for a thousand training images."""
     import torch
     from hydra.utils import instantiate
 
     torch.manual_seed(0)
-    return instantiate(compose_train(*overrides).model)
+    return instantiate(compose_train(*overrides).model, train_images=1000)

@@ -52,8 +52,7 @@ def quote_paths(arguments: Sequence[str]) -> list[str]:
         is_path = key in PATHS and not re.fullmatch(r"[\w./-]+", text, re.ASCII)
         unread = is_path or (key in PLACES and not can_parse(argument))
         if unread and text and text[0] not in "'\"[" and not text.startswith("${"):
-            escaped = re.sub(r"(\\*)'", r"\1\1\\'", text)  # In quotes of Hydra, \' is ' and \\' is \ and the end.
-            argument = f"{key}='{escaped}'"
+            argument = f"{key}={quote(text)}"
         quoted.append(argument)
     return quoted
 
@@ -86,6 +85,12 @@ def read_trust(arguments: Sequence[str]) -> list[str]:
     text = find_option(arguments, "trust")
     value = parse_override(f"trust={text}").value() if text else []
     return [str(name) for name in (value if isinstance(value, list) else [value])]
+
+
+def quote(text: str) -> str:
+    """Return a text in quotes of Hydra."""
+    escaped = re.sub(r"(\\*)('|$)", lambda end: end[1] * 2 + ("\\'" if end[2] else ""), text)
+    return f"'{escaped}'"
 
 
 def parse_overrides(arguments: Sequence[str]) -> list[Override]:

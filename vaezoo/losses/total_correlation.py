@@ -84,10 +84,11 @@ def kl_decomposition(z: Tensor, mean: Tensor, logvar: Tensor, log_w: Tensor) -> 
 def batch_decomposition(z: Tensor, q: Any, estimator: Estimator, train_images: Tensor) -> Decomposition:
     """Return the terms of a training step from its codes z (B, J) and Gaussian posteriors q.
 
-    Where several processes share the step, their codes are gathered first. `train_images` is N.
+    Where several processes share the step, their codes are gathered first. `train_images` is N; where nobody has set
+    it, it is 0, and the terms are NaN, because those of any other number would be wrong in silence.
     """
     z, mean, logvar = map(gather, (z, q.mean, q.logvar))
-    images = train_images.clamp(min=len(z)).to(z.dtype)
+    images = train_images.clamp(min=len(z)).to(z.dtype).masked_fill(train_images == 0, torch.nan)
     return kl_decomposition(z, mean, logvar, log_weights(estimator, len(z), images))
 
 

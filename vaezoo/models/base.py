@@ -10,8 +10,10 @@ from pytorch_lightning import LightningModule
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from vaezoo.errors import UserError
+from vaezoo.models.building import Buildable
 from vaezoo.numerics import full_precision
-from vaezoo.ranges import NonNegative, Positive, Several, Weight
+from vaezoo.ranges import Count, NonNegative, Positive, Several, Weight
 
 Terms = dict[str, Tensor]
 
@@ -28,11 +30,13 @@ class LinearClassifier(nn.Linear):
         nn.init.zeros_(self.bias)
 
 
-class LatentModel(LightningModule):
+class LatentModel(LightningModule, metaclass=Buildable):
     """An encoder, a latent space, a decoder and a likelihood; a subclass says which terms make its loss.
 
     The parts come ready-made from the configuration: `latent` knows how many numbers the encoder must give and the
     decoder takes, so nobody computes a size. A subclass writes `objective`, which can be called without a trainer.
+    A call that leaves parts out, such as BetaVAE(image_shape=(1, 28, 28), latent_dim=10, beta=4.0), gets those that
+    the configuration would choose (vaezoo.models.building).
 
     It is an ordinary LightningModule: any Trainer trains it with any DataLoader of images, or of (images, labels).
 
@@ -64,6 +68,8 @@ class LatentModel(LightningModule):
     conditional = False  # encoder and decoder are told the class of each image
     recalibrates = False  # the encoder is trained on generated images: its batch norms are not those of real ones
     gated: tuple[str, ...] = ()  # the players that may skip a step
+    needs_train_images = False  # its terms depend on the number of training images
+    recipe: Mapping[str, Any] | None = None  # the plain values that it was built from (vaezoo.models.building)
     training_batches: Iterable[Any] | None = None
 
     def __init__(
@@ -79,6 +85,7 @@ class LatentModel(LightningModule):
         classifier: Literal["frozen", "joint"] | None = None,
         classifier_weight: NonNegative = 1.0,
         classes: Several | None = None,
+        train_images: Count | None = None,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
@@ -94,7 +101,7 @@ class LatentModel(LightningModule):
         self.classifier_trains_codes = classifier == "joint"
         self.classifier_weight = classifier_weight
         self.register_buffer("batches", torch.zeros((), dtype=torch.int64))
-        self.register_buffer("train_images", torch.zeros((), dtype=torch.int64))
+        self.register_buffer("train_images", torch.tensor(train_images or 0))
 
     def encode(self, x: Tensor, labels: Tensor | None = None) -> Any:
         """Images (B, C, H, W) in [0, 1] to their posteriors q(z|x); conditional models use the `labels` (B,), too."""
@@ -156,6 +163,16 @@ class LatentModel(LightningModule):
         dataset = getattr(self.trainer.train_dataloader, "dataset", None)
         if self.train_images == 0 and isinstance(dataset, Sized):
             self.train_images.fill_(len(dataset))
+        if self.needs_train_images and self.train_images == 0:
+            raise UserError(
+                f"{type(self).__name__} needs the number of training images, and the data have no length."
+                " Build the model with train_images=N."
+            )
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep what the model was built from, so that `load_from_checkpoint` builds it again."""
+        if self.recipe is not None:
+            checkpoint["hyper_parameters"] = {k: v for k, v in self.recipe.items() if not k.startswith("_")}
 
     def terms_of(self, name: str, x: Tensor, drawn: Terms) -> Terms:
         """Return the terms that a step of `name` minimises; `drawn` holds the "labels" of the batch, if it has any."""

@@ -24,6 +24,7 @@ class BetaTCVAE(LatentModel):
     """
 
     compares_images = "the total correlation of beta-TCVAE"
+    needs_train_images = True
 
     def __init__(
         self,

@@ -15,6 +15,7 @@ class GuidedTCVAE(GuidedVAE):
     """A Guided-VAE with a weight for each part of the KL."""
 
     compares_images = "the total correlation of Guided-beta-TCVAE"
+    needs_train_images = True
 
     def __init__(self, *, alpha: Weight, beta: Weight, gamma: Weight, estimator: Estimator, **parts: Any) -> None:
         super().__init__(**parts)

@@ -188,6 +188,7 @@ def fit_and_evaluate(config: DictConfig, folder: Path, resuming: bool, interrupt
     seed_everything(config.seed, verbose=False)
     data = prepare_data(config, interrupts)
     model = instantiate(config.model)
+    model.recipe = OmegaConf.to_container(config.model, resolve=True)
     max_batches = count_budget(config, data, model.batches_a_step)
     trainer = make_trainer(config.trainer, list(loggers.values()))
     # Lightning converts too, but after a checkpoint is loaded, whose double precision would then be lost.

@@ -1,0 +1,1 @@
+"""The names of `import vaezoo`: what the commands do, in Python."""
