@@ -37,6 +37,7 @@ def train(*overrides: str, **values: Any) -> Run:
 
     >>> import vaezoo
     >>> run = vaezoo.train("model=betavae", "dataset=digits", max_batches=20, logger="csv")  # doctest: +ELLIPSIS
+    log ...
     BetaVAE (beta 4) on digits...
     >>> run.state
     'finished'
