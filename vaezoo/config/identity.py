@@ -29,6 +29,10 @@ CHANGEABLE = (
     *("dataset.path", "dataset.download", "dataset.verify", "dataset.residence", "metric*", "figure*"),
 )
 
+# Keys that earlier versions did not have, and the values with which a run is what it was without them. Such a value is
+# no part of the identity, so that the runs of earlier versions keep theirs.
+ADDED_LATER = {"lr_schedule.warmup": 0}
+
 # Where the data lie. They may be moved while their bytes stay the same (vaezoo.runs.provenance.check_data).
 PATH = "dataset.path"
 
@@ -93,7 +97,7 @@ def select_values(config: DictConfig, selects: Callable[[str], bool]) -> dict[st
     values = {
         key: unify(OmegaConf.select(config, key) if "${" in str(written) else written)
         for key, written in leaves(container)
-        if selects(key)
+        if selects(key) and ADDED_LATER.get(key, ...) != written
     }
     if PATH in values:
         values[PATH] = make_absolute(values[PATH])

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from vaezoo.config.identity import ADDED_LATER
 from vaezoo.config.overrides import leaves
 from vaezoo.errors import UserError, make_printable
 from vaezoo.metrics.directions import Direction
@@ -195,6 +196,8 @@ def select_keys(config: dict[str, Any]) -> dict[str, Any]:
     """
     selected = {}
     for key, value in config.items():
+        if ADDED_LATER.get(key, ...) == value:
+            continue
         if key.startswith(IGNORED_KEYS) or key.endswith(("_partial_", "_convert_")):
             continue
         if key == "dataset.name":

@@ -1,6 +1,6 @@
 """A model and its data as Lightning trains them here: many training steps at each call, validated at exact batches."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -11,9 +11,11 @@ from torch import Tensor
 from vaezoo.data.batches import Batch, RowBatches, TrainingOrder
 from vaezoo.data.module import ImageDataModule
 from vaezoo.distributed import process_count
+from vaezoo.models.adversarial import AdversarialModel
 from vaezoo.models.base import LatentModel
 from vaezoo.training.clock import Clock
 from vaezoo.training.engines import Eager, share_rows
+from vaezoo.training.learning_rate import make_schedules, refuse_by_torch
 from vaezoo.training.terms import TermLogger
 
 
@@ -67,6 +69,7 @@ class ChunkedModel(LightningModule):
         terms: TermLogger,
         val_every: int,
         callbacks: Sequence[Callback],
+        lr_schedule: Mapping[str, Any],
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
@@ -77,6 +80,7 @@ class ChunkedModel(LightningModule):
         self.terms = terms
         self.val_every = val_every
         self.own_callbacks = callbacks
+        self.lr_schedule = lr_schedule
 
     def configure_callbacks(self) -> list[Callback]:
         return list(self.own_callbacks)
@@ -124,7 +128,19 @@ class ChunkedModel(LightningModule):
     # ---- the model's hooks and state ---------------------------------------------------------------------------
 
     def configure_optimizers(self) -> Any:
-        return self.model.configure_optimizers()
+        """Return the optimisers of the model, and the schedule of each where the rates change."""
+        with refuse_by_torch("optimizer"):
+            made = self.model.configure_optimizers()
+        optimizers = made if isinstance(made, list) else [made]
+        schedules = make_schedules(optimizers, self.lr_schedule, self.clock.max_batches)
+        self.engine.schedules = schedules
+        players = self.model.players() if isinstance(self.model, AdversarialModel) else {}
+        names = [f"lr_{player}" for player in players] or ["lr"]
+        self.terms.schedules = dict(zip(names, schedules, strict=False))
+        configs = [
+            {"scheduler": schedule, "interval": "step", "name": name} for name, schedule in self.terms.schedules.items()
+        ]
+        return optimizers, configs
 
     def on_fit_start(self) -> None:
         """Bring the images to the device; a decoder that can begins at their mean."""

@@ -38,6 +38,7 @@ def fit(
     val_every: int = 500,
     engine: str = "eager",
     chunk: int | None = None,
+    lr_schedule: Mapping[str, Any] | None = None,
     checkpoints: Checkpoints | None = None,
     callbacks: Sequence[Callback] = (),
     interrupts: Interrupts | None = None,
@@ -46,8 +47,9 @@ def fit(
     """Train until the model has seen `max_batches` batches; `trainer` comes from `make_trainer`.
 
     Terms go to the trainer's loggers every `log_every` batches, and after a validation every `val_every` batches and
-    at the end. `engine` and `chunk` say how steps are made (vaezoo.training.engines). `resume_from` is the checkpoint
-    whose weights the model has; optimisers and callbacks go on from there.
+    at the end. `engine` and `chunk` say how steps are made (vaezoo.training.engines). `lr_schedule` is the group of
+    conf/ (vaezoo.training.learning_rate). `resume_from` is the checkpoint whose weights the model has; optimisers and
+    callbacks go on from there.
     """
     done = int(model.batches)
     if done >= max_batches:
@@ -64,7 +66,7 @@ def fit(
     convert = trainer.precision_plugin.convert_input
     maker = choose_engine(engine)(model, data, clock, terms.train, intervals, chunk, convert)
     own_callbacks = [terms, *callbacks, *([checkpoints] if checkpoints else [])]
-    chunked = ChunkedModel(model, data, maker, clock, terms, val_every, own_callbacks)
+    chunked = ChunkedModel(model, data, maker, clock, terms, val_every, own_callbacks, lr_schedule or {})
     try:
         trainer.fit(chunked, ckpt_path=resume_from, weights_only=True)
     finally:
@@ -106,5 +108,7 @@ def quiet_lightning() -> None:
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", module="pytorch_lightning", message=".*workers.*")
     warnings.filterwarnings("ignore", module="pytorch_lightning", category=FutureWarning)
+    # A player that skips its first steps has a schedule that goes on all the same.
+    warnings.filterwarnings("ignore", message=".*lr_scheduler.step.. before .optimizer.step.*")
     # A run may go on without the limit of time, or the pictures, that it began with.
     warnings.filterwarnings("ignore", module="pytorch_lightning", message=".*callbacks used to create the checkpoint.*")

@@ -277,6 +277,7 @@ def train_model(
         val_every=config.val_every,
         engine=config.trainer.get("engine", "eager"),
         chunk=config.trainer.get("chunk"),
+        lr_schedule=OmegaConf.to_container(config.lr_schedule, resolve=True),  # type: ignore[arg-type]
         checkpoints=Checkpoints(folder / "checkpoints", **config.callbacks.checkpoints),
         callbacks=callbacks,
         interrupts=interrupts,

@@ -12,6 +12,7 @@ from vaezoo.distributed import average, gather, process_count
 from vaezoo.errors import NotFinite
 from vaezoo.models.base import spread
 from vaezoo.training.clock import Clock
+from vaezoo.training.learning_rate import RateSchedule
 
 
 class TermSums:
@@ -94,6 +95,7 @@ class TermLogger(Callback):
         self.val = TermSums()  # validation adds to it
         self.latest: dict[str, float] = {}  # what the progress bar shows
         self.latest_val: dict[str, float] = {}  # what best.ckpt is chosen by
+        self.schedules: Mapping[str, RateSchedule] = {}  # of learning rates, by the names of their terms
         self.images_per_second = 0.0
         self.restart_speed()
 
@@ -110,7 +112,8 @@ class TermLogger(Callback):
             self.latest = self.train.means()
             images = (batches - self.first_batch) * batch.shape[1]
             self.images_per_second = images / (time.perf_counter() - self.since)
-            values = {f"train/{name}": value for name, value in self.latest.items()}
+            rates = {name: schedule.rate for name, schedule in self.schedules.items()}
+            values = {f"train/{name}": value for name, value in (self.latest | rates).items()}
             self.send(trainer, {**values, "perf/images_per_second": self.images_per_second})
             self.restart_speed()
 
