@@ -204,7 +204,7 @@ def test_every_model_takes_every_optimiser_or_says_what_to_leave_out(optimizer):
 
 
 def test_an_optimiser_refuses_values_in_words(in_tmp):
-    with pytest.raises(UserError, match=r"SGD takes lr, .*nesterov.*, not lr, .*beta"):
+    with pytest.raises(UserError, match=r"SGD takes params, lr, .*nesterov.*, not lr, .*beta"):
         check_line(["dataset=digits", "optimizer=sgd", "+optimizer.beta=1"])
     with pytest.raises(
         UserError, match=r"optimizer: torch refuses these values \(Nesterov momentum requires a momentum"
