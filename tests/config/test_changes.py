@@ -51,7 +51,14 @@ def test_what_has_an_effect_is_changed(line, key, value):
         *("seed=5", "optimizer.lr=1e-4", "optimizer=sgd", "likelihood=gaussian", "network.encoder.hidden=[7]"),
         *("model.beta=1", "model=vae", "latent.dim=3", "dataset.batch_size=3", "dataset.split_seed=3", "dataset=mnist"),
         *("folder=elsewhere", "launcher.threads=2", "launcher=joblib", "sweep.name=a", "sweep=beta", "hydra.run.dir=a"),
-        *("experiment=quickstart", "~seed", "+model.extra=1", "schedule@model.beta=linear"),
+        *(
+            "experiment=quickstart",
+            "~seed",
+            "callbacks.mine.patience=3",
+            "+callbacks.mine._target_=a.B",
+            "+model.extra=1",
+            "schedule@model.beta=linear",
+        ),
     ],
 )
 def test_what_the_checkpoint_or_the_parts_would_ignore_is_refused(line):
@@ -79,7 +86,7 @@ def test_the_rule_holds_for_every_key_of_a_configuration():
         ("max_batches=1,2", "a run has one value of each key"),
         ("~trainer.chunk", "cannot be taken away"),
         ("val_evry=3", "cannot be changed when a run goes on"),
-        ("callbacks.progres=false", "no such key. Did you mean 'callbacks.progress'?"),
+        ("callbacks.checkpoints.minuts=3", "no such key. Did you mean 'callbacks.checkpoints.minutes'?"),
         ("trainer.max_time=3", "has no such key"),
         ("metric=fst", "there is no such metric. Did you mean 'fast'?"),
         ("+metric/score=irs", "a run takes a group as a whole"),

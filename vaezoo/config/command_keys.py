@@ -31,6 +31,11 @@ from vaezoo.ranges import (
 )
 
 
+def stays_inside(value: Any) -> bool:
+    """Return whether the value names a file that lies in a folder or below it."""
+    return isinstance(value, str) and value != "" and not value.startswith("/") and ".." not in value
+
+
 def are_grids(value: Any) -> bool:
     """Return whether the value is a list of grids, each from keys to values as on the command line."""
     return isinstance(value, list) and all(
@@ -90,7 +95,7 @@ REFUSED_FLAGS: Mapping[str, Any] = {
     "log_every_n_steps": refuse("log_every says how often a run logs"),
     "logger": refuse("logger=csv or logger=wandb chooses the loggers"),
     "enable_autolog_hparams": refuse("logger=wandb sends the whole configuration", True),
-    "callbacks": refuse("callbacks.checkpoints, callbacks.samples and callbacks.progress are the callbacks"),
+    "callbacks": refuse("callbacks=early_stopping, or +callbacks.NAME._target_=CLASS, adds a callback"),
     "enable_checkpointing": refuse("callbacks.checkpoints says when checkpoints are written"),
     "enable_progress_bar": refuse("callbacks.progress is the progress bar"),
     "enable_model_summary": refuse("a run prints no summary of its layers"),
@@ -212,6 +217,9 @@ TYPES: Mapping[str, Any] = {
     "callbacks.checkpoints.monitor": Name | None,
     "callbacks.progress": bool,
     "callbacks.samples": bool,
+    "callbacks.*.dirpath": refuse("its checkpoints lie in checkpoints/NAME of the run"),
+    "callbacks.*.filename": Annotated[str, require("a name without .. that does not begin with /", stays_inside)]
+    | None,
     # Studies.
     "launcher.jobs": Count,
     "launcher.threads": Count | None,

@@ -21,7 +21,7 @@ from vaezoo.errors import UserError
 FILES = {
     "": "train.yaml",
     "lr_schedule": "lr_schedule/none.yaml",
-    "callbacks": "callbacks/default.yaml",
+    "callbacks": "callbacks/base/options.yaml",
     "metric": "metric/base/options.yaml",
     "figure": "figure/base/options.yaml",
     "launcher": "launcher/local.yaml",

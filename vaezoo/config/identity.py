@@ -16,7 +16,8 @@ from vaezoo.config.overrides import leaves
 # Keys that cannot change the weights that a training ends with: where it runs, and what is logged and drawn. Several
 # processes train the weights that one process trains.
 NEUTRAL = (
-    *("folder", "log_every", "val_every", "logger*", "callbacks*", "sweep*", "launcher*", "hydra*"),
+    *("folder", "log_every", "val_every", "logger*", "sweep*", "launcher*", "hydra*"),
+    *("callbacks.checkpoints.*", "callbacks.samples", "callbacks.progress"),
     *("dataset.download", "dataset.verify", "dataset.residence"),
     *("trainer._target_", "trainer.accelerator", "trainer.devices", "trainer.strategy*", "trainer.plugins"),
     *("trainer.engine", "trainer.chunk", "trainer.deterministic", "trainer.benchmark", "trainer.profiler*"),
@@ -25,7 +26,8 @@ NEUTRAL = (
 
 # Keys that a run can change when it goes on. All others are in its checkpoint, or in the parts that it has built.
 CHANGEABLE = (
-    *("max_batches", "max_epochs", "log_every", "val_every", "trainer*", "logger*", "callbacks*"),
+    *("max_batches", "max_epochs", "log_every", "val_every", "trainer*", "logger*"),
+    *("callbacks", "callbacks.checkpoints.*", "callbacks.samples", "callbacks.progress"),
     *("dataset.path", "dataset.download", "dataset.verify", "dataset.residence", "metric*", "figure*"),
 )
 

@@ -23,6 +23,7 @@ from omegaconf.errors import OmegaConfBaseException
 from vaezoo.config.directory import DIRECTORY
 from vaezoo.config.overrides import as_written, branches
 from vaezoo.config.signatures import read_facts, read_signature
+from vaezoo.errors import nearest
 
 # Lengths of schedules of torch; one that is null is what the warm-up leaves of the budget.
 LENGTHS = ("T_max", "total_iters", "total_steps")
@@ -33,6 +34,19 @@ NO_SCHEDULES = {
         ("SequentialLR", "ChainedScheduler"),
         "it joins schedules that have an optimiser already; lr_schedule.warmup joins a warm-up and one schedule.",
     ),
+}
+OUR_CALLBACKS = ("checkpoints", "samples", "progress")
+BUDGET = "the Trainer has no number of epochs here, because max_batches is the budget"
+# Callbacks of Lightning that cannot be used, and why.
+NO_CALLBACKS = {
+    "StochasticWeightAveraging": f"{BUDGET}; callbacks=ema averages weights.",
+    "GradientAccumulationScheduler": "the models optimise manually; model.micro_batches splits a batch.",
+    "LearningRateFinder": f"{BUDGET}; sweep optimizer.lr instead: -m optimizer.lr=1e-4,1e-3.",
+    "BatchSizeFinder": "dataset.batch_size is a part of the experiment.",
+    "BasePredictionWriter": "a run makes no predictions; vaezoo.evaluate writes codes and pictures.",
+    "OnExceptionCheckpoint": "callbacks.checkpoints writes one when a run is interrupted.",
+    "SpikeDetection": "it needs the loss of automatic optimisation.",
+    **dict.fromkeys(("ProgressBar", "TQDMProgressBar", "RichProgressBar"), "callbacks.progress is the progress bar."),
 }
 LATENTS_LACK = {"Point": " Points have no density and no KL.", "Mixed": " It has no term for categories."}
 
@@ -311,6 +325,20 @@ def check_lr_schedule(config: DictConfig) -> str | None:
     return None
 
 
+def check_callbacks(config: DictConfig) -> str | None:
+    """Return what is wrong with a callback that the configuration adds; None if nothing is."""
+    for name, node in config.callbacks.items():
+        key = f"callbacks.{name}"
+        if name in OUR_CALLBACKS or node is None:
+            continue
+        if not OmegaConf.is_dict(node) or not isinstance(node.get("_target_"), str):
+            hint = nearest(str(name), OUR_CALLBACKS)
+            return f"{key}={as_written(node)}: must be a callback: +{key}._target_=CLASS and its arguments.{hint}"
+        if reason := NO_CALLBACKS.get(class_name(node)):
+            return f"{key}: {class_name(node)} cannot be used: {reason}"
+    return None
+
+
 def follows_budget(config: DictConfig) -> bool:
     """Return whether the learning rates of a run fall over its whole budget, which then cannot change."""
     return any((config.get("lr_schedule") or {}).get(key, ...) is None for key in LENGTHS)
@@ -327,4 +355,5 @@ CHECKS: tuple[Callable[[DictConfig], str | None], ...] = (
     check_independent_batches,
     check_players,
     check_lr_schedule,
+    check_callbacks,
 )

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 CONFIG = Path(".hydra") / "config.yaml"
 LAST = Path("checkpoints") / "last.ckpt"
 DONE = Path("done.json")  # written last, once the run is complete
+EARLY_STOP = Path("early_stop.json")  # which callback has ended the training before its budget
 LOCK = Path(".lock")
 WORKER = Path(".worker.lock")  # held by the first of several workers, which may outlive the holder of LOCK
 SCORES = Path(".scores.lock")  # held by an evaluation, which may look at the last checkpoint of a run that trains
@@ -41,7 +42,7 @@ CRASH = Path("crash.txt")  # empty while a run goes on; where native code has ki
 PREVIOUS = LAST.with_name("previous.ckpt")  # the checkpoint before the last, used where the last is damaged
 SUBFOLDERS = (".hydra", "checkpoints", "figures", "figures/over_time", "wandb")  # that a run reads and writes
 RUN_FILES = (  # that a run reads and writes, besides its checkpoints
-    *(LOCK, WORKER, SCORES, DONE, ERROR, CRASH),
+    *(LOCK, WORKER, SCORES, DONE, EARLY_STOP, ERROR, CRASH),
     *map(Path, ("environment.json", "metrics.json", "metrics.csv", "metrics.npz", "latents.npz")),
 )
 MAX_HISTORY_BYTES = 2**30  # of metrics.csv
@@ -195,7 +196,22 @@ def is_held(lock: Path) -> bool:
 def mark_finished(folder: Path, training_id: str, evaluation_id: str) -> None:
     """Write done.json, which marks the run as complete."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    write_json(folder / DONE, {"job": training_id, "afterwards": evaluation_id, "finished": now})
+    stop = describe_early_stop(folder)
+    early = {"stopped_early": stop} if stop else {}
+    write_json(folder / DONE, {"job": training_id, "afterwards": evaluation_id, "finished": now, **early})
+
+
+def describe_early_stop(folder: Path) -> str:
+    """Return which callback has ended the training before its budget, when and why; "" where none has."""
+    content = read_bytes(folder, EARLY_STOP)
+    try:
+        stop = json.loads(content or b"{}")
+        if not stop:
+            return ""
+        reason = f": {stop['reason']}" if stop["reason"] else ""
+        return make_printable(f"early by {stop['by']} after {int(stop['batches'])} batches{reason}")
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return "early, by a callback that the damaged early_stop.json does not name"
 
 
 def read_scores(folder: Path) -> dict[str, float]:

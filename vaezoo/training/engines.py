@@ -23,7 +23,7 @@ from vaezoo.data.batches import Batch
 from vaezoo.data.module import ImageDataModule
 from vaezoo.distributed import own_rows, process_count
 from vaezoo.errors import UserError
-from vaezoo.models.base import LatentModel
+from vaezoo.models.base import LatentModel, Terms
 from vaezoo.training.clock import Clock
 from vaezoo.training.learning_rate import RateSchedule
 from vaezoo.training.terms import TermSums
@@ -66,6 +66,7 @@ class Eager:
         self.convert = convert
         self.pace = chunk or 1
         self.has_hook = is_overridden("on_train_batch_start", model)
+        self.terms: Terms = {}  # of the latest step
         self.schedules: Sequence[RateSchedule] = ()
 
     def prepare(self, optimizers: Sequence[torch.optim.Optimizer]) -> None:
@@ -125,6 +126,7 @@ class Eager:
         """Make one step on a batch, and add up its terms."""
         terms = self.model.step(batch.images, batch.labels, idle)
         self.sums.add(terms, 1.0, self.model.batches - 1)
+        self.terms = terms
 
 
 class Compiled(Eager):

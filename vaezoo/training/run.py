@@ -20,8 +20,10 @@ from vaezoo.config.values import check_config
 from vaezoo.errors import NotFinite, UserError, describe_write_error
 from vaezoo.runs.files import remove_unfinished, write_arrays, write_json, write_text
 from vaezoo.runs.folder import (
+    EARLY_STOP,
     ERROR,
     WORKER,
+    describe_early_stop,
     has_checkpoint,
     has_config,
     is_done,
@@ -151,6 +153,7 @@ def fit_and_evaluate(config: DictConfig, folder: Path, resuming: bool, interrupt
 
     from vaezoo import distributed
     from vaezoo.training.fit import make_trainer
+    from vaezoo.training.user_callbacks import read_stop
 
     began = time.perf_counter()
     seed_everything(config.seed, verbose=False)
@@ -162,18 +165,25 @@ def fit_and_evaluate(config: DictConfig, folder: Path, resuming: bool, interrupt
     trainer = make_trainer(config.trainer, list(loggers.values()))
     # Lightning converts too, but after a checkpoint is loaded, whose double precision would then be lost.
     trainer.precision_plugin.convert_module(model)
-    checkpoint = restore(folder, model, data.source.identity) if resuming else None
+    checkpoint, saved = restore(folder, model, data.source.identity) if resuming else (None, {})
+    stop = read_stop(saved, hash_training(config)) if saved else {}
+    del saved  # whose tensors take as much memory as the model
     device = trainer.strategy.root_device
     if first:
         write_environment(config, folder, device, data.source.identity)
     exit_code = 1
     try:
         start_loggers(loggers, config, int(model.batches))
-        train_model(config, folder, model, data, trainer, max_batches, interrupts, checkpoint)
+        if not stop:  # the same command again does not go on where a callback has ended the training
+            stop = train_model(config, folder, model, data, trainer, max_batches, interrupts, checkpoint)
         distributed.leave_group()
         if not first:
             return {}
-        check_finished(int(model.batches), max_batches, config, folder)
+        if stop:
+            write_json(folder / EARLY_STOP, stop)
+        else:
+            (folder / EARLY_STOP).unlink(missing_ok=True)
+            check_finished(int(model.batches), max_batches, config, folder)
         interrupts.at_once()  # The weights are safe, so what follows can simply be done again.
         scores = score_and_draw(config, folder, model.to(device), data, loggers.values())
         exit_code = 0
@@ -211,20 +221,20 @@ def order_rows(data: Any, batches_a_step: int) -> Any:
     return TrainingOrder(data.rows.train, data.batch_size * batches_a_step, data.seed)
 
 
-def restore(folder: Path, model: Any, data_identity: dict[str, Any]) -> Path | None:
-    """Put the weights of the newest whole checkpoint into the model, and return its path.
+def restore(folder: Path, model: Any, data_identity: dict[str, Any]) -> tuple[Path | None, dict[str, Any]]:
+    """Put the weights of the newest whole checkpoint into the model, and return its path and its content.
 
     Raises UserError if the data are not those that the run began with.
     """
     newest = find_checkpoint(folder)
     if newest is None:
-        return None
+        return None, {}
     check_data(folder, data_identity)
     path, state = newest
     restore_weights(model, state, folder)
     optimizers = model.configure_optimizers()
     check_optimizers(optimizers if isinstance(optimizers, list) else [optimizers], state, folder)
-    return path
+    return path, state
 
 
 def write_environment(config: DictConfig, folder: Path, device: Any, data_identity: dict[str, Any]) -> None:
@@ -254,12 +264,16 @@ def train_model(
     max_batches: int,
     interrupts: "Interrupts",
     checkpoint: Path | None,
-) -> None:
-    """Fit the model, with the checkpoints, pictures and progress bar that the configuration asks for."""
+) -> dict[str, Any]:
+    """Fit the model, with the checkpoints, pictures and callbacks that the configuration asks for.
+
+    Returns the note of a callback that has ended the training before its budget; an empty one where none has.
+    """
     from vaezoo.training.checkpoints import Checkpoints
     from vaezoo.training.fit import fit
     from vaezoo.training.progress_bar import BudgetBar
     from vaezoo.training.sample_watch import SampleWatch
+    from vaezoo.training.user_callbacks import StopRecord, build_callbacks, explain_refusals
 
     callbacks: list[Any] = []
     if config.callbacks.samples:
@@ -267,22 +281,28 @@ def train_model(
         callbacks.append(SampleWatch(data, folder, config.val_every, describe_run(config), pictures=pictures))
     if config.callbacks.progress and not workers.worker_rank():
         callbacks.append(BudgetBar(f"{type(model).__name__} {data.name}"))
-    fit(
-        model,
-        data,
-        trainer,
-        max_batches=max_batches,
-        seed=config.seed,
-        log_every=config.log_every,
-        val_every=config.val_every,
-        engine=config.trainer.get("engine", "eager"),
-        chunk=config.trainer.get("chunk"),
-        lr_schedule=OmegaConf.to_container(config.lr_schedule, resolve=True),  # type: ignore[arg-type]
-        checkpoints=Checkpoints(folder / "checkpoints", **config.callbacks.checkpoints),
-        callbacks=callbacks,
-        interrupts=interrupts,
-        resume_from=checkpoint,
-    )
+    users = build_callbacks(OmegaConf.to_container(config.callbacks, resolve=True), config.trainer, folder)  # type: ignore[arg-type]
+    record = StopRecord(users, hash_training(config))
+    with explain_refusals():
+        fit(
+            model,
+            data,
+            trainer,
+            max_batches=max_batches,
+            seed=config.seed,
+            log_every=config.log_every,
+            val_every=config.val_every,
+            engine=config.trainer.get("engine", "eager"),
+            chunk=config.trainer.get("chunk"),
+            lr_schedule=OmegaConf.to_container(config.lr_schedule, resolve=True),  # type: ignore[arg-type]
+            checkpoints=Checkpoints(folder / "checkpoints", **config.callbacks.checkpoints),
+            callbacks=callbacks,
+            user_callbacks=users,
+            stop_record=record,
+            interrupts=interrupts,
+            resume_from=checkpoint,
+        )
+    return record.stop
 
 
 def check_finished(batches: int, max_batches: int, config: DictConfig, folder: Path) -> None:
@@ -332,12 +352,15 @@ def print_summary(config: DictConfig, folder: Path, scores: "Scores", took: str,
     from vaezoo.evaluation.closing_table import print_scores
 
     if OmegaConf.select(config, "sweep.over"):
-        print(f"{folder.name}: {took}")
+        stop = describe_early_stop(folder)
+        print(f"{folder.name}: {took}{f', {stop}' if stop else ''}")
         return
     if scores.values:
         print_scores(scores, describe_run(config))
     place = relative_to_cwd(folder)
     print(took)
+    if stop := describe_early_stop(folder):
+        print(f"stopped   {stop}")
     print(f"run       {place}")
     print(f"figures   {place / 'figures'}")
     print(f"scores    {place / 'metrics.json'}")
