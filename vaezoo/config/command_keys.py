@@ -7,8 +7,10 @@ all other keys.
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from functools import cache
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
+from vaezoo.config.identity import LAST, RECORDED_SOURCE
 from vaezoo.config.type_rules import rule_of_type
 from vaezoo.ranges import (
     Count,
@@ -29,6 +31,13 @@ from vaezoo.ranges import (
     exists,
     require,
 )
+
+
+def has_weights(value: Any) -> bool:
+    """Return whether the value names the folder of a trained run, or is one that a run has recorded."""
+    return isinstance(value, str) and bool(
+        RECORDED_SOURCE.fullmatch(value) or (Path(value).expanduser() / LAST).is_file()
+    )
 
 
 def stays_inside(value: Any) -> bool:
@@ -137,6 +146,7 @@ TYPES: Mapping[str, Any] = {
     "seed": Seed,
     "max_batches": Count,
     "max_epochs": Count | None,
+    "init_from": Annotated[str, require(f"the folder of a run with {LAST}", has_weights)] | None,
     "log_every": Count,
     "val_every": Count,
     "folder": Name,

@@ -21,6 +21,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from vaezoo.config.completion import complete_config
+from vaezoo.config.identity import LAST
 from vaezoo.config.trust import check_references, check_trust
 from vaezoo.errors import UserError, make_printable
 from vaezoo.runs.files import write_json
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     import numpy as np
 
 CONFIG = Path(".hydra") / "config.yaml"
-LAST = Path("checkpoints") / "last.ckpt"
 DONE = Path("done.json")  # written last, once the run is complete
 EARLY_STOP = Path("early_stop.json")  # which callback has ended the training before its budget
 LOCK = Path(".lock")

@@ -72,8 +72,10 @@ class ChunkedModel(LightningModule):
         terms: TermLogger,
         val_every: int,
         callbacks: Sequence[Callback],
+        *,
         lr_schedule: Mapping[str, Any],
         shows_batches: bool,
+        trained_before: bool,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
@@ -86,6 +88,7 @@ class ChunkedModel(LightningModule):
         self.own_callbacks = callbacks
         self.lr_schedule = lr_schedule
         self.register_load_state_dict_pre_hook(self.rename_weights)
+        self.trained_before = trained_before
         self.shows_batches = shows_batches  # a callback sees each batch of images, and its terms
 
     def configure_callbacks(self) -> list[Callback]:
@@ -183,7 +186,7 @@ class ChunkedModel(LightningModule):
     def on_fit_start(self) -> None:
         """Bring the images to the device; a decoder that can begins at their mean."""
         self.data.place(self.trainer.strategy.root_device)
-        if self.clock.batches == 0:
+        if self.clock.batches == 0 and not self.trained_before:
             self.model.begin_at(self.data.mean_image)
         self.model.on_fit_start()
 

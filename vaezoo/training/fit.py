@@ -44,6 +44,7 @@ def fit(
     callbacks: Sequence[Callback] = (),
     user_callbacks: Mapping[str, Callback] | None = None,
     stop_record: Callback | None = None,
+    trained_before: bool = False,
     interrupts: Interrupts | None = None,
     resume_from: Path | None = None,
 ) -> None:
@@ -52,8 +53,8 @@ def fit(
     Terms go to the trainer's loggers every `log_every` batches, and after a validation every `val_every` batches and
     at the end. `engine` and `chunk` say how steps are made (vaezoo.training.engines). `lr_schedule` is the group of
     conf/ (vaezoo.training.learning_rate). `user_callbacks` may monitor terms and act on each batch; `stop_record` notes
-    which of them has ended the training. `resume_from` is the checkpoint whose weights the model has; optimisers and
-    callbacks go on from there.
+    which of them has ended the training. A model that was `trained_before` keeps its weights. `resume_from` is the
+    checkpoint whose weights the model has; optimisers and callbacks go on from there.
     """
     done = int(model.batches)
     if done >= max_batches:
@@ -67,15 +68,20 @@ def fit(
     clock = Clock(max_batches, seed, batches=done, interrupts=interrupts, device=device)
     users = user_callbacks or {}
     shows_batches = act_on_batches(users)
-    monitors = {name: callback.monitor for name, callback in users.items() if getattr(callback, "monitor", None)}
+    monitors = {name: term for name, callback in users.items() if (term := getattr(callback, "monitor", None))}
     terms = TermLogger(clock, log_every, data.batch_size * model.batches_a_step, monitors)
-    trainer.log_every_n_steps = log_every
+    vars(trainer)["log_every_n_steps"] = log_every  # by which callbacks of Lightning log
     intervals = [log_every, *([checkpoints.batches] if checkpoints and checkpoints.batches else [])]
     convert = trainer.precision_plugin.convert_input
     maker = choose_engine(engine)(model, data, clock, terms.train, intervals, 1 if shows_batches else chunk, convert)
     own_callbacks = [BetweenBatches(checkpoints), terms, *callbacks, *users.values()]
     own_callbacks += [callback for callback in (stop_record, checkpoints) if callback]
-    chunked = ChunkedModel(model, data, maker, clock, terms, val_every, own_callbacks, lr_schedule or {}, shows_batches)
+    chunked = ChunkedModel(
+        *(model, data, maker, clock, terms, val_every, own_callbacks),
+        lr_schedule=lr_schedule or {},
+        shows_batches=shows_batches,
+        trained_before=trained_before,
+    )
     try:
         trainer.fit(chunked, ckpt_path=resume_from, weights_only=True)
     finally:

@@ -1,5 +1,7 @@
 """What vaezoo changes inside Lightning, which offers no public way. Nothing private is touched elsewhere."""
 
+from typing import Any
+
 from pytorch_lightning import Trainer
 
 
@@ -22,7 +24,7 @@ def restore_progress(trainer: Trainer, epoch: int, global_step: int) -> None:
 
     That one would begin in the middle of an epoch, whose batches our loader gives by itself.
     """
-    epochs = trainer.fit_loop.epoch_progress.current
+    epochs: Any = trainer.fit_loop.epoch_progress.current
     epochs.ready = epochs.started = epochs.processed = epochs.completed = epoch
     steps = trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress.total
     steps.ready = steps.completed = global_step

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from omegaconf import DictConfig, OmegaConf
 
-from vaezoo.config.identity import hash_evaluation, hash_training, make_path_absolute
+from vaezoo.config.identity import hash_evaluation, hash_training, make_path_absolute, record_source
 from vaezoo.config.names import parallel_job_number
 from vaezoo.config.requirements import count_processes
 from vaezoo.config.titles import describe_run
@@ -32,11 +32,12 @@ from vaezoo.runs.folder import (
     make_run_option,
     mark_finished,
     note_crash,
+    read_done,
     read_scores,
     relative_to_cwd,
 )
 from vaezoo.runs.provenance import check_data
-from vaezoo.runs.weights import check_optimizers, find_checkpoint, restore_weights
+from vaezoo.runs.weights import begin_with_weights, check_optimizers, find_checkpoint, restore_weights
 from vaezoo.studies import threads
 from vaezoo.training import workers
 from vaezoo.training.begin import begin, check_folder, write_config
@@ -52,6 +53,7 @@ def train(config: DictConfig) -> dict[str, float]:
     The folder is complete also when the run fails: error.txt gives the reason, and what was logged and saved stays.
     """
     make_path_absolute(config)
+    record_source(config)
     folder = Path(config.folder)
     rank = workers.worker_rank()
     if rank:
@@ -60,6 +62,8 @@ def train(config: DictConfig) -> dict[str, float]:
         with lock_folder(folder, WORKER):
             return lead(config, folder)
     done = hash_training(config), hash_evaluation(config)
+    if config.get("init_from") and not has_checkpoint(folder) and not read_done(folder):
+        check_source(config)
     with lock_folder(folder):
         check_folder(config, folder)
         if is_done(folder, *done):
@@ -71,6 +75,14 @@ def train(config: DictConfig) -> dict[str, float]:
         scores = train_together(config, folder, processes) if processes > 1 else lead(config, folder)
         mark_finished(folder, *done)
     return scores
+
+
+def check_source(config: DictConfig) -> None:
+    """Raise UserError if the weights that a run is to begin with do not fit its model, before anything is written."""
+    check_config(config)
+    from hydra.utils import instantiate
+
+    begin_with_weights(instantiate(config.model), config.init_from)
 
 
 def train_together(config: DictConfig, folder: Path, processes: int) -> dict[str, float]:
@@ -168,6 +180,8 @@ def fit_and_evaluate(config: DictConfig, folder: Path, resuming: bool, interrupt
     checkpoint, saved = restore(folder, model, data.source.identity) if resuming else (None, {})
     stop = read_stop(saved, hash_training(config)) if saved else {}
     del saved  # whose tensors take as much memory as the model
+    if checkpoint is None and config.init_from:
+        begin_with_weights(model, config.init_from)
     device = trainer.strategy.root_device
     if first:
         write_environment(config, folder, device, data.source.identity)
@@ -298,6 +312,7 @@ def train_model(
             checkpoints=Checkpoints(folder / "checkpoints", **config.callbacks.checkpoints),
             callbacks=callbacks,
             user_callbacks=users,
+            trained_before=config.init_from is not None,
             stop_record=record,
             interrupts=interrupts,
             resume_from=checkpoint,

@@ -1,6 +1,6 @@
 """Callbacks of Lightning, or of the user, that the configuration adds to a run: `callbacks.NAME._target_`."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,7 @@ from typing import Any
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from lightning_fabric.utilities.exceptions import MisconfigurationException
-from pytorch_lightning import Callback, Trainer
+from pytorch_lightning import Callback
 from pytorch_lightning.callbacks import EarlyStopping, Timer
 from pytorch_lightning.utilities.model_helpers import is_overridden
 
@@ -66,7 +66,7 @@ def act_on_batches(callbacks: Mapping[str, Callback]) -> bool:
 
 
 @contextmanager
-def explain_refusals():
+def explain_refusals() -> Iterator[None]:
     """Turn what Lightning raises about callbacks into a UserError."""
     try:
         yield
@@ -88,7 +88,7 @@ class StopRecord(Callback):
         self.job = job
         self.stop: dict[str, Any] = {}
 
-    def on_train_end(self, trainer: Trainer, module: Any) -> None:
+    def on_train_end(self, trainer: Any, module: Any) -> None:
         timers = [callback for callback in trainer.callbacks if isinstance(callback, Timer)]
         own = set(map(id, self.callbacks.values()))
         out_of_time = any(id(timer) not in own and (timer.time_remaining() or 0.0) <= 0 for timer in timers)
