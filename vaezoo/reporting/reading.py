@@ -10,6 +10,7 @@ from typing import Any
 
 from vaezoo.config.identity import ADDED_LATER
 from vaezoo.config.overrides import leaves
+from vaezoo.config.requirements import OUR_CALLBACKS
 from vaezoo.errors import UserError, make_printable
 from vaezoo.metrics.directions import Direction
 from vaezoo.progress import progress
@@ -20,7 +21,7 @@ from vaezoo.runs.limits import UNREADABLE, read_bytes
 IGNORED_KEYS = (
     "folder",
     "logger.",
-    "callbacks.",
+    *(f"callbacks.{name}" for name in OUR_CALLBACKS),
     "figure.",
     "metric.",
     "sweep.",

@@ -283,6 +283,8 @@ def train_model(
 
     Returns the note of a callback that has ended the training before its budget; an empty one where none has.
     """
+    from pytorch_lightning.loggers.logger import DummyLogger
+
     from vaezoo.training.checkpoints import Checkpoints
     from vaezoo.training.fit import fit
     from vaezoo.training.progress_bar import BudgetBar
@@ -296,6 +298,8 @@ def train_model(
     if config.callbacks.progress and not workers.worker_rank():
         callbacks.append(BudgetBar(f"{type(model).__name__} {data.name}"))
     users = build_callbacks(OmegaConf.to_container(config.callbacks, resolve=True), config.trainer, folder)  # type: ignore[arg-type]
+    if users and workers.worker_rank():
+        trainer.loggers = [DummyLogger()]  # Callbacks log in every process, and the first one has the loggers.
     record = StopRecord(users, hash_training(config))
     with explain_refusals():
         fit(
