@@ -17,12 +17,15 @@ from vaezoo.config.directory import DIRECTORY
 from vaezoo.config.overrides import quote_paths
 from vaezoo.config.titles import describe_run
 from vaezoo.config.values import check_config
-from vaezoo.errors import UserError, command
+from vaezoo.errors import UserError, command, describe_write_error
 from vaezoo.ranges import exists
 
 
 def evaluate_run(config: DictConfig) -> None:
-    """Score and draw the run in `config.run` with the weights of one of its checkpoints; print scores and files."""
+    """Score and draw the run in `config.run` with the weights of one of its checkpoints; print scores and files.
+
+    They are written into the folder of the run, or into `config.out`.
+    """
     import torch
     from hydra.utils import instantiate
 
@@ -36,6 +39,7 @@ def evaluate_run(config: DictConfig) -> None:
     trust = config.trust if OmegaConf.is_list(config.trust) else filter(None, [config.trust])
     trained = load_config(folder, list(trust))
     move_data(trained, config.dataset.path)
+    out = make_folder(config.out, run=folder) if config.out else folder
     state = load_checkpoint(folder, config.checkpoint)
     try:
         title, model, data = describe_run(trained), instantiate(trained.model), instantiate(trained.dataset)
@@ -47,23 +51,46 @@ def evaluate_run(config: DictConfig) -> None:
     device = torch.device("cuda" if config.accelerator != "cpu" and torch.cuda.is_available() else "cpu")
     if config.accelerator == "gpu" and device.type == "cpu":
         raise UserError("accelerator=gpu: PyTorch finds no GPU here. Use accelerator=auto or accelerator=cpu.")
-    with lock_scores(folder):
-        scores, pictures = evaluate_model(
-            model.to(device),
-            data,
-            folder,
-            title=title,
-            metric=config.metric,
-            figure=config.figure,
-            seed=config.seed,
-            batch_size=config.batch_size,
-            checkpoint=config.checkpoint,
-        )
+    try:
+        with lock_scores(out):
+            scores, pictures = evaluate_model(
+                model.to(device),
+                data,
+                folder,
+                title=title,
+                metric=config.metric,
+                figure=config.figure,
+                seed=config.seed,
+                batch_size=config.batch_size,
+                checkpoint=config.checkpoint,
+                out=out,
+            )
+    except OSError as error:
+        if (reason := describe_write_error(error)) is None:
+            raise
+        raise UserError(f"{reason} out=FOLDER writes scores and figures elsewhere.") from error
     if scores.values or scores.skipped:
         print_scores(scores, title)
-        print(f"scores   {folder / 'metrics.json'}")
+        print(f"scores   {out / 'metrics.json'}")
     for path in pictures.values():
         print(f"figure   {path}")
+
+
+def make_folder(place: str, run: Path | None = None) -> Path:
+    """Return the folder for scores as an absolute path, and create it.
+
+    Raises UserError if it cannot be created, or belongs to another run than `run`, whose scores would be lost.
+    """
+    from vaezoo.runs.folder import CONFIG
+
+    folder = Path(place).expanduser().resolve()
+    if folder != run and (folder / CONFIG).is_file():
+        raise UserError(f"{folder} is the folder of a run, whose scores would be lost; choose another with out=DIR.")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"out={folder}: cannot be made a folder ({error.strerror}).") from None
+    return folder
 
 
 def move_data(trained: DictConfig, path: str | None) -> None:
@@ -84,18 +111,11 @@ def evaluate_codes(config: DictConfig) -> None:
     from vaezoo.evaluation import codes_file, records
     from vaezoo.evaluation.closing_table import print_scores
     from vaezoo.evaluation.scores import evaluate_metrics
-    from vaezoo.runs.folder import CONFIG
 
     check_config(config)
     path = Path(config.codes).expanduser().resolve()
-    folder = Path(config.out).expanduser().resolve() if config.out else path.parent
-    if (folder / CONFIG).is_file():
-        raise UserError(f"{folder} is the folder of a run, whose scores would be lost; choose another with out=DIR.")
     arrays = codes_file.read(path)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"out={folder}: cannot be made a folder ({error.strerror}).") from None
+    folder = make_folder(config.out or str(path.parent))
     scored = codes_file.draw_rows(arrays, config.metric.rows, config.seed)
     inputs = codes_file.FileInputs(scored, config.seed)
     metrics = instantiate(config.metric.scores)

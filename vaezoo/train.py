@@ -25,7 +25,7 @@ from vaezoo.config.directory import DIRECTORY
 from vaezoo.config.names import name_current_job
 from vaezoo.config.overrides import parse_override, quote_paths
 from vaezoo.config.secrets import check_secret
-from vaezoo.errors import UserError, command, nearest, outlive_terminal, report
+from vaezoo.errors import UserError, command, describe_write_error, nearest, outlive_terminal, report
 from vaezoo.runs.folder import CONFIG, ERROR, load_config, refuse_configuration
 from vaezoo.studies import study, threads
 from vaezoo.training import workers
@@ -46,11 +46,13 @@ def job(config: DictConfig) -> dict[str, float] | float:
         scores = train(config)
         return scores if config.sweep.objective is None else read_objective(config.sweep.objective, scores)
     except Exception as error:
+        reason = describe_write_error(error) if isinstance(error, OSError) else None
+        mistake = UserError(reason) if reason else error
         if HydraConfig.get().mode != RunMode.MULTIRUN:
-            if isinstance(error, UserError):
-                report(error)
+            if isinstance(mistake, UserError):
+                report(mistake)
             raise
-        message = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+        message = str(mistake) if isinstance(mistake, UserError) else f"{type(error).__name__}: {error}"
         print(f"vaezoo: {name_current_job(config)}: {message}", file=sys.stderr)
     # Raised after `except`, because the new error would otherwise hold the old one, and with it the model and its data,
     # until the study ends.
@@ -111,18 +113,45 @@ def read_trust(arguments: list[str]) -> list[str]:
 
 def main() -> None:
     """Run the command line: continue a run, or train the jobs that it requests."""
-    arguments = sys.argv[1:]
+    arguments = quote_paths(sys.argv[1:])
     with command(then="the same command goes on"):
         if workers.worker_rank() is not None:
             # The supervisor reports the interruption; a worker that still imports would print a traceback.
             signal.signal(signal.SIGINT, signal.SIG_DFL)
-        if any(argument.startswith("run=") for argument in arguments):
-            resume(arguments)
-        else:
-            sys.argv[1:] = complete_arguments(arguments)
-            threads.remember_shell()
-            os.environ[workers.COMMAND] = str(os.getpid())
-            job()
+        place = workers.find_place()
+        if place is not None and place.rank:
+            follow_first()
+            return
+        with workers.releasing_others(place):
+            if place is not None:
+                arguments = adapt_arguments(arguments, place)
+            if any(argument.startswith("run=") for argument in arguments):
+                resume(arguments)
+            else:
+                sys.argv[1:] = complete_arguments(arguments)
+                threads.remember_shell()
+                os.environ[workers.COMMAND] = str(os.getpid())
+                job()
+
+
+def follow_first() -> None:
+    """Train beside the first of the processes that torchrun or srun has started, in the folder that it announces."""
+    folder = workers.wait_for_folder()
+    if folder is not None:
+        train(load_config(folder, None))  # The first process has just written and checked it.
+
+
+def adapt_arguments(arguments: list[str], place: workers.Place) -> list[str]:
+    """Return the arguments with the number of processes that torchrun or srun has started.
+
+    Raises UserError for a study, whose jobs are runs of their own.
+    """
+    if study.is_multirun(arguments):
+        raise UserError(
+            f"-m: torchrun or srun has started {place.processes} processes for one run, and a study is many runs."
+            " Start the study by itself; launcher=slurm runs its jobs on a cluster."
+        )
+    return [*arguments, f"trainer.devices={place.processes}"]
 
 
 def complete_arguments(arguments: list[str]) -> list[str]:
@@ -137,6 +166,7 @@ def complete_arguments(arguments: list[str]) -> list[str]:
     if not study.is_multirun(arguments):
         if config.sweep.grids:
             raise UserError("This asks for the many jobs of a sweep: add -m, or sweep=null for a single one.")
+        check_place(find_option(arguments, "hydra.run.dir") or "outputs")
         return arguments
     request = study.read_request(arguments, config.sweep)
     if config.sweep.grids:
@@ -146,6 +176,14 @@ def complete_arguments(arguments: list[str]) -> list[str]:
     if not any(argument.startswith("hydra.sweep.dir=") for argument in arguments):
         added.append(f"hydra.sweep.dir='multirun/{request.name}'")
     return ["--multirun", *(argument for argument in arguments if argument not in study.FLAGS), *added]
+
+
+def check_place(option: str) -> None:
+    """Raise UserError if the folder of a run cannot be created, for which Hydra would print a traceback."""
+    place = Path(str(parse_override(quote_paths([f"run={option}"])[0]).value())).expanduser().absolute()
+    existing = next(folder for folder in (place, *place.parents) if folder.exists())
+    if existing.is_dir() and not os.access(existing, os.W_OK):
+        raise UserError(f"{existing} cannot be written. hydra.run.dir=FOLDER puts the run into another place.")
 
 
 if __name__ == "__main__":

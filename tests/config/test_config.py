@@ -25,7 +25,7 @@ CHOICES = [
 
 
 @pytest.mark.parametrize("choice", CHOICES)
-def test_every_file_composes_and_every_value_has_a_type(choice, tmp_path):
+def test_every_file_composes_and_every_value_has_a_type(choice, tmp_path, monkeypatch):
     """A new hyper-parameter has a readable annotation where the constructor takes it."""
     extra = {
         "latent=point": ["model=ae"],
@@ -46,6 +46,7 @@ def test_every_file_composes_and_every_value_has_a_type(choice, tmp_path):
     config = compose_train(choice, *extra, *others)
     if config.network.image_side and choice.startswith("network="):
         config.dataset.shape = [1, config.network.image_side, config.network.image_side]
+    monkeypatch.setattr("vaezoo.config.requirements.is_installed", lambda package: True)
     check_config(config)
     group, _, name = choice.partition("=")
     if group == "figure" and name not in ("default", "full", "none"):
@@ -215,6 +216,13 @@ def test_answers_come_without_torch(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("name", ["evaluate", "report", "dashboard"])
+def test_help_needs_no_values(name):
+    with pytest.raises(UserError, match="must be"):
+        check_command_line(name, [])
+    assert check_command_line(name, ["--help"]) is None
+
+
 def test_training_is_imported_without_the_modules_of_unix():
     program = (
         "import os, sys\n"
@@ -228,6 +236,16 @@ def test_training_is_imported_without_the_modules_of_unix():
 
 def test_all_models_are_known():
     assert {"ae", "vae", "betavae", "dipvae"} <= set(MODELS)
+
+
+@pytest.mark.parametrize("key", ["hydra.run.dir", "hydra.sweep.dir", "sweep.name", "dataset.path"])
+@pytest.mark.parametrize("path", ["a=b", "ünï β", "it's (x) {y}", "$HOME %s;&|", "x" * 200])
+def test_places_of_training_need_no_quotes(key, path):
+    (line,) = quote_paths([f"{key}={path}"])
+    assert str(parse_override(line).value()) == path
+    assert quote_paths([line]) == [line]
+    readable = [f"{key}=a,b", f"{key}=runs/${{seed}}", f"{key}=null"]
+    assert quote_paths(readable) == readable, "sweeps, references and values stay what they are"
 
 
 @pytest.mark.parametrize(

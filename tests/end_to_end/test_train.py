@@ -63,6 +63,7 @@ def test_a_run_leaves_a_complete_folder(in_tmp, monkeypatch, capsys):
     assert not list(folder.rglob("*partial*"))
     assert not (folder / "error.txt").exists()
     out = capsys.readouterr().out
+    assert out.startswith("log       run/metrics.csv, W&B offline\n")
     assert f"figures   {folder / 'figures'}" in out
     assert "wandb sync run/wandb/offline-run-" in out
     assert "recon_mse" in out

@@ -92,7 +92,7 @@ def test_codes_alone_and_another_folder(in_tmp, monkeypatch):
     [
         ([], "codes=FILE.npz scores arrays"),
         (["run=.", "codes=codes.npz"], "only one of both"),
-        (["run=.", "out=here"], "belongs to codes="),
+        (["run=.", "out=here"], "not a run folder"),
         (["codes=codes.npz", "metric=none"], "there to be scored"),
         (["codes=code.npz"], "must be a file or folder that exists"),
         (["codes=."], "cannot be read"),

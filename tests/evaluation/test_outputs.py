@@ -51,8 +51,16 @@ def test_each_image_is_encoded_once(tmp_path):
     assert "traversals" in pictures
     evaluate_model(model, data, tmp_path, **options)
     assert sum(seen) == len(table["index"]), "the second evaluation reads the table"
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    metric.scores = {"gtc": metric.scores.gtc}
+    _, elsewhere = evaluate_model(model, data, tmp_path, **options, out=tmp_path / "out")
+    assert sum(seen) == len(table["index"]), "other scores elsewhere read the table of the run, too"
+    assert {path: path.stat().st_mtime_ns for path in before} == before, "nothing is written into the run"
+    assert elsewhere["traversals"] == tmp_path / "out" / "figures" / "traversals.png"
+    record = json.loads((tmp_path / "out" / "metrics.json").read_text(encoding="utf-8"))
+    assert len(record["scores"]) > 20, "the scores of the run stay beside the new ones"
     model.encoder.layers[0].weight.data.add_(0.1)
-    evaluate_model(model, data, tmp_path, **options)
+    evaluate_model(model, data, tmp_path, **options, out=tmp_path / "out")
     assert sum(seen) == 2 * len(table["index"]), "other weights need another table"
 
 

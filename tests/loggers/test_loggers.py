@@ -54,7 +54,9 @@ def test_history_of_a_folder_without_a_file_is_empty(tmp_path):
 
 
 def test_an_offline_record_holds_the_pictures_unchanged(tmp_path):
-    logger = WandB(tmp_path, project="p", name="model.beta=4", group="a study", model="betavae", dataset="digits")
+    logger = WandB(
+        tmp_path, project="p", name="model.beta=4", group="a study", model="betavae", dataset="digits", pictures=True
+    )
     logger.start({})
     logger.log_metrics({"train/loss": 2.5}, step=50)
     picture = np.full((6, 8, 3), 200, np.uint8)

@@ -44,7 +44,7 @@ def job(folder: Path, *, begin: int = 0, end: int, lost: int = 0, scores: dict[s
     If `lost` is not 0, the process is killed `lost` batches after its last checkpoint, which is at `end`.
     """
     csv_file = CSVFile(folder)
-    mirror = WandB(folder, project="p", name="beta=4", group="study", model="betavae", dataset="digits")
+    mirror = WandB(folder, project="p", name="beta=4", group="study", model="betavae", dataset="digits", pictures=True)
     csv_file.rewind(begin)
     mirror.start({"model": {"beta": 4.0}, "seed": 0})
     for batches in range(begin + 10, end + lost + 10, 10):

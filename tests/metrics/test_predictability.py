@@ -12,7 +12,7 @@ from sklearn.metrics import roc_auc_score
 from tests.support.codes import FACTORS, LINEAR, SMOOTH, Between, about, close, noise, product, rotation, run, thinned
 from vaezoo import metrics
 from vaezoo.metrics import dci_gbt, dci_gbt_2k, dci_hgb, dci_lasso, explicitness, irs, modularity, udr
-from vaezoo.metrics.agreement import pair_score
+from vaezoo.metrics.agreement import lasso_weights, pair_score
 from vaezoo.metrics.dci import score_importances, specialisation
 from vaezoo.metrics.predictors import draw_split, lasso, standardise
 from vaezoo.metrics.protocol import Skip
@@ -404,6 +404,17 @@ def test_udr_by_a_plain_loop() -> None:
         np.testing.assert_allclose(found["pairs"], pairs, atol=1e-9)
         np.testing.assert_allclose(found["scores"][0], np.median(pairs[1:, 0]))
         assert found["kept"].tolist() == [4, 3, 3]
+
+
+def test_udr_fits_the_lasso_of_scikit_learn() -> None:
+    """The fits use moments alone, which 300 runs share; correlated codes and a constant one need many sweeps."""
+    x = np.column_stack([SMOOTH @ rotation(K), LINEAR[:, 0] + 0.1 * noise(1)[:, 0], np.ones(len(SMOOTH))])
+    y = np.column_stack([LINEAR, SMOOTH, noise(2)])
+    x, y = standardise(x)[0], standardise(y)[0]
+    weights = lasso_weights(x.T @ x / len(x), x.T @ y / len(x), 0.1)
+    np.testing.assert_allclose(weights, lasso(x, y, 0.1), atol=1e-6)
+    assert (weights[:-1] == 0).any()
+    assert (np.abs(weights[:-1]) > 0.5).any()
 
 
 def test_udr_of_runs_that_found_different_or_no_codes() -> None:

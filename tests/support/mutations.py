@@ -222,8 +222,8 @@ FAULTS = [
     Fault(
         "lock: every process has a lock of its own",
         "vaezoo/data/files/lock.py",
-        'FileLock(folder / ".lock")',
-        'FileLock(folder / f".lock{os.getpid()}")',
+        'folder / ".lock"',
+        'folder / f".lock{os.getpid()}"',
         ("data/files/test_fetch.py",),
     ),
     Fault(

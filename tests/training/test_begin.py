@@ -134,3 +134,11 @@ def test_two_runs_of_the_same_second_have_two_folders(in_tmp):
     names = [make_new_folder("outputs/day/10-00-00") for _ in range(3)]
     assert names == ["outputs/day/10-00-00", "outputs/day/10-00-00-2", "outputs/day/10-00-00-3"]
     assert all(Path(name).is_dir() for name in names)
+
+
+def test_a_place_that_cannot_be_written_is_refused_before_hydra_begins(in_tmp, monkeypatch, capsys):
+    monkeypatch.setattr(vaezoo.train.os, "access", lambda path, mode: Path(path) != Path.cwd())
+    assert train(monkeypatch, *LINE, "hydra.run.dir=a/b") == 2
+    said = capsys.readouterr().err
+    assert "cannot be written. hydra.run.dir=FOLDER" in said
+    assert not Path("a").exists()

@@ -209,6 +209,103 @@ def test_tasks_of_slurm_are_not_taken_for_our_processes(monkeypatch):
     assert not any("SLURM_NTASKS" in command["env"] for command in commands)
 
 
+# ---- processes that torchrun or srun has started -----------------------------------------------------------------
+
+TORCHRUN = {"RANK": "5", "WORLD_SIZE": "8", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "4", "GROUP_RANK": "1"}
+TORCHRUN |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29500"}
+SRUN = {"SLURM_PROCID": "5", "SLURM_STEP_NUM_TASKS": "8", "SLURM_LOCALID": "1", "SLURM_NODEID": "1"}
+SRUN |= {"SLURM_STEP_TASKS_PER_NODE": "4(x2)", "SLURM_STEP_NODELIST": "gpu[07-08]", "SLURM_JOB_ID": "120345"}
+
+
+@pytest.fixture
+def set_environment(monkeypatch):
+    """Return a function that gives this process these variables, and no others of torchrun or Slurm."""
+    names = [name for name in os.environ if name.startswith("SLURM_")]
+    for name in (*names, *TORCHRUN, workers.SUPERVISOR):
+        monkeypatch.setenv(name, "")  # so that what find_place sets is taken back, too
+        monkeypatch.delenv(name)
+
+    def set_variables(variables):
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+
+    return set_variables
+
+
+@pytest.mark.parametrize("variables", [TORCHRUN, SRUN], ids=["torchrun", "srun"])
+def test_a_process_takes_its_place_from_those_who_started_it(variables, set_environment):
+    set_environment(variables)
+    assert workers.find_place() == workers.Place(rank=5, processes=8, local_processes=4)
+    assert workers.worker_rank() == 5
+    assert {name: os.environ[name] for name in TORCHRUN if not name.startswith("MASTER")} == {
+        name: value for name, value in TORCHRUN.items() if not name.startswith("MASTER")
+    }
+    assert os.environ["MASTER_ADDR"] == ("127.0.0.1" if variables is TORCHRUN else "gpu07")
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {},
+        {**TORCHRUN, "RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "1"},
+        {"RANK": "3", "WORLD_SIZE": "4"},  # others than torchrun set these two, too
+        {"SLURM_NTASKS": "8", "SLURM_PROCID": "0"},  # in the script of sbatch, which one process runs
+        {**TORCHRUN, workers.SUPERVISOR: "1"},
+    ],
+)
+def test_a_process_by_itself_starts_others_by_itself(variables, set_environment):
+    set_environment(variables)
+    assert workers.find_place() is None
+
+
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [
+        ({**TORCHRUN, "LOCAL_WORLD_SIZE": "3"}, "each machine must have the same number of processes"),
+        ({**TORCHRUN, "LOCAL_WORLD_SIZE": ""}, "LOCAL_RANK=1: .* LOCAL_WORLD_SIZE must be that number"),
+        ({**SRUN, "SLURM_STEP_TASKS_PER_NODE": "4,4"}, "srun has started 4,4 tasks on the machines"),
+    ],
+)
+def test_machines_have_equally_many_processes(variables, message, set_environment):
+    set_environment(variables)
+    with pytest.raises(UserError, match=message):
+        workers.find_place()
+
+
+def start_on_two_machines(*line: str) -> list[subprocess.Popen]:
+    """Start the same command on two "machines", which have this one's address, as torchrun does."""
+    common = {**os.environ, **TORCHRUN, "MASTER_PORT": free_port(), "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "1"}
+    command = [sys.executable, "-m", "vaezoo.train", *line]
+    places = [{"RANK": rank, "GROUP_RANK": rank, "LOCAL_RANK": "0"} for rank in ("0", "1")]
+    pipe = subprocess.PIPE
+    folders = [Path(f"machine_{rank}") for rank in range(2)]
+    for folder in folders:
+        folder.mkdir(exist_ok=True)
+    return [
+        subprocess.Popen(command, env={**common, **place}, cwd=folder, stdout=pipe, stderr=pipe, text=True)
+        for place, folder in zip(places, folders, strict=True)
+    ]
+
+
+@pytest.mark.slow
+def test_a_run_on_two_machines_is_the_run_of_one(in_tmp):
+    """Only the first process writes, and the others end when there is nothing to train."""
+    line = [*LINE, *TOGETHER, "max_batches=25", "seed=1", f"hydra.run.dir={in_tmp}/together"]
+    processes = start_on_two_machines(*line)
+    outputs = [process.communicate(timeout=300) for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], outputs
+    assert outputs[1][0] == ""
+    run_here("trainer=cpu", "max_batches=25", "seed=1", folder="one")
+    assert_same_run("together", "one")
+    assert not list(Path("machine_0").iterdir())
+    assert not list(Path("machine_1").iterdir())
+    for more, status, message in ([], 0, "is finished"), (["modle=x"], 2, "Did you mean 'model'"):
+        processes = start_on_two_machines(*line, *more)
+        outputs = [process.communicate(timeout=300) for process in processes]
+        assert [process.returncode for process in processes] == [status, 0], outputs
+        assert message in "".join(outputs[0])
+
+
 @pytest.mark.parametrize("number", [pytest.param(signal.SIGTERM, marks=pytest.mark.slow), signal.SIGINT])
 def test_interrupted_while_the_first_process_starts(number, in_tmp):
     """It would answer once Lightning is imported, seconds after it has taken its lock."""

@@ -29,16 +29,17 @@ CLOSED += ("sweep", "launcher")
 OTHER_CONFIGURATION = ("--config", "-cp", "-cn", "-cd", "--experimental-rerun")
 
 # Flags with which no job begins, or several.
-NOT_ONE_JOB = ("-m", "--multirun", "-c", "--cfg", "-i", "--info", "-h", "--help", "--hydra-help", "-sc", "--shell")
+HELP = ("-h", "--help", "--hydra-help")
+NOT_ONE_JOB = (*HELP, "-m", "--multirun", "-c", "--cfg", "-i", "--info", "-sc", "--shell")
 
 
 def check_command_line(config_name: str, arguments: Sequence[str]) -> DictConfig | None:
     """Check a command line, with each value of a sweep, before Hydra makes a folder.
 
-    Returns the configuration of the first job; None if the user names another configuration than that of vaezoo, whose
-    values are checked once Hydra has composed it. Raises UserError for the first mistake.
+    Returns the configuration of the first job; None for a request for help, and if the user names another configuration
+    than that of vaezoo, whose values are checked once Hydra has composed it. Raises UserError for the first mistake.
     """
-    if any(argument.startswith(OTHER_CONFIGURATION) for argument in arguments):
+    if any(argument in HELP or argument.startswith(OTHER_CONFIGURATION) for argument in arguments):
         return None
     job = [(override, as_single_run(override)) for override in parse_overrides(arguments)]
     for override, line in job:

@@ -37,21 +37,33 @@ def branches(config: Any, prefix: str = "") -> Iterator[tuple[str, dict[str, Any
 
 
 PATHS = ("run", "runs", "codes", "study", "out")
+PLACES = ("hydra.run.dir", "hydra.sweep.dir", "sweep.name", "dataset.path")  # may hold sweeps and references, too
 
 
 def quote_paths(arguments: Sequence[str]) -> list[str]:
     """Return the arguments with quotes around paths that Hydra could not read, such as run=my runs/beta=4.
 
-    A text that begins with a quote, a list or a reference stays as it is.
+    A text that begins with a quote, a list or a reference stays as it is, and so does a place that Hydra can read.
     """
     quoted = []
     for argument in arguments:
         key, _, text = argument.partition("=")
-        if key in PATHS and text and text[0] not in "'\"[$" and not re.fullmatch(r"[\w./-]+", text, re.ASCII):
+        is_path = key in PATHS and not re.fullmatch(r"[\w./-]+", text, re.ASCII)
+        unread = is_path or (key in PLACES and not can_parse(argument))
+        if unread and text and text[0] not in "'\"[" and not text.startswith("${"):
             escaped = re.sub(r"(\\*)'", r"\1\1\\'", text)  # In quotes of Hydra, \' is ' and \\' is \ and the end.
             argument = f"{key}='{escaped}'"
         quoted.append(argument)
     return quoted
+
+
+def can_parse(line: str) -> bool:
+    """Return whether Hydra can read an override."""
+    try:
+        parse_override(line)
+    except UserError:
+        return False
+    return True
 
 
 def parse_overrides(arguments: Sequence[str]) -> list[Override]:

@@ -6,12 +6,14 @@ Each part states what it needs as attributes of its class, which vaezoo.config.s
     latents = ("Mixed",)                      the classes of latents that the model has terms for
     compares_images = "the MMD of InfoVAE"    a term that needs two images in a batch
     batches_a_step = 2                        independent batches in each step
+    needs_package = "tensorboard"             an optional package, which the extra of the same name installs
     requires = {"dim >= 3": "at least 3 latents"}    conditions on its own parameters and on other keys
 
 Nothing here imports torch.
 """
 
 import ast
+import importlib.util
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -65,8 +67,7 @@ def check_evaluation(config: DictConfig) -> str | None:
     if config.run is None and config.codes is None:
         return "run=null: must be the folder of a run; codes=FILE.npz scores arrays without one."
     if config.codes is None:
-        belongs = f"out={config.out}: belongs to codes=; a run keeps its scores in its own folder."
-        return belongs if config.out is not None else None
+        return None
     if config.run is not None:
         return f"run={config.run}, codes={config.codes}: only one of both can be scored at a time."
     if config.metric.rows == 0 or not config.metric.scores:
@@ -344,6 +345,20 @@ def follows_budget(config: DictConfig) -> bool:
     return any((config.get("lr_schedule") or {}).get(key, ...) is None for key in LENGTHS)
 
 
+def is_installed(package: str) -> bool:
+    """Return whether a package can be imported; nothing is imported."""
+    return importlib.util.find_spec(package) is not None
+
+
+def check_packages(config: DictConfig) -> str | None:
+    """Return which logger needs a package that is not installed, and how to install it; None if all are there."""
+    for key, node in config.get("logger", {}).items():
+        package = facts_of(node).get("needs_package") if OmegaConf.is_dict(node) and "_target_" in node else None
+        if package and not is_installed(package):
+            return f"logger={key}: the package {package} is not installed. pip install 'vaezoo[{package}]' brings it."
+    return None
+
+
 CHECKS: tuple[Callable[[DictConfig], str | None], ...] = (
     check_image_size,
     check_labels,
@@ -356,4 +371,5 @@ CHECKS: tuple[Callable[[DictConfig], str | None], ...] = (
     check_players,
     check_lr_schedule,
     check_callbacks,
+    check_packages,
 )

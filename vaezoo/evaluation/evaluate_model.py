@@ -1,6 +1,7 @@
 """Score and draw a trained model: encode once, and let every metric and figure index the table."""
 
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ from vaezoo.runs.files import write_whole
 from vaezoo.runs.folder import read_history
 from vaezoo.runs.provenance import check_data, hash_data
 
+TABLE = "latents.npz"
+
 
 def evaluate_model(
     model: Any,
@@ -32,9 +35,11 @@ def evaluate_model(
     seed: int,
     batch_size: int | None = None,
     checkpoint: str = "last",
+    out: Path | None = None,
 ) -> tuple[Scores, dict[str, Path]]:
     """Score and draw a model into the folder of its run; return the new scores, and the files of the pictures.
 
+    `out` is another folder for all that is written, such as for a run that may only be read.
     `metric` and `figure` are the nodes of the configuration. A latent table of the same weights and data is read
     instead of encoding the images again, and scores of the same weights and data stay beside the new ones.
     """
@@ -47,12 +52,14 @@ def evaluate_model(
         "rows": f"{metric.rows} of all, {metric.test_rows} of {data.split} {data.split_seed}, seed {seed}",
     }
     began = time.perf_counter()
-    table = load_or_encode(model, data, folder / "latents.npz", identity, metric, seed, batch_size)
+    out = folder if out is None else out
+    table = load_or_encode(model, data, folder, out, identity, metric, seed, batch_size)
     encoding_seconds = round(time.perf_counter() - began, 3)
 
     outputs = Outputs(model, data, table, title, seed)
     scores = Scores()
-    all_scores = records.read(folder, identity["checkpoint"], data.source.identity if metrics else None)
+    earlier = out if (out / "metrics.json").is_file() else folder
+    all_scores = records.read(earlier, identity["checkpoint"], data.source.identity if metrics else None)
     if metrics:
         scores = score_outputs(outputs, metrics, metric)
         all_scores = all_scores.replaced_by(scores)
@@ -62,33 +69,34 @@ def evaluate_model(
             **describe(outputs),
             "encoding_seconds": encoding_seconds,
         }
-        records.write(all_scores, about, folder)
+        records.write(all_scores, about, out)
     options = {str(name): value for name, value in figure.items() if name != "figures"}
     inputs = FigureInputs(outputs, all_scores, read_history(folder), **options)
-    return scores, draw_figures(figures, inputs, folder / "figures")
+    return scores, draw_figures(figures, inputs, out / "figures")
 
 
 def load_or_encode(
     model: Any,
     data: Any,
-    path: Path,
+    folder: Path,
+    out: Path,
     identity: dict[str, str],
     metric: DictConfig,
     seed: int,
     batch_size: int | None,
 ) -> LatentTable:
-    """Return the latent table in a file, or encode the rows that `metric` asks for and write it.
+    """Return the latent table in `out` or `folder`, or encode the rows that `metric` asks for and write it to `out`.
 
     Raises UserError if the data are not those that the run began with.
     """
     # Figures alone take the table of these weights whatever its rows are, and do not look at the data.
-    table = None if metric.scores else LatentTable.load(path, checkpoint=identity["checkpoint"])
+    table = None if metric.scores else load_table((out, folder), checkpoint=identity["checkpoint"])
     if table is None:
         data.setup()
-        check_data(path.parent, data.source.identity)
+        check_data(folder, data.source.identity)
         data.place(next(model.parameters()).device)
         identity = {**identity, "data": hash_data(data.source.identity)}
-        table = LatentTable.load(path, **identity)
+        table = load_table((out, folder), **identity)
     if table is not None:
         check_table(table, model)
         return table
@@ -97,8 +105,14 @@ def load_or_encode(
     table = encode(model, data, rows=metric.rows, test_rows=metric.test_rows, seed=seed, batch_size=batch_size)
     check_table(table, model)
     if len(table.index):  # an empty table must not replace the table of other weights
-        write_whole(path, lambda beside: table.save(beside, **identity))
+        write_whole(out / TABLE, lambda beside: table.save(beside, **identity))
     return table
+
+
+def load_table(folders: Iterable[Path], **identity: str) -> LatentTable | None:
+    """Return the first table of this identity in one of the folders, or None."""
+    tables = (LatentTable.load(folder / TABLE, **identity) for folder in dict.fromkeys(folders))
+    return next((table for table in tables if table is not None), None)
 
 
 def check_table(table: LatentTable, model: Any) -> None:

@@ -4,7 +4,6 @@ A page is measured in pixels, not inches, so that images stay exact: each pixel 
 on the page, in the same colour.
 """
 
-import os
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,6 +18,8 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.image import imsave
 from PIL import Image
+
+from vaezoo.runs.files import write_whole
 
 # Lengths in pixels.
 DPI = 128  # A power of two makes the conversion of pixels to inches and back exact.
@@ -191,16 +192,13 @@ def save(drawn: Drawn, path: str | Path) -> None:
 
     The same data give the same bytes, because the file has no date and no version.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
-    try:
+
+    def write(partial: Path) -> None:
         if isinstance(drawn, Figure):
-            imsave(beside, to_uint8(drawn), format="png", dpi=DPI, origin="upper", pil_kwargs={"pnginfo": None})
+            imsave(partial, to_uint8(drawn), format="png", dpi=DPI, origin="upper", pil_kwargs={"pnginfo": None})
         else:
             pictures = {id(figure): to_uint8(figure) for figure in drawn}  # A repeated frame is drawn only once.
             first, *rest = (Image.fromarray(pictures[id(figure)]) for figure in drawn)
-            first.save(beside, format="gif", save_all=True, append_images=rest, duration=FRAME, loop=0)
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+            first.save(partial, format="gif", save_all=True, append_images=rest, duration=FRAME, loop=0)
+
+    write_whole(Path(path), write)

@@ -1,18 +1,17 @@
 """metrics.csv: every logged value by batch, readable while the run goes on."""
 
 import csv
-from argparse import Namespace
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pytorch_lightning.loggers import Logger
-
 from vaezoo.errors import UserError
+from vaezoo.loggers.base import RunLogger
 from vaezoo.runs.files import write_whole
+from vaezoo.runs.folder import relative_to_cwd
 
 
-class CSVFile(Logger):
+class CSVFile(RunLogger):
     """A table with one row per call of `log_metrics`; its first column is `batches`, and missing values are empty.
 
     Each row is on disk at once. A new name adds a column, for which the whole file is replaced. A resumed run continues
@@ -32,6 +31,13 @@ class CSVFile(Logger):
             raise UserError(
                 f"{self.path} is damaged: it has no column batches. Without this file, the run begins another."
             )
+
+    def describe(self) -> str:
+        return str(relative_to_cwd(self.path))
+
+    def start(self, config: Mapping[str, Any], batches: int = 0) -> None:
+        """Remove what a run will log again, also without a checkpoint: a process that was killed may have logged."""
+        self.rewind(batches)
 
     @property
     def rows(self) -> list[dict[str, str]]:
@@ -79,5 +85,6 @@ class CSVFile(Logger):
     def log_figure(self, name: str, path: Path, step: int | None = None) -> None:
         """Do nothing, because the picture is already in figures/."""
 
-    def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
-        """Do nothing, because the configuration is already in .hydra/config.yaml."""
+    def close(self, exit_code: int = 0) -> str | None:
+        """Return None: every row is in the file already."""
+        return None

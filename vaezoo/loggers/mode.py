@@ -5,7 +5,7 @@ import netrc
 import os
 import socket
 from typing import Any
-from urllib.parse import urlparse
+from urllib.parse import ParseResult, urlparse
 
 log = logging.getLogger(__name__)
 
@@ -17,8 +17,8 @@ def choose_mode(timeout: float = 3.0) -> Any:
     """
     if mode := os.environ.get("WANDB_MODE"):
         return mode
-    url = urlparse(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai"))
-    if not os.environ.get("WANDB_API_KEY") and not _is_in_netrc(url.hostname or ""):
+    url = server_url()
+    if not has_credentials():
         return "offline"
     try:
         port = url.port or (443 if url.scheme == "https" else 80)
@@ -27,6 +27,16 @@ def choose_mode(timeout: float = 3.0) -> Any:
         log.warning("W&B: %s does not answer; this run is recorded offline.", url.hostname)
         return "offline"
     return "online"
+
+
+def server_url() -> ParseResult:
+    """Return the address of the W&B server."""
+    return urlparse(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai"))
+
+
+def has_credentials() -> bool:
+    """Return whether there is a key for the server, in the environment or by `wandb login`."""
+    return bool(os.environ.get("WANDB_API_KEY")) or _is_in_netrc(server_url().hostname or "")
 
 
 def _is_in_netrc(host: str) -> bool:

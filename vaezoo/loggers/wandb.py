@@ -3,19 +3,18 @@
 import hashlib
 import json
 import logging
+import os
 import secrets
 import shutil
-from argparse import Namespace
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pytorch_lightning.loggers import Logger
-
-from vaezoo.loggers.mode import choose_mode
+from vaezoo.loggers.base import RunLogger, find_pictures_over_time, has_public_data, read_rows
+from vaezoo.loggers.mode import choose_mode, has_credentials
 from vaezoo.runs.files import write_text
-from vaezoo.runs.folder import read_history
 
 log = logging.getLogger(__name__)
 
@@ -25,12 +24,14 @@ LONGEST_NAME = 128  # letters in a name or group, which a server refuses beyond 
 NOTE = "next_step"  # a file beside each W&B record: all rows before this step are in the record
 
 
-class WandB(Logger):
+class WandB(RunLogger):
     """One W&B run per job: `name` are the job's overrides, `group` is its study, the tags are its model and data set.
 
     W&B's steps are the training batches, and values that are logged at the same batch are one row. A resumed folder
     continues its W&B run: offline records that were never uploaded are deleted, and rows from the noted step on are
     sent from metrics.csv and figures/. The first error of W&B switches it off for this run, which it does not stop.
+
+    Pictures of public data sets are sent, and those of a user's own data only where `pictures` is true.
     """
 
     name, version = "wandb", ""
@@ -44,21 +45,38 @@ class WandB(Logger):
         entity: str | None = None,
         model: str | None = None,
         dataset: str | None = None,
+        pictures: bool | None = None,
     ) -> None:
         super().__init__()
         self.folder = Path(folder)
         labels = {"project": project, "name": shorten(name), "group": shorten(group), "entity": entity}
         tags = [tag for tag in (model, dataset) if tag]
         self.labels: dict[str, Any] = {**labels, "job_type": model, "tags": tags}
+        self.pictures = pictures
         self.run: Any = None
         self.step = 0  # of the newest row; in a resumed run, at first the step after the rows that W&B has
         self.batches = 0  # of the newest row; smaller than its step if scores join a finished run
         self.best = float("inf")  # the smallest val/loss
 
-    def start(self, config: Mapping[str, Any]) -> None:
+    @cached_property
+    def mode(self) -> Any:
+        """The mode of W&B, chosen once, because a server may stop answering between two questions."""
+        return choose_mode()
+
+    def describe(self) -> str:
+        if self.mode == "online":
+            return f"W&B (project {self.labels['project']})"
+        if self.mode == "disabled":
+            return "not to W&B (WANDB_MODE=disabled)"
+        lacks_login = not os.environ.get("WANDB_MODE") and not has_credentials()
+        return f"W&B {self.mode}" + (" (no login here: wandb login)" if lacks_login else "")
+
+    def start(self, config: Mapping[str, Any], batches: int = 0) -> None:
         """Open a W&B run, or the run that this folder already has, and send the rows that W&B lacks."""
+        if self.pictures is None:
+            self.pictures = has_public_data(config)
         with self._switch_off_on_error():
-            if (mode := choose_mode()) == "disabled":
+            if self.mode == "disabled":
                 return
             id_file = self.folder / "wandb" / "run_id"
             # A text that is no id is replaced, because records are looked for, and removed, by it.
@@ -66,7 +84,7 @@ class WandB(Logger):
                 write_text(id_file, secrets.token_hex(4))
             run_id = id_file.read_text(encoding="utf-8").strip()
             noted_step = prepare_records(self.folder / "wandb", run_id)
-            self.run = self._open(config, run_id, mode)
+            self.run = self._open(config, run_id, self.mode)
             self.run.define_metric("*", step_metric="batches")
             self.step = noted_step if self.run.offline else self.run.starting_step
             self._send_missing_rows()
@@ -80,12 +98,9 @@ class WandB(Logger):
 
     def log_figure(self, name: str, path: Path, step: int | None = None) -> None:
         """Send a PNG or an animated GIF. Without `step` it belongs to the newest row."""
-        if self.run is not None and (step is None or step >= self.step):
+        if self.run is not None and self.pictures and (step is None or step >= self.step):
             with self._switch_off_on_error():
                 self._log({f"figures/{name}": load_picture(path)}, self.batches if step is None else step)
-
-    def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
-        """Do nothing, because `start` sends the configuration."""
 
     def close(self, exit_code: int = 0) -> str | None:
         """End the W&B run, and return the command that uploads it if it was recorded offline."""
@@ -136,8 +151,9 @@ class WandB(Logger):
     def _send_missing_rows(self) -> None:
         """Send the rows and pictures that W&B lacks. Older rows go to the summary, which is always uploaded whole."""
         rows = read_rows(self.folder)
+        add_scores(rows, self.folder)
         for batches, name, path in find_pictures(self.folder, last=max(rows, default=0)):
-            if batches in rows and batches >= self.step:
+            if self.pictures and batches in rows and batches >= self.step:
                 rows[batches][f"figures/{name}"] = load_picture(path)
         for batches, row in sorted(rows.items()):
             if batches >= self.step:
@@ -191,26 +207,18 @@ def prepare_records(folder: Path, run_id: str) -> int:
     return max((int(note.read_text(encoding="utf-8")) for note in folder.glob(f"*run-*-{run_id}/{NOTE}")), default=0)
 
 
-def read_rows(folder: Path) -> dict[int, dict[str, float]]:
-    """Return the values of metrics.csv by batch, with the scores of all evaluations from metrics.json."""
-    rows: dict[int, dict[str, float]] = {}
-    for name, (batches, values) in read_history(folder).items():
-        for batch, value in zip(batches.tolist(), values.tolist(), strict=True):
-            rows.setdefault(batch, {})[name] = value
+def add_scores(rows: dict[int, dict[str, float]], folder: Path) -> None:
+    """Add the scores of all evaluations, which are in metrics.json, to the row of their batch, in place."""
     if (path := folder / "metrics.json").is_file():
         evaluation = json.loads(path.read_text(encoding="utf-8"))
         row = rows.get(evaluation["about"]["batches"], {})
         row.update({name: float(value) for name, value in evaluation["scores"].items()})
-    return rows
 
 
 def find_pictures(folder: Path, last: int) -> Iterator[tuple[int, str, Path]]:
     """Yield (batch, name, path) of each picture; pictures of the last evaluation belong to the batch `last`."""
+    yield from find_pictures_over_time(folder)
     figures = folder / "figures"
-    for path in figures.glob("over_time/*_*.png"):
-        name, _, batch = path.stem.rpartition("_")
-        if batch.isdigit():
-            yield int(batch), f"{name}_over_time", path
     for path in (*figures.glob("*.png"), *figures.glob("*.gif")):
         yield last, path.stem, path
 

@@ -36,7 +36,8 @@ IGNORED_KEYS = (
     "trainer.plugins",
     *(f"model.{part}" for part in ("latent.", "likelihood.", "encoder.", "decoder.", "optimizer.", "image_shape")),
 )
-SKIPPED_FOLDERS = {"wandb", "checkpoints", "figures", "__pycache__"}  # folders of a run that hold no other runs
+# Folders of a run that hold no other runs.
+SKIPPED_FOLDERS = {"wandb", "tensorboard", "mlflow", "loggers", "checkpoints", "figures", "__pycache__"}
 RUN_ENTRIES = ("seconds", "seed", "saturated")  # of a protocol: they belong to the run, nobody chose them
 FINISHED, FAILED, STOPPED, RUNNING, NEW = "finished", "failed", "stopped", "running", "not begun"
 

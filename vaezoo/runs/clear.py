@@ -10,12 +10,13 @@ from vaezoo.errors import UserError
 from vaezoo.runs.files import remove_unfinished
 from vaezoo.runs.folder import CONFIG, LAST, PREVIOUS, SCORES, Loader, has_checkpoint, lock_folder
 
-SUBFOLDERS = ("wandb", "figures/over_time", "figures", "checkpoints", ".hydra")
-# All files that vaezoo writes into a run folder, besides the locks and what W&B keeps in `wandb`. The configuration is
+LOGS = ("wandb", "tensorboard")  # folders that belong to loggers as a whole
+SUBFOLDERS = (*LOGS, "mlflow", "loggers", "figures/over_time", "figures", "checkpoints", ".hydra")
+# All files that vaezoo writes into a run folder, besides the locks and the folders of loggers. The configuration is
 # the last, because without it a folder that was cleared in part would not be recognised.
 WRITTEN = (
     *("done.json", "error.txt", "crash.txt", "environment.json", "train.log", "process_*.log", "bad_batch.npz"),
-    *("metrics.csv", "metrics.json", "metrics.npz", "latents.npz"),
+    *("mlflow/run_id", "loggers/*.json", "metrics.csv", "metrics.json", "metrics.npz", "latents.npz"),
     *("figures/*.png", "figures/*.gif", "figures/*.npz", "figures/over_time/*.png"),
     *(str(LAST), str(PREVIOUS), "checkpoints/best.ckpt"),
     *(".hydra/hydra.yaml", ".hydra/overrides.yaml", str(CONFIG)),
@@ -53,8 +54,9 @@ def clear_folder(folder: Path) -> None:
             if (folder / name).is_symlink():
                 (folder / name).unlink()
         remove_unfinished(folder)
-        if (folder / "wandb").is_dir():
-            shutil.rmtree(folder / "wandb")
+        for name in LOGS:
+            if (folder / name).is_dir():
+                shutil.rmtree(folder / name)
         for pattern in WRITTEN:
             for path in folder.glob(pattern):
                 if path.is_symlink() or path.is_file():

@@ -9,6 +9,7 @@ import json
 import os
 import re
 import shlex
+from array import array
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
-from filelock import FileLock, Timeout
+from filelock import Timeout
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -24,6 +25,7 @@ from vaezoo.config.completion import complete_config
 from vaezoo.config.identity import LAST
 from vaezoo.config.trust import check_references, check_trust
 from vaezoo.errors import UserError, make_printable
+from vaezoo.runs.file_locks import acquire_lock, describe_holder, name_note
 from vaezoo.runs.files import write_json
 from vaezoo.runs.limits import check_inside, read_bytes, require_file
 from vaezoo.runs.moved import update_targets
@@ -40,7 +42,10 @@ SCORES = Path(".scores.lock")  # held by an evaluation, which may look at the la
 ERROR = Path("error.txt")
 CRASH = Path("crash.txt")  # empty while a run goes on; where native code has killed it
 PREVIOUS = LAST.with_name("previous.ckpt")  # the checkpoint before the last, used where the last is damaged
-SUBFOLDERS = (".hydra", "checkpoints", "figures", "figures/over_time", "wandb")  # that a run reads and writes
+SUBFOLDERS = (  # that a run reads and writes
+    *(".hydra", "checkpoints", "figures", "figures/over_time"),
+    *("wandb", "tensorboard", "mlflow", "loggers"),
+)
 RUN_FILES = (  # that a run reads and writes, besides its checkpoints
     *(LOCK, WORKER, SCORES, DONE, EARLY_STOP, ERROR, CRASH),
     *map(Path, ("environment.json", "metrics.json", "metrics.csv", "metrics.npz", "latents.npz")),
@@ -108,11 +113,24 @@ def load_config(folder: Path, trust: Sequence[str] | None = ()) -> DictConfig:
     if trust is not None:
         check_trust(config, place, trust)
     complete_config(config, place)
-    config["folder"] = str(folder)
+    before, config["folder"] = str(config["folder"]), str(folder)
     for logger in config["logger"].values() if isinstance(config["logger"], dict) else ():
         if isinstance(logger, dict):
-            logger["folder"] = str(folder)
+            move_logger(logger, before, str(folder))
     return OmegaConf.create(config)
+
+
+def move_logger(logger: dict[str, Any], before: str, folder: str) -> None:
+    """Let a logger of a run write into the folder in which the run lies now, in place.
+
+    Those of vaezoo write nowhere else. Those of others get the folder where they name the folder `before`.
+    """
+    if str(logger.get("_target_")).startswith("vaezoo."):
+        logger["folder"] = folder
+        return
+    for name, value in logger.items():
+        if isinstance(value, str) and f"{value}/".startswith(f"{before}/"):
+            logger[name] = folder + value[len(before) :]
 
 
 def check_kinds(folder: Path) -> None:
@@ -144,17 +162,22 @@ def refuse_configuration(folder: Path, error: Exception) -> UserError:
 def lock_folder(folder: Path, lock: Path = LOCK) -> Iterator[None]:
     """Hold the lock of a run folder, so that no other process trains in it, on this or another machine.
 
-    The operating system releases the lock when the process ends, however it ends. Raises UserError if another process
-    holds the lock.
+    The lock ends with its process, however it ends. Raises UserError if another process holds the lock.
     """
     folder.mkdir(parents=True, exist_ok=True)
     try:
         # The timeout is not zero, because `is_held` takes the lock for an instant.
-        with FileLock(folder / lock, timeout=2):
-            yield
+        held = acquire_lock(folder / lock, timeout=2)
     except Timeout:
         activity = "evaluating" if lock == SCORES else "training"
-        raise UserError(f"{folder}: another process is {activity} there. Wait for it, or stop it first.") from None
+        raise UserError(
+            f"{folder}: another process is {activity} there. Wait for it, or stop it first."
+            f"{describe_holder(folder / lock)}"
+        ) from None
+    try:
+        yield
+    finally:
+        held.release()
 
 
 @contextmanager
@@ -163,16 +186,16 @@ def lock_scores(folder: Path) -> Iterator[None]:
 
     Scores are read, joined with the new ones and written, so that two evaluations at once would lose some.
     """
-    lock = FileLock(folder / SCORES)
+    path = folder / SCORES
     try:
-        lock.acquire(timeout=2)
+        held = acquire_lock(path, timeout=2)
     except Timeout:
-        print(f"waiting for another evaluation of {relative_to_cwd(folder)}", flush=True)
-        lock.acquire()
+        print(f"waiting for another evaluation of {relative_to_cwd(folder)}.{describe_holder(path)}", flush=True)
+        held = acquire_lock(path, timeout=-1)
     try:
         yield
     finally:
-        lock.release()
+        held.release()
 
 
 def is_running(folder: Path) -> bool:
@@ -182,11 +205,11 @@ def is_running(folder: Path) -> bool:
 
 def is_held(lock: Path) -> bool:
     """Return whether a process holds the lock; False for a lock that this user may not open."""
-    if lock.is_symlink() or not lock.is_file():  # Opening a lock would write through a link.
-        return False
+    if lock.is_symlink() or not (lock.is_file() or name_note(lock).is_file()):
+        return False  # Opening a lock would write through a link.
     try:
-        with FileLock(lock, timeout=0):
-            return False
+        acquire_lock(lock, timeout=0).release()
+        return False
     except Timeout:
         return True
     except OSError:  # the folder belongs to another user
@@ -307,28 +330,26 @@ def read_history(folder: Path) -> "dict[str, tuple[np.ndarray, np.ndarray]]":
     import numpy as np  # imported here, so that a slip on the command line is answered without it
 
     text = (read_bytes(folder, "metrics.csv", MAX_HISTORY_BYTES) or b"").decode(errors="replace")
+    reader = csv.reader(text.splitlines())
     try:
-        rows = list(csv.DictReader(text.splitlines()))
+        names = next(reader, [])
+        columns = {name: (array("q"), array("d")) for name in names if name and name != "batches"}
+        targets = [columns.get(name) for name in names]
+        place = names.index("batches") if "batches" in names else len(names)
+        for row in reader:
+            if len(row) <= place or not row[place].isdecimal() or len(row[place]) >= 19:
+                continue
+            batches = int(row[place])
+            for target, cell in zip(targets, row, strict=False):
+                if cell and target is not None:
+                    try:
+                        target[1].append(float(cell))
+                    except ValueError:  # of a text, or of a cell that a killed process has not finished
+                        continue
+                    target[0].append(batches)
     except csv.Error as damage:
         raise UserError(f"{folder / 'metrics.csv'} is damaged ({damage}). Without it, the run has no curves.") from None
-    rows = [row for row in rows if (row.get("batches") or "").isdecimal() and len(row["batches"]) < 19]
-    columns = [name for name in rows[0] if name and name != "batches"] if rows else []
-    series = {}
-    for name in columns:
-        numbers = [(int(row["batches"]), parse_number(row[name])) for row in rows if row.get(name)]
-        pairs = [(batches, value) for batches, value in numbers if value is not None]
-        if pairs:
-            batches, values = zip(*pairs, strict=True)
-            series[name] = (np.array(batches), np.array(values))
-    return series
-
-
-def parse_number(text: str) -> float | None:
-    """Return the number that a cell holds; None for a cell that a killed process has not finished, or for a text."""
-    try:
-        return float(text)
-    except (ValueError, TypeError):
-        return None
+    return {name: (np.array(numbers), np.array(values)) for name, (numbers, values) in columns.items() if values}
 
 
 def make_run_option(folder: Path) -> str:

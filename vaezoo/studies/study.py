@@ -234,8 +234,8 @@ def summarise_states(root: Path, states: Mapping[Job, str], reasons: Mapping[Job
     if any(state != "finished" for state in states.values()):
         lines.append("again     the same command goes on with what is not finished")
     if is_waiting_for_wandb(root):
-        lines.append(f"upload    wandb sync {root}/*/wandb")
-    return [*lines, f"report    python -m vaezoo.report runs={root}"]
+        lines.append(f"upload    wandb sync {shlex.quote(str(root))}/*/wandb")
+    return [*lines, f"report    python -m vaezoo.report {shlex.quote(f'runs={root}')}"]
 
 
 def is_waiting_for_wandb(root: Path) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
+from lightning_fabric.plugins.environments import TorchElasticEnvironment
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.plugins.io import CheckpointIO
@@ -24,6 +25,7 @@ from vaezoo.training.lightning_internals import leave_signals_alone
 from vaezoo.training.memory import keep_freed_memory
 from vaezoo.training.terms import TermLogger
 from vaezoo.training.user_callbacks import act_on_batches
+from vaezoo.training.workers import find_place
 
 ENCODED_AT_ONCE = 1024  # images, where a model looks at all training images
 
@@ -93,13 +95,18 @@ def make_trainer(flags: Mapping[str, Any], loggers: Sequence[Any] = ()) -> Train
     """Return the Trainer of Lightning that these flags describe, such as those of conf/trainer, made fit for `fit`."""
     quiet_lightning()
     plugins = list(instantiate(flags.get("plugins") or []))
+    machines: dict[str, Any] = {}
+    if "strategy" in flags and (place := find_place()) is not None:
+        plugins.append(TorchElasticEnvironment())
+        machines = {"devices": place.local_processes, "num_nodes": place.processes // place.local_processes}
     if not any(isinstance(plugin, CheckpointIO) for plugin in plugins):
         plugins.append(CheckpointFiles())
     try:
         trainer: Trainer = instantiate(
-            {key: value for key, value in flags.items() if key not in ("engine", "chunk")},
+            {key: value for key, value in flags.items() if key not in ("engine", "chunk", *machines)},
             logger=list(loggers),
             plugins=plugins,
+            **machines,
             # The clock ends the run, and an epoch of Lightning's ends where a validation is due.
             max_epochs=-1,
             val_check_interval=1.0,

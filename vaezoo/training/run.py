@@ -72,7 +72,10 @@ def train(config: DictConfig) -> dict[str, float]:
             print(f"{relative_to_cwd(folder)} is finished")
             return read_scores(folder)
         processes = count_processes(config.trainer.devices) if "strategy" in config.trainer else 1
-        scores = train_together(config, folder, processes) if processes > 1 else lead(config, folder)
+        if (place := workers.find_place()) is not None:
+            scores = lead_others(config, folder, place)
+        else:
+            scores = train_together(config, folder, processes) if processes > 1 else lead(config, folder)
         mark_finished(folder, *done)
     return scores
 
@@ -83,6 +86,21 @@ def check_source(config: DictConfig) -> None:
     from hydra.utils import instantiate
 
     begin_with_weights(instantiate(config.model), config.init_from)
+
+
+def lead_others(config: DictConfig, folder: Path, place: workers.Place) -> dict[str, float]:
+    """Train as the first of the processes that torchrun or srun has started."""
+    check_config(config)
+    begin(config, folder)
+    workers.announce(folder)
+    share_cores(config, place)
+    return lead(config, folder)
+
+
+def share_cores(config: DictConfig, place: workers.Place) -> None:
+    """Limit this process to its share of the cores of its machine."""
+    if (count := threads.count_threads(config.get("launcher"), place.local_processes)) is not None:
+        threads.limit_threads(count)
 
 
 def train_together(config: DictConfig, folder: Path, processes: int) -> dict[str, float]:
@@ -113,6 +131,8 @@ def follow(config: DictConfig, folder: Path) -> dict[str, float]:
     """Do the part of a worker besides the first: the common steps, and nothing that leaves a trace."""
     from vaezoo.training.interrupts import Interrupted, Interrupts
 
+    if (place := workers.find_place()) is not None:
+        share_cores(config, place)
     with Interrupts() as interrupts:
         try:
             return fit_and_evaluate(config, folder, has_checkpoint(folder), interrupts)
@@ -164,16 +184,21 @@ def fit_and_evaluate(config: DictConfig, folder: Path, resuming: bool, interrupt
     from pytorch_lightning import seed_everything
 
     from vaezoo import distributed
+    from vaezoo.loggers.build import build_loggers, describe_loggers
     from vaezoo.training.fit import make_trainer
     from vaezoo.training.user_callbacks import read_stop
 
     began = time.perf_counter()
+    first = not workers.worker_rank()  # The other processes leave no trace.
+    # Built before the data, which may take hours to fetch, and before the seed, because constructors may draw numbers.
+    loggers = build_loggers(config.logger, folder) if first else {}
+    if first:
+        label = f"{folder.name}: logs to" if OmegaConf.select(config, "sweep.over") else "log      "
+        print(label, describe_loggers(loggers), flush=True)
     seed_everything(config.seed, verbose=False)
     data = prepare_data(config, interrupts)
     model = instantiate(config.model)
     max_batches = count_budget(config, data, model.batches_a_step)
-    first = not workers.worker_rank()  # The other processes leave no trace.
-    loggers = {name: instantiate(logger) for name, logger in config.logger.items() if first}
     trainer = make_trainer(config.trainer, list(loggers.values()))
     # Lightning converts too, but after a checkpoint is loaded, whose double precision would then be lost.
     trainer.precision_plugin.convert_module(model)
@@ -185,9 +210,11 @@ def fit_and_evaluate(config: DictConfig, folder: Path, resuming: bool, interrupt
     device = trainer.strategy.root_device
     if first:
         write_environment(config, folder, device, data.source.identity)
+    settings: Any = OmegaConf.to_container(config, resolve=True)
     exit_code = 1
     try:
-        start_loggers(loggers, config, int(model.batches))
+        for logger in loggers.values():
+            logger.start(settings, int(model.batches))
         if not stop:  # the same command again does not go on where a callback has ended the training
             stop = train_model(config, folder, model, data, trainer, max_batches, interrupts, checkpoint)
         distributed.leave_group()
@@ -206,8 +233,8 @@ def fit_and_evaluate(config: DictConfig, folder: Path, resuming: bool, interrupt
             save_bad_batch(folder, data, model.batches_a_step, error.batch)
         raise
     finally:
-        upload = loggers["wandb"].close(exit_code) if "wandb" in loggers else None
-    print_summary(config, folder, scores, duration(model, time.perf_counter() - began), upload)
+        uploads = [command for logger in loggers.values() if (command := logger.close(exit_code))]
+    print_summary(config, folder, scores, duration(model, time.perf_counter() - began), uploads)
     return scores.values
 
 
@@ -259,14 +286,6 @@ def write_environment(config: DictConfig, folder: Path, device: Any, data_identi
 
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"cpu, {torch.get_num_threads()} threads"
     write_json(folder / "environment.json", describe_environment(config.seed, name, data_identity))
-
-
-def start_loggers(loggers: dict[str, Any], config: DictConfig, batches: int) -> None:
-    """Open the loggers of a run that has made so many batches."""
-    if "csv" in loggers:  # also without a checkpoint: what was killed before its first may have logged
-        loggers["csv"].rewind(batches)
-    if "wandb" in loggers:
-        loggers["wandb"].start(OmegaConf.to_container(config, resolve=True))
 
 
 def train_model(
@@ -366,7 +385,7 @@ def duration(model: Any, seconds: float) -> str:
     return f"{int(model.batches)} batches, {math.floor(seconds / 60)} min {seconds % 60:.0f} s"
 
 
-def print_summary(config: DictConfig, folder: Path, scores: "Scores", took: str, upload: str | None) -> None:
+def print_summary(config: DictConfig, folder: Path, scores: "Scores", took: str, uploads: list[str]) -> None:
     """Print the scores and where everything is; of a job of a study one line, because the report has its table."""
     from vaezoo.evaluation.closing_table import print_scores
 
@@ -384,5 +403,5 @@ def print_summary(config: DictConfig, folder: Path, scores: "Scores", took: str,
     print(f"figures   {place / 'figures'}")
     print(f"scores    {place / 'metrics.json'}")
     print(f"again     python -m vaezoo.evaluate {make_run_option(folder)} metric=full")
-    if upload:
+    for upload in uploads:
         print(f"dashboard {upload.replace(str(folder), str(place))}")

@@ -82,7 +82,7 @@ class SampleWatch(Callback):
         path = self.folder / "figures" / "over_time" / f"{name}_{batches:08d}.png"
         save(figure, path)
         for logger in trainer.loggers:
-            if hasattr(logger, "log_figure"):
+            if hasattr(logger, "log_figure"):  # A Trainer that vaezoo did not build may have any logger.
                 logger.log_figure(f"{name}_over_time", path, step=batches)
 
 

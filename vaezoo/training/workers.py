@@ -3,6 +3,9 @@
 The process that the user started, the supervisor, does not train: it outlives whatever happens to the others and can
 report it. Each worker reads the configuration of the run folder, so neither Hydra nor the command line is run again,
 also not in a sweep.
+
+torchrun or Slurm's srun may start the processes instead, on several machines. The first of them then reads the command
+line and announces the folder of the run; the others wait for it, and train with the configuration that lies there.
 """
 
 import multiprocessing
@@ -13,7 +16,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cache
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -23,12 +29,103 @@ from vaezoo.errors import UserError
 GRACE = 15.0  # seconds in which the others may end by themselves once one has failed
 MOMENT = 3.0  # seconds in which the first worker may end by itself after a second signal
 SUPERVISOR = "VAEZOO_SUPERVISOR"  # the number of the supervisor's process, in its workers
+TORCHRUN = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")  # variables of the processes of torchrun
+FOLDER = "vaezoo/folder"  # a key of the store that these processes share
 COMMAND = "VAEZOO_COMMAND"  # the number of the process that the user started, in the jobs of a study
 
 
+@dataclass(frozen=True)
+class Place:
+    """The place of a process among those that torchrun or srun has started for one run."""
+
+    rank: int  # from 0
+    processes: int  # on all machines
+    local_processes: int  # on this machine
+
+
+def find_place() -> Place | None:
+    """Return the place of this process among those that torchrun or srun has started; None where there are no others.
+
+    Raises UserError for processes that are not equally many on all machines.
+    """
+    if SUPERVISOR in os.environ:
+        return None
+    if "RANK" not in os.environ and int(os.environ.get("SLURM_STEP_NUM_TASKS") or 1) > 1:
+        os.environ.update(describe_task(os.environ))
+    if not all(name in os.environ for name in TORCHRUN) or int(os.environ["WORLD_SIZE"]) == 1:
+        return None
+    processes, local = int(os.environ["WORLD_SIZE"]), int(os.environ.get("LOCAL_WORLD_SIZE") or 1)
+    if processes % local or int(os.environ["LOCAL_RANK"]) >= local:
+        raise UserError(
+            f"WORLD_SIZE={processes}, LOCAL_WORLD_SIZE={local}, LOCAL_RANK={os.environ['LOCAL_RANK']}: each machine"
+            " must have the same number of processes, and LOCAL_WORLD_SIZE must be that number."
+        )
+    return Place(int(os.environ["RANK"]), processes, local)
+
+
+def describe_task(task: Mapping[str, str]) -> dict[str, str]:
+    """Return torchrun's variables for a task of Slurm that srun has started. Those that are set already stay.
+
+    Raises UserError where the machines have different numbers of tasks.
+    """
+    from lightning_fabric.plugins.environments import SLURMEnvironment
+
+    tasks = task["SLURM_STEP_TASKS_PER_NODE"]  # such as 4(x2): 4 tasks on each of 2 machines
+    if "," in tasks:
+        raise UserError(f"srun has started {tasks} tasks on the machines: each must have the same number of them.")
+    variables = {
+        "RANK": task["SLURM_PROCID"],
+        "WORLD_SIZE": task["SLURM_STEP_NUM_TASKS"],
+        "LOCAL_RANK": task["SLURM_LOCALID"],
+        "LOCAL_WORLD_SIZE": tasks.partition("(")[0],
+        "GROUP_RANK": task["SLURM_NODEID"],
+        "MASTER_ADDR": SLURMEnvironment.resolve_root_node_address(task["SLURM_STEP_NODELIST"]),
+        "MASTER_PORT": str(15000 + int(task["SLURM_JOB_ID"]) % 10000),
+    }
+    return {name: task.get(name, value) for name, value in variables.items()}
+
+
 def worker_rank() -> int | None:
-    """Return the number of this process among the workers of a run; None if it is no worker."""
-    return int(os.environ["LOCAL_RANK"]) if SUPERVISOR in os.environ else None
+    """Return the number of this process among the workers of a run; None if it is no worker.
+
+    The first of the processes that torchrun or srun has started is no worker, because it reads the command line.
+    """
+    if SUPERVISOR in os.environ:
+        return int(os.environ["LOCAL_RANK"])
+    place = find_place()
+    return place.rank if place is not None and place.rank > 0 else None
+
+
+@cache
+def meet() -> Any:
+    """Return the store of torch.distributed that the processes share, which the first of them or torchrun serves."""
+    from torch.distributed import rendezvous
+
+    return next(rendezvous("env://"))[0]
+
+
+def announce(folder: Path) -> None:
+    """Let the other processes train the run in this folder, whose configuration is there."""
+    meet().set(FOLDER, str(folder))
+
+
+def wait_for_folder() -> Path | None:
+    """Return the folder that the first process announces; None where it ends without training."""
+    folder = meet().get(FOLDER).decode()
+    meet().set(f"{FOLDER}/{os.environ['RANK']}", "seen")
+    return Path(folder) if folder else None
+
+
+@contextmanager
+def releasing_others(place: Place | None) -> Iterator[None]:
+    """Run the body, the work of the first process; if it ends without announcing a folder, let the others end, too."""
+    try:
+        yield
+    finally:
+        if place is not None and not meet().check([FOLDER]):
+            meet().set(FOLDER, "")
+            with suppress(Exception):  # They may be gone; torch has several errors for that.
+                meet().wait([f"{FOLDER}/{rank}" for rank in range(1, place.processes)], timedelta(seconds=60))
 
 
 def is_orphaned() -> bool:

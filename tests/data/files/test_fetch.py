@@ -383,3 +383,13 @@ def test_waiting_is_said(folder, caplog):
         while "waiting" not in caplog.text:
             inner.join(0.01)
     inner.join(10)
+
+
+def test_a_user_without_a_home_folder_has_a_data_folder(monkeypatch, tmp_path):
+    def fail() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("VAEZOO_DATA", raising=False)
+    monkeypatch.setattr(folders.Path, "home", fail)
+    monkeypatch.setattr(folders.tempfile, "gettempdir", lambda: str(tmp_path))
+    assert folders.find_data_folder().parent == tmp_path

@@ -4,13 +4,15 @@ import errno
 import logging
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from vaezoo.errors import UserError
+from vaezoo.runs.file_locks import acquire_lock, describe_holder
 
 log = logging.getLogger(__name__)
 
@@ -19,9 +21,16 @@ FOLDER_ERRORS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQ
 
 
 def find_data_folder() -> Path:
-    """Return the folder of all data sets: $VAEZOO_DATA, or ~/.cache/vaezoo where that is not set."""
-    configured = os.environ.get("VAEZOO_DATA")
-    return Path(configured).expanduser() if configured else Path.home() / ".cache" / "vaezoo"
+    """Return the folder of all data sets: $VAEZOO_DATA, or ~/.cache/vaezoo where that is not set.
+
+    A user without a home folder, as in many containers, gets a folder of temporary files.
+    """
+    if configured := os.environ.get("VAEZOO_DATA"):
+        return Path(configured).expanduser()
+    try:
+        return Path.home() / ".cache" / "vaezoo"
+    except RuntimeError:
+        return Path(tempfile.gettempdir()) / f"vaezoo-{os.getuid()}"  # Windows always has a home folder.
 
 
 @contextmanager
@@ -29,16 +38,16 @@ def lock_data_folder(folder: Path, task: str) -> Iterator[None]:
     """Let one process at a time work in a folder; the others wait. A missing folder is created.
 
     `task` says in messages what the process does there. A process that had to wait should look whether there is
-    anything left to do. The operating system releases the lock of a process that was killed.
+    anything left to do. The lock of a process that was killed is released.
     """
     with check_writing(folder, task):
         folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / ".lock")
+        path = folder / ".lock"
         try:
-            lock.acquire(blocking=False)
+            lock = acquire_lock(path, timeout=0)
         except Timeout:
-            log.info("%s: another process is at it, waiting for it to finish.", task)
-            lock.acquire()
+            log.info("%s: another process is at it, waiting for it to finish.%s", task, describe_holder(path))
+            lock = acquire_lock(path, timeout=-1)
     try:
         yield
     finally:
