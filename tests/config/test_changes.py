@@ -52,6 +52,7 @@ def test_what_has_an_effect_is_changed(line, key, value):
         *("model.beta=1", "model=vae", "latent.dim=3", "dataset.batch_size=3", "dataset.split_seed=3", "dataset=mnist"),
         *("folder=elsewhere", "launcher.threads=2", "launcher=joblib", "sweep.name=a", "sweep=beta", "hydra.run.dir=a"),
         *("experiment=quickstart", "~seed", "+model.extra=1", "schedule@model.beta=linear"),
+        *("callbacks.mine.patience=3", "+callbacks.mine._target_=a.B", "lr_schedule=cosine", "init_from=."),
     ],
 )
 def test_what_the_checkpoint_or_the_parts_would_ignore_is_refused(line):
@@ -65,7 +66,7 @@ def test_the_rule_holds_for_every_key_of_a_configuration():
     config = compose_train(*LINE)
     for key, _ in leaves(OmegaConf.to_container(config, resolve=False)):
         other = copy.deepcopy(config)
-        OmegaConf.update(other, key, "another value")
+        OmegaConf.update(other, key, "a run@0123456789abcdef" if key == "init_from" else "another value")
         if list_conflicts(config, other):
             assert not key.startswith(allowed)
             with pytest.raises(UserError, match="cannot be changed when a run goes on"):
@@ -79,7 +80,7 @@ def test_the_rule_holds_for_every_key_of_a_configuration():
         ("max_batches=1,2", "a run has one value of each key"),
         ("~trainer.chunk", "cannot be taken away"),
         ("val_evry=3", "cannot be changed when a run goes on"),
-        ("callbacks.progres=false", "no such key. Did you mean 'callbacks.progress'?"),
+        ("callbacks.checkpoints.minuts=3", "no such key. Did you mean 'callbacks.checkpoints.minutes'?"),
         ("trainer.max_time=3", "has no such key"),
         ("metric=fst", "there is no such metric. Did you mean 'fast'?"),
         ("+metric/score=irs", "a run takes a group as a whole"),

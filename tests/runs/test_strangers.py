@@ -63,7 +63,9 @@ def test_the_list_has_what_runs_need_and_nothing_else(config):
     assert {target.split(".")[0] for target in targets} == {"vaezoo", "torch", "pytorch_lightning"}
     assert {target.rpartition(".")[0] for target in targets if not target.startswith("vaezoo")} == {
         "torch.optim",
+        "torch.optim.lr_scheduler",
         "pytorch_lightning",
+        "pytorch_lightning.callbacks",
         "pytorch_lightning.strategies",
     }
     parts = {target.split(".")[1] for target in targets if target.startswith("vaezoo")}

@@ -7,12 +7,15 @@ all other keys.
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from functools import cache
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
+from vaezoo.config.identity import LAST, RECORDED_SOURCE
 from vaezoo.config.type_rules import rule_of_type
 from vaezoo.ranges import (
     Count,
     ExistingPath,
+    Fraction,
     Indices,
     Name,
     Names,
@@ -22,11 +25,24 @@ from vaezoo.ranges import (
     Probability,
     Rule,
     Several,
+    Share,
     Sizes,
     are_names,
     exists,
     require,
 )
+
+
+def has_weights(value: Any) -> bool:
+    """Return whether the value names the folder of a trained run, or is one that a run has recorded."""
+    return isinstance(value, str) and bool(
+        RECORDED_SOURCE.fullmatch(value) or (Path(value).expanduser() / LAST).is_file()
+    )
+
+
+def stays_inside(value: Any) -> bool:
+    """Return whether the value names a file that lies in a folder or below it."""
+    return isinstance(value, str) and value != "" and not value.startswith("/") and ".." not in value
 
 
 def are_grids(value: Any) -> bool:
@@ -88,7 +104,7 @@ REFUSED_FLAGS: Mapping[str, Any] = {
     "log_every_n_steps": refuse("log_every says how often a run logs"),
     "logger": refuse("logger=csv, wandb, tensorboard, mlflow or none chooses the loggers"),
     "enable_autolog_hparams": refuse("logger=wandb sends the whole configuration", True),
-    "callbacks": refuse("callbacks.checkpoints, callbacks.samples and callbacks.progress are the callbacks"),
+    "callbacks": refuse("callbacks=early_stopping, or +callbacks.NAME._target_=CLASS, adds a callback"),
     "enable_checkpointing": refuse("callbacks.checkpoints says when checkpoints are written"),
     "enable_progress_bar": refuse("callbacks.progress is the progress bar"),
     "enable_model_summary": refuse("a run prints no summary of its layers"),
@@ -130,6 +146,7 @@ TYPES: Mapping[str, Any] = {
     "seed": Seed,
     "max_batches": Count,
     "max_epochs": Count | None,
+    "init_from": Annotated[str, require(f"the folder of a run with {LAST}", has_weights)] | None,
     "log_every": Count,
     "val_every": Count,
     "folder": Name,
@@ -142,12 +159,24 @@ TYPES: Mapping[str, Any] = {
             "eps": Positive,
             "alpha": Probability,
             "momentum": Probability,
+            "nesterov": bool,
             "weight_decay": NonNegative,
             "betas": Annotated[Any, require("two numbers from 0 to below 1, such as [0.9,0.999]", are_decays)],
             "fused": bool,
         }.items()
     },
     "model.optimizers": Any,
+    # Lengths of schedules are counted in batches; null is what the warm-up leaves of the budget.
+    "lr_schedule.warmup": Natural,
+    "lr_schedule.T_max": Count | None,
+    "lr_schedule.total_iters": Count | None,
+    "lr_schedule.total_steps": Count | None,
+    "lr_schedule.step_size": Count,
+    "lr_schedule.eta_min": NonNegative,
+    "lr_schedule.gamma": Positive,
+    "lr_schedule.start_factor": Share,
+    "lr_schedule.end_factor": Fraction,
+    "lr_schedule.last_epoch": refuse("the checkpoint says where a run goes on", -1),
     # Values that other keys refer to, and that no class takes as they are.
     "network.image_multiple": Count,
     "network.image_side": Count | None,
@@ -200,6 +229,9 @@ TYPES: Mapping[str, Any] = {
     "callbacks.checkpoints.monitor": Name | None,
     "callbacks.progress": bool,
     "callbacks.samples": bool,
+    "callbacks.*.dirpath": refuse("its checkpoints lie in checkpoints/NAME of the run"),
+    "callbacks.*.filename": Annotated[str, require("a name without .. that does not begin with /", stays_inside)]
+    | None,
     # Studies.
     "launcher.jobs": Count,
     "launcher.threads": Count | None,

@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from vaezoo.config.compose import Composer, is_group, list_groups
 from vaezoo.config.directory import DIRECTORY
 from vaezoo.config.overrides import branches, leaves, parse_overrides, read_key
+from vaezoo.config.requirements import OUR_CALLBACKS
 from vaezoo.config.secrets import check_secret
 from vaezoo.config.type_rules import is_schedule
 from vaezoo.config.values import check_config, takes_schedule
@@ -162,6 +163,11 @@ def check_schedule(override: Override, base: DictConfig) -> None:
         raise UserError(f"{key} is a schedule already; another is chosen without +: {line}.")
 
 
+def adds_callback(key: str) -> bool:
+    """Return whether the key belongs to a callback of the user, whose class says which keys it has."""
+    return key.startswith("callbacks.") and key.split(".")[1] not in OUR_CALLBACKS
+
+
 def list_keys(config: DictConfig) -> list[str]:
     """Return the dotted keys of all values, then those of the nodes that hold them."""
     container: Any = OmegaConf.to_container(config, resolve=False)
@@ -176,7 +182,7 @@ def check_key(override: Override, base: DictConfig) -> None:
         raise UserError(f"{override.input_line}: must be left out: vaezoo itself writes .hydra/, once a job may begin.")
     if key.startswith("hydra.") or key.split(".")[0] == "hydra":
         return
-    is_closed = head.split(".")[0] in CLOSED
+    is_closed = head.split(".")[0] in CLOSED and not adds_callback(key)
     if (override.is_add() or override.is_force_add()) and not is_closed:
         return
     keys = list_keys(base)

@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from vaezoo.config.directory import DIRECTORY
-from vaezoo.config.identity import is_neutral
+from vaezoo.config.identity import ADDED_LATER, is_neutral
 from vaezoo.config.overrides import branches, leaves
 from vaezoo.config.signatures import REQUIRED, read_signature
 from vaezoo.errors import UserError
@@ -20,7 +20,8 @@ from vaezoo.errors import UserError
 # The files with the defaults of the keys that are the same for all choices of parts; "" are the keys of the command.
 FILES = {
     "": "train.yaml",
-    "callbacks": "callbacks/default.yaml",
+    "lr_schedule": "lr_schedule/none.yaml",
+    "callbacks": "callbacks/base/options.yaml",
     "metric": "metric/base/options.yaml",
     "figure": "figure/base/options.yaml",
     "launcher": "launcher/local.yaml",
@@ -59,7 +60,7 @@ def complete_config(config: dict[str, Any], place: str) -> None:
         node, name = find_parent(config, key)
         if node is None or name in node:
             continue
-        if default is None or is_neutral(key):
+        if default is None or is_neutral(key) or key in ADDED_LATER:
             node[name] = default
         else:
             lacking.append(key)

@@ -3,20 +3,24 @@
 import hashlib
 import json
 import os
+import re
 from collections.abc import Callable
 from fnmatch import fnmatchcase
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from hydra.utils import to_absolute_path
 from omegaconf import DictConfig, OmegaConf
 
 from vaezoo.config.overrides import leaves
+from vaezoo.errors import UserError
 
 # Keys that cannot change the weights that a training ends with: where it runs, and what is logged and drawn. Several
 # processes train the weights that one process trains.
 NEUTRAL = (
-    *("folder", "log_every", "val_every", "logger*", "callbacks*", "sweep*", "launcher*", "hydra*"),
+    *("folder", "log_every", "val_every", "logger*", "sweep*", "launcher*", "hydra*"),
+    *("callbacks.checkpoints.*", "callbacks.samples", "callbacks.progress"),
     *("dataset.download", "dataset.verify", "dataset.residence"),
     *("trainer._target_", "trainer.accelerator", "trainer.devices", "trainer.strategy*", "trainer.plugins"),
     *("trainer.engine", "trainer.chunk", "trainer.deterministic", "trainer.benchmark", "trainer.profiler*"),
@@ -25,12 +29,22 @@ NEUTRAL = (
 
 # Keys that a run can change when it goes on. All others are in its checkpoint, or in the parts that it has built.
 CHANGEABLE = (
-    *("max_batches", "max_epochs", "log_every", "val_every", "trainer*", "logger*", "callbacks*"),
+    *("max_batches", "max_epochs", "log_every", "val_every", "trainer*", "logger*"),
+    *("callbacks", "callbacks.checkpoints.*", "callbacks.samples", "callbacks.progress"),
     *("dataset.path", "dataset.download", "dataset.verify", "dataset.residence", "metric*", "figure*"),
 )
 
+# Keys that earlier versions did not have, and the values with which a run is what it was without them. Such a value is
+# no part of the identity, so that the runs of earlier versions keep theirs.
+ADDED_LATER = {"lr_schedule.warmup": 0, "init_from": None}
+
 # Where the data lie. They may be moved while their bytes stay the same (vaezoo.runs.provenance.check_data).
 PATH = "dataset.path"
+
+# The run whose weights this one begins with: a folder, or, as a run records it, FOLDER@HASH.
+SOURCE = "init_from"
+RECORDED_SOURCE = re.compile(r"(.+)@([0-9a-f]{16})")
+LAST = Path("checkpoints") / "last.ckpt"  # the newest weights of a run
 
 # Keys of the evaluation, which can be done later.
 EVALUATION = ("metric*", "figure*")
@@ -93,10 +107,12 @@ def select_values(config: DictConfig, selects: Callable[[str], bool]) -> dict[st
     values = {
         key: unify(OmegaConf.select(config, key) if "${" in str(written) else written)
         for key, written in leaves(container)
-        if selects(key)
+        if selects(key) and ADDED_LATER.get(key, ...) != written
     }
     if PATH in values:
         values[PATH] = make_absolute(values[PATH])
+    if SOURCE in values:
+        values[SOURCE] = split_source(values[SOURCE])[1]
     return dict(leaves(values))
 
 
@@ -109,6 +125,39 @@ def make_path_absolute(config: DictConfig) -> None:
     """Make the path of the data absolute, in place, because the run may be continued from another folder."""
     if path := OmegaConf.select(config, PATH):
         OmegaConf.update(config, PATH, make_absolute(path))
+
+
+def record_source(config: DictConfig) -> None:
+    """Add the hash of its weights to the source of a run, in place, because its folder may be moved or trained on."""
+    if source := config.get(SOURCE):
+        folder, weights_hash = split_source(source)
+        config[SOURCE] = f"{folder}@{weights_hash}"
+
+
+def split_source(source: str) -> tuple[Path, str]:
+    """Return the folder of a source run, and the hash of its weights: as recorded, or else of its newest checkpoint.
+
+    Raises UserError where there is no checkpoint to read.
+    """
+    if recorded := RECORDED_SOURCE.fullmatch(source):
+        return Path(recorded[1]), recorded[2]
+    folder = Path(str(make_absolute(source)))
+    return folder, hash_weights(folder)
+
+
+def hash_weights(folder: Path) -> str:
+    """Return 16 hexadecimal digits of the newest checkpoint of a run. Raises UserError where it cannot be read."""
+    try:
+        state = (folder / LAST).stat()
+        return hash_file(folder / LAST, state.st_mtime_ns, state.st_size)
+    except OSError as error:
+        raise UserError(f"{SOURCE}={folder}: {LAST} cannot be read there ({error.strerror}).") from None
+
+
+@cache
+def hash_file(path: Path, changed: int, size: int) -> str:
+    """Return 16 hexadecimal digits of the content of a file, once for each time and size of it."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
 
 
 def unify(value: Any) -> Any:

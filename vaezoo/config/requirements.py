@@ -24,7 +24,31 @@ from omegaconf.errors import OmegaConfBaseException
 from vaezoo.config.overrides import as_written, branches
 from vaezoo.config.plugins import list_files
 from vaezoo.config.signatures import read_facts, read_signature
+from vaezoo.errors import nearest
 
+# Lengths of schedules of torch; one that is null is what the warm-up leaves of the budget.
+LENGTHS = ("T_max", "total_iters", "total_steps")
+# Schedules of torch that cannot be used, and why.
+NO_SCHEDULES = {
+    "ReduceLROnPlateau": "it follows validations, but rates change by the batch here; lr_schedule=cosine does.",
+    **dict.fromkeys(
+        ("SequentialLR", "ChainedScheduler"),
+        "it joins schedules that have an optimiser already; lr_schedule.warmup joins a warm-up and one schedule.",
+    ),
+}
+OUR_CALLBACKS = ("checkpoints", "samples", "progress")
+BUDGET = "the Trainer has no number of epochs here, because max_batches is the budget"
+# Callbacks of Lightning that cannot be used, and why.
+NO_CALLBACKS = {
+    "StochasticWeightAveraging": f"{BUDGET}; callbacks=ema averages weights.",
+    "GradientAccumulationScheduler": "the models optimise manually; model.micro_batches splits a batch.",
+    "LearningRateFinder": f"{BUDGET}; sweep optimizer.lr instead: -m optimizer.lr=1e-4,1e-3.",
+    "BatchSizeFinder": "dataset.batch_size is a part of the experiment.",
+    "BasePredictionWriter": "a run makes no predictions; vaezoo.evaluate writes codes and pictures.",
+    "OnExceptionCheckpoint": "callbacks.checkpoints writes one when a run is interrupted.",
+    "SpikeDetection": "it needs the loss of automatic optimisation.",
+    **dict.fromkeys(("ProgressBar", "TQDMProgressBar", "RichProgressBar"), "callbacks.progress is the progress bar."),
+}
 LATENTS_LACK = {"Point": " Points have no density and no KL.", "Mixed": " It has no term for categories."}
 
 
@@ -249,8 +273,10 @@ def check_engine(config: DictConfig) -> str | None:
         return "trainer.engine=graphed: CUDA graphs need a GPU; on a CPU compiled is the fastest."
     if str(config.trainer.precision) == "16-mixed":
         return "trainer.engine=graphed: the scaling of 16-mixed is decided step by step on the host; take bf16-mixed."
-    if class_name(config.optimizer) == "Adagrad":
-        return "trainer.engine=graphed: Adagrad cannot be recorded; optimizer=adam can."
+    if (name := class_name(config.optimizer)) in ("Adagrad", "SGD"):
+        return f"trainer.engine=graphed: {name} cannot be recorded; optimizer=adam can."
+    if config.lr_schedule.warmup or "_target_" in config.lr_schedule:
+        return "trainer.engine=graphed: a recorded step keeps its learning rate; lr_schedule needs compiled or eager."
     return None
 
 
@@ -263,14 +289,59 @@ def check_players(config: DictConfig) -> str | None:
         name = f"model.optimizers.{player}"
         if not OmegaConf.is_dict(difference):
             return f"{name}={difference}: must be what differs from the common optimizer, such as {{lr: 1.0e-3}}."
-        for key in difference if "_target_" not in difference else ():
-            if key not in config.optimizer:
-                common = [key for key in config.optimizer if not key.startswith("_")]
-                return (
-                    f"{name}.{key}: the common optimizer, {config.optimizer['_target_']}, has no {key}, only"
-                    f" {', '.join(common)}. Choose another optimizer, or leave the key out: ~{name}.{key}."
-                )
+    differences = [
+        (f"model.optimizers.{player}.{key}", key)
+        for player, difference in (config.model.get("optimizers") or {}).items()
+        for key in (difference if "_target_" not in difference else ())
+    ]
+    if lacking := [(name, key) for name, key in differences if key not in config.optimizer]:
+        common = [key for key in config.optimizer if not key.startswith("_")]
+        name, key = lacking[0]
+        return (
+            f"{name}: the common optimizer, {config.optimizer['_target_']}, has no {key}, only {', '.join(common)}."
+            f" Choose another optimizer, or leave out what it lacks: {' '.join(f'~{name}' for name, _ in lacking)}"
+        )
     return None
+
+
+def check_lr_schedule(config: DictConfig) -> str | None:
+    """Return what is wrong where a schedule of learning rates cannot work, or would change nothing; None if it can."""
+    node = config.lr_schedule
+    warmup, last = node.warmup, config.max_batches if config.max_epochs is None else None
+    if last is not None and warmup >= last:
+        return f"lr_schedule.warmup={warmup}: must be less than the {last} batches of the budget."
+    if "_target_" not in node:
+        if others := [key for key in node if key != "warmup"]:
+            return (
+                f"lr_schedule.{others[0]}={as_written(node[others[0]])}: this schedule has a warm-up alone. Choose"
+                " another, such as lr_schedule=cosine or +lr_schedule._target_=torch.optim.lr_scheduler.MultiStepLR."
+            )
+        return None
+    if reason := NO_SCHEDULES.get(class_name(node)):
+        return f"lr_schedule._target_={node['_target_']}: {reason}"
+    step = node.get("step_size")
+    if last is not None and step is not None and warmup + step >= last:
+        return f"lr_schedule.step_size={step}: the rate would never change in {last} batches; take fewer."
+    return None
+
+
+def check_callbacks(config: DictConfig) -> str | None:
+    """Return what is wrong with a callback that the configuration adds; None if nothing is."""
+    for name, node in config.callbacks.items():
+        key = f"callbacks.{name}"
+        if name in OUR_CALLBACKS or node is None:
+            continue
+        if not OmegaConf.is_dict(node) or not isinstance(node.get("_target_"), str):
+            hint = nearest(str(name), OUR_CALLBACKS)
+            return f"{key}={as_written(node)}: must be a callback: +{key}._target_=CLASS and its arguments.{hint}"
+        if reason := NO_CALLBACKS.get(class_name(node)):
+            return f"{key}: {class_name(node)} cannot be used: {reason}"
+    return None
+
+
+def follows_budget(config: DictConfig) -> bool:
+    """Return whether the learning rates of a run fall over its whole budget, which then cannot change."""
+    return any((config.get("lr_schedule") or {}).get(key, ...) is None for key in LENGTHS)
 
 
 def is_installed(package: str) -> bool:
@@ -297,5 +368,7 @@ CHECKS: tuple[Callable[[DictConfig], str | None], ...] = (
     check_engine,
     check_independent_batches,
     check_players,
+    check_lr_schedule,
+    check_callbacks,
     check_packages,
 )

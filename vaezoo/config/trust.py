@@ -1,9 +1,10 @@
 """Decide what the configuration of a run folder may build, because the folder may be another person's.
 
 A configuration names classes by `_target_`, and Hydra would build and call whatever it names. That of a run folder may
-therefore name only what the configuration of vaezoo itself names, and a few more optimisers of torch. Everything else
-needs the consent of the user: `trust=my_package`. The file of a run holds values alone, so a resolver or a reference in
-it is refused, too.
+therefore name only what the configuration of vaezoo itself names, and a few more optimisers and schedules of torch and
+callbacks of Lightning.
+Everything else needs the consent of the user: `trust=my_package`. The file of a run holds values alone, so a resolver
+or a reference in it is refused, too.
 """
 
 import re
@@ -17,7 +18,13 @@ from vaezoo.config.plugins import list_installed
 from vaezoo.errors import UserError, nearest
 
 # Classes that a user may choose although no file of ours does.
-LIBRARY_CLASSES = tuple(f"torch.optim.{name}" for name in ("Adadelta", "Adamax", "AdamW", "NAdam", "RAdam"))
+LIBRARY_CLASSES = (
+    *(f"torch.optim.{name}" for name in ("Adadelta", "Adamax", "NAdam", "RAdam")),
+    *(f"torch.optim.lr_scheduler.{name}" for name in ("MultiStepLR", "ConstantLR", "PolynomialLR", "CyclicLR")),
+    *(f"torch.optim.lr_scheduler.{name}" for name in ("CosineAnnealingWarmRestarts", "OneCycleLR")),
+    *(f"pytorch_lightning.callbacks.{name}" for name in ("ModelCheckpoint", "LearningRateMonitor", "WeightAveraging")),
+    *(f"pytorch_lightning.callbacks.{name}" for name in ("ModelSummary", "Timer", "DeviceStatsMonitor")),
+)
 # Groups whose parts belong to the launching of jobs; no run folder builds them.
 NOT_IN_RUNS = ("hydra", "launcher", "sweep")
 

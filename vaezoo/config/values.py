@@ -4,7 +4,7 @@ The value of a key in a node with a `_target_` must fit the parameter of that na
 of the commands themselves have a table (vaezoo.config.command_keys). Both say in words what a value must be.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -39,7 +39,9 @@ def check_config(config: DictConfig) -> None:
     for key, node in branches(container):
         if (rule := find_rule(container, key)) and (wanted := rule(node)):
             raise UserError(f"{key}={{{', '.join(map(str, node))}}}: {must_be(wanted)}")
-        if "_target_" in node and key != "trainer":  # Lightning refuses flags that its Trainer does not have
+        if key == "lr_schedule":  # whose warm-up is not of torch, and which gets an optimiser where it is built
+            check_parameters(key, {name: value for name, value in node.items() if name != "warmup"}, ["optimizer"])
+        elif "_target_" in node and key != "trainer":  # Lightning refuses flags that its Trainer does not have
             check_parameters(key, node)
         if is_target(node) and (reason := describe_missing(node["_target_"])):
             raise UserError(f"{key}._target_={node['_target_']}: {reason}")
@@ -119,17 +121,20 @@ def is_target(node: Mapping[str, Any]) -> bool:
     return isinstance(target, str) and "${" not in target
 
 
-def check_parameters(key: str, node: Mapping[str, Any]) -> None:
-    """Raise UserError where a node has keys that its class does not take, or lacks keys that it needs."""
+def check_parameters(key: str, node: Mapping[str, Any], supplied: Sequence[str] = ()) -> None:
+    """Raise UserError where a node has keys that its class does not take, or lacks keys that it needs.
+
+    `supplied` are arguments that the class gets besides those of the node.
+    """
     signature = signature_of_node(node)
     if signature.is_open:
         return
     keys = [name for name in node if name not in HYDRA_KEYS]
     lacking = [name for name, parameter in signature.parameters.items() if parameter.default is REQUIRED]
-    lacking = [] if node.get("_partial_") else [name for name in lacking if name not in node]
-    unknown = [name for name in keys if name not in signature.parameters]
+    lacking = [] if node.get("_partial_") else [name for name in lacking if name not in (*node, *supplied)]
+    unknown = [name for name in keys if name not in signature.parameters or name in supplied]
     if unknown or lacking:
-        takes = ", ".join(signature.parameters)
+        takes = ", ".join(name for name in signature.parameters if name not in supplied)
         raise UserError(f"{key}: {node['_target_'].rpartition('.')[2]} takes {takes}, not {', '.join(keys)}.")
 
 

@@ -23,10 +23,11 @@ def write_runs_table(report: Report) -> str:
             *(run.config.get(key) for key in keys),
             *(run.scores.get(name, "") for name in names),
             run.error,
+            run.early,
         ]
         for run in report.runs
     ]
-    return write_csv(["run", "state", *keys, *names, "error"], rows)
+    return write_csv(["run", "state", *keys, *names, "error", "stopped"], rows)
 
 
 def write_settings_table(report: Report) -> str:

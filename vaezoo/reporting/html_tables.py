@@ -107,8 +107,9 @@ def make_score_column(name: str, report: Report) -> Column:
 
 
 def make_state_cell(run: Run) -> Cell:
-    """Return the state of a run."""
-    return Cell(run.state, style=f"l state-{run.state.split()[0]}")
+    """Return the state of a run, and what has ended its training early."""
+    text = f"{run.state}, stopped {run.early}" if run.early else run.state
+    return Cell(text, style=f"l state-{run.state.split()[0]}")
 
 
 def format_exactly(value: float) -> str:

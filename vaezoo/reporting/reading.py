@@ -8,18 +8,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from vaezoo.config.identity import ADDED_LATER
 from vaezoo.config.overrides import leaves
+from vaezoo.config.requirements import OUR_CALLBACKS
 from vaezoo.errors import UserError, make_printable
 from vaezoo.metrics.directions import Direction
 from vaezoo.progress import progress
-from vaezoo.runs.folder import CONFIG, DONE, read_config, read_reason, read_state
+from vaezoo.runs.folder import CONFIG, DONE, describe_early_stop, read_config, read_reason, read_state
 from vaezoo.runs.limits import UNREADABLE, read_bytes
 
 # Keys that cannot change a result, and keys of the model's parts, because these repeat the groups they come from.
 IGNORED_KEYS = (
     "folder",
     "logger.",
-    "callbacks.",
+    *(f"callbacks.{name}" for name in OUR_CALLBACKS),
     "figure.",
     "metric.",
     "sweep.",
@@ -59,6 +61,7 @@ class Run:
     environment: dict[str, str] = field(default_factory=dict)  # commit, device, versions
     started: str = ""
     error: str = ""  # the line that says why it ended badly
+    early: str = ""  # the callback that has ended the training before its budget, when and why
 
 
 def read_runs(roots: Sequence[Path]) -> list[Run]:
@@ -140,6 +143,7 @@ def read_run(folder: Path) -> Run:
             environment=select_environment(environment),
             started=make_printable(str(environment.get("started", ""))),
             error=error,
+            early=describe_early_stop(folder),
         )
     except UNREADABLE as damage:
         return Run(folder, FAILED, config=config, error=describe_damage(damage))
@@ -196,6 +200,8 @@ def select_keys(config: dict[str, Any]) -> dict[str, Any]:
     """
     selected = {}
     for key, value in config.items():
+        if ADDED_LATER.get(key, ...) == value:
+            continue
         if key.startswith(IGNORED_KEYS) or key.endswith(("_partial_", "_convert_")):
             continue
         if key == "dataset.name":

@@ -22,6 +22,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from vaezoo.config.completion import complete_config
+from vaezoo.config.identity import LAST
 from vaezoo.config.plugins import is_installed, named_folders, read_sources, use_folders
 from vaezoo.config.trust import check_references, check_trust, name_trusted
 from vaezoo.errors import UserError, make_printable
@@ -34,9 +35,9 @@ if TYPE_CHECKING:
     import numpy as np
 
 CONFIG = Path(".hydra") / "config.yaml"
-LAST = Path("checkpoints") / "last.ckpt"
 HYDRA = CONFIG.with_name("hydra.yaml")  # Hydra's own settings
 DONE = Path("done.json")  # written last, once the run is complete
+EARLY_STOP = Path("early_stop.json")  # which callback has ended the training before its budget
 LOCK = Path(".lock")
 WORKER = Path(".worker.lock")  # held by the first of several workers, which may outlive the holder of LOCK
 SCORES = Path(".scores.lock")  # held by an evaluation, which may look at the last checkpoint of a run that trains
@@ -48,7 +49,7 @@ SUBFOLDERS = (  # that a run reads and writes
     *("wandb", "tensorboard", "mlflow", "loggers"),
 )
 RUN_FILES = (  # that a run reads and writes, besides its checkpoints
-    *(LOCK, WORKER, SCORES, DONE, ERROR, CRASH),
+    *(LOCK, WORKER, SCORES, DONE, EARLY_STOP, ERROR, CRASH),
     *map(Path, ("environment.json", "metrics.json", "metrics.csv", "metrics.npz", "latents.npz")),
 )
 MAX_HISTORY_BYTES = 2**30  # of metrics.csv
@@ -246,7 +247,22 @@ def is_held(lock: Path) -> bool:
 def mark_finished(folder: Path, training_id: str, evaluation_id: str) -> None:
     """Write done.json, which marks the run as complete."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    write_json(folder / DONE, {"job": training_id, "afterwards": evaluation_id, "finished": now})
+    stop = describe_early_stop(folder)
+    early = {"stopped_early": stop} if stop else {}
+    write_json(folder / DONE, {"job": training_id, "afterwards": evaluation_id, "finished": now, **early})
+
+
+def describe_early_stop(folder: Path) -> str:
+    """Return which callback has ended the training before its budget, when and why; "" where none has."""
+    content = read_bytes(folder, EARLY_STOP)
+    try:
+        stop = json.loads(content or b"{}")
+        if not stop:
+            return ""
+        reason = f": {stop['reason']}" if stop["reason"] else ""
+        return make_printable(f"early by {stop['by']} after {int(stop['batches'])} batches{reason}")
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return "early, by a callback that the damaged early_stop.json does not name"
 
 
 def read_scores(folder: Path) -> dict[str, float]:

@@ -2,10 +2,11 @@
 
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from vaezoo.config.identity import hash_weights, split_source
 from vaezoo.errors import UserError
 from vaezoo.runs.folder import LAST, PREVIOUS
 from vaezoo.runs.limits import check_archive
@@ -22,6 +23,9 @@ CONTENT = {
     "global_step": int,
     "pytorch-lightning_version": str,
 }
+
+# Buffers of a model that count what a run has done, or say how large its data are.
+COUNTERS = ("batches", "train_images")
 
 # The states of optimisers of torch that have the shape of their parameter.
 SHAPED = {"exp_avg", "exp_avg_sq", "max_exp_avg_sq", "exp_inf", "square_avg", "grad_avg", "momentum_buffer", "sum"}
@@ -80,6 +84,42 @@ def restore_weights(model: Any, checkpoint: dict[str, Any], folder: Path) -> Non
         reason = re.sub(r"\s+", " ", str(error))[:300]
         name = type(model).__name__
         raise UserError(f"{folder}: the checkpoint does not belong to this {name} ({reason}).") from None
+
+
+def begin_with_weights(model: Any, source: str) -> None:
+    """Load the trained weights of another run, `init_from`, into a model; its counters of batches and images stay.
+
+    Raises UserError if the weights are not those that the run has recorded, or do not fit the model.
+    """
+    folder, weights_hash = split_source(source)
+    if hash_weights(folder) != weights_hash:
+        raise UserError(
+            f"init_from={folder}: its weights have changed since this run was begun. Begin a new run, or put back the"
+            f" checkpoint that began with the SHA-256 {weights_hash}."
+        )
+    weights = load_checkpoint(folder)["state_dict"]
+    own = model.state_dict()
+    compare_weights(own, weights, type(model).__name__, folder)
+    model.load_state_dict({**weights, **{name: own[name] for name in COUNTERS}})
+
+
+def compare_weights(own: Mapping[str, Any], weights: Mapping[str, Any], model: str, folder: Path) -> None:
+    """Raise UserError, which names the first differences, unless two states have the same names and shapes."""
+    differences = []
+    for name in [*own, *(name for name in weights if name not in own)]:
+        before, now = (tuple(getattr(state.get(name), "shape", ())) for state in (weights, own))
+        if name not in weights:
+            differences.append(f"{name} is missing there")
+        elif name not in own:
+            differences.append(f"{name} is there alone")
+        elif before != now:
+            differences.append(f"{name} is {before} there and {now} here")
+    if differences:
+        more = f", and {len(differences) - 3} more" if len(differences) > 3 else ""
+        raise UserError(
+            f"init_from={folder}: its weights do not fit this {model}: {'; '.join(differences[:3])}{more}. Choose the"
+            " model, network, latents and data of that run, or another run."
+        )
 
 
 def check_optimizers(optimizers: Sequence[Any], checkpoint: dict[str, Any], folder: Path) -> None:

@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from vaezoo.config.identity import PATH, hash_training, list_conflicts
 from vaezoo.config.names import is_in_study
 from vaezoo.config.overrides import as_written
+from vaezoo.config.requirements import follows_budget
 from vaezoo.errors import UserError
 from vaezoo.runs.files import write_whole
 from vaezoo.runs.folder import (
@@ -45,6 +46,12 @@ def check_folder(config: DictConfig, folder: Path) -> None:
         raise UserError(describe_conflict(conflicts[0], trained, config, folder))
     check_path(trained, config, folder)
     if (config.max_batches, config.max_epochs) != (trained.get("max_batches"), trained.get("max_epochs")):
+        if follows_budget(config):
+            raise UserError(
+                f"max_batches={config.max_batches}, max_epochs={as_written(config.max_epochs)}: the learning rate of"
+                f" this run falls over the budget that it began with ({trained.max_batches} batches,"
+                f" max_epochs={as_written(trained.max_epochs)}), which cannot be changed."
+            )
         check_budget(config, folder)
 
 

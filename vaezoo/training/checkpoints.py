@@ -14,6 +14,7 @@ from vaezoo.errors import UserError, nearest
 from vaezoo.runs.files import write_whole
 from vaezoo.runs.folder import LAST, PREVIOUS
 from vaezoo.training.interrupts import Interrupted
+from vaezoo.training.lightning_internals import count_batches
 
 
 class CheckpointFiles(TorchCheckpointIO):
@@ -33,6 +34,26 @@ class CheckpointFiles(TorchCheckpointIO):
                     raise error.__context__ if isinstance(error.__context__, OSError) else error from None
 
         write_whole(Path(path), write)
+
+
+class BetweenBatches(Callback):
+    """Writes the checkpoint that is due and answers interrupts, before any other callback acts on the next batch.
+
+    Here the validation after the batch before is over, so a run that goes on does not repeat it.
+    """
+
+    def __init__(self, checkpoints: "Checkpoints | None") -> None:
+        self.checkpoints = checkpoints
+
+    def on_train_batch_start(self, trainer: Trainer, module: Any, batch: Any, batch_idx: int) -> None:
+        if self.checkpoints:
+            self.checkpoints.save_if_due(trainer, module)
+        if module.clock.meets():
+            module.clock.interrupts.check()
+        count_batches(trainer, module.clock.batches)
+
+    def on_train_batch_end(self, trainer: Trainer, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        count_batches(trainer, module.clock.batches - 1)
 
 
 class Checkpoints(Callback):
@@ -68,8 +89,8 @@ class Checkpoints(Callback):
     def on_train_start(self, trainer: Trainer, module: Any) -> None:
         self.first_batch = module.clock.batches
 
-    def on_train_batch_start(self, trainer: Trainer, module: Any, batch: Any, batch_idx: int) -> None:
-        # Here the validation after the batch before is over, so a run that goes on does not repeat it.
+    def save_if_due(self, trainer: Trainer, module: Any) -> None:
+        """Write last.ckpt between two batches, where enough time or batches have passed."""
         if module.clock.batches == self.first_batch:
             return
         due = self.batches is not None and module.clock.batches % self.batches == 0

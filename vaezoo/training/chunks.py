@@ -1,6 +1,7 @@
 """A model and its data as Lightning trains them here: many training steps at each call, validated at exact batches."""
 
-from collections.abc import Callable, Iterator, Sequence
+import copy
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -11,9 +12,12 @@ from torch import Tensor
 from vaezoo.data.batches import Batch, RowBatches, TrainingOrder
 from vaezoo.data.module import ImageDataModule
 from vaezoo.distributed import process_count
-from vaezoo.models.base import LatentModel
+from vaezoo.models.adversarial import AdversarialModel
+from vaezoo.models.base import LatentModel, Terms
 from vaezoo.training.clock import Clock
 from vaezoo.training.engines import Eager, share_rows
+from vaezoo.training.learning_rate import make_schedules, refuse_by_torch
+from vaezoo.training.lightning_internals import restore_progress
 from vaezoo.training.terms import TermLogger
 
 
@@ -55,7 +59,8 @@ class ChunkedModel(LightningModule):
 
     Callbacks find here the `model`, the `clock` and the `terms`. The state is that of the model, so a checkpoint does
     not know of this class. Lightning's hooks reach the model where they mean the same as in a plain Trainer; of the
-    hooks for a batch only `on_train_batch_start` does, from the engine before each step.
+    hooks for a batch only `on_train_batch_start` does, from the engine before each step. With `shows_batches` each
+    chunk is one batch, and callbacks see its images instead of its rows.
     """
 
     def __init__(
@@ -67,6 +72,10 @@ class ChunkedModel(LightningModule):
         terms: TermLogger,
         val_every: int,
         callbacks: Sequence[Callback],
+        *,
+        lr_schedule: Mapping[str, Any],
+        shows_batches: bool,
+        trained_before: bool,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
@@ -77,6 +86,10 @@ class ChunkedModel(LightningModule):
         self.terms = terms
         self.val_every = val_every
         self.own_callbacks = callbacks
+        self.lr_schedule = lr_schedule
+        self.register_load_state_dict_pre_hook(self.rename_weights)
+        self.trained_before = trained_before
+        self.shows_batches = shows_batches  # a callback sees each batch of images, and its terms
 
     def configure_callbacks(self) -> list[Callback]:
         return list(self.own_callbacks)
@@ -98,17 +111,17 @@ class ChunkedModel(LightningModule):
         return self.data.batch(share_rows(rows, self.model.batches_a_step))
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
-        return batch  # Images are made on the device, and rows stay where they are looked up.
+        # Images are made on the device, and rows stay where they are looked up.
+        if not isinstance(batch, Tensor):
+            return batch
+        self.chunk = batch
+        return self.engine.batch(batch[0]) if self.shows_batches else batch
 
     # ---- steps -------------------------------------------------------------------------------------------------
 
-    def on_train_batch_start(self, batch: Tensor, batch_idx: int) -> None:
-        # Not at the end of the batch before, because a run that goes on would miss the validation after it.
-        if self.clock.meets():
-            self.clock.interrupts.check()
-
-    def training_step(self, batch: Tensor, batch_idx: int) -> None:
-        self.engine.run(batch)
+    def training_step(self, batch: Any, batch_idx: int) -> Terms | None:
+        self.engine.run(self.chunk)
+        return self.engine.terms if self.shows_batches else None
 
     def on_train_batch_end(self, outputs: Any, batch: Tensor, batch_idx: int) -> None:
         if self.clock.batches >= self.clock.max_batches:
@@ -123,13 +136,57 @@ class ChunkedModel(LightningModule):
 
     # ---- the model's hooks and state ---------------------------------------------------------------------------
 
+    def __getattr__(self, name: str) -> Any:
+        """Return an attribute of the model where this class has none, because callbacks know the model alone."""
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            if name.startswith("_") or "model" not in self._modules:
+                raise
+            return getattr(self._modules["model"], name)
+
+    def forward(self, *arguments: Any, **options: Any) -> Any:
+        return self.model(*arguments, **options)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "ChunkedModel":
+        """Copy the model alone, which callbacks that average weights do; the data and the trainer are shared."""
+        for name, part in vars(self).items():
+            if name not in ("_modules", "_parameters", "_buffers"):
+                memo[id(part)] = part
+        twin = ChunkedModel.__new__(ChunkedModel)
+        vars(twin).update(vars(self))
+        twin._modules = {"model": copy.deepcopy(self.model, memo)}
+        return twin
+
+    def buffers(self, recurse: bool = True) -> Iterator[Tensor]:
+        """Yield the buffers that can be averaged; an average would make counters of batches and images wrong."""
+        yield from (buffer for buffer in super().buffers(recurse) if buffer.is_floating_point())
+
+    def rename_weights(self, _: Any, state: dict[str, Any], prefix: str, *rest: Any) -> None:
+        """Let a module around this one load a state in which the names are those of the model."""
+        for name in [name for name in state if name.startswith(prefix)]:
+            if not name.startswith(f"{prefix}model."):
+                state[f"{prefix}model.{name.removeprefix(prefix)}"] = state.pop(name)
+
     def configure_optimizers(self) -> Any:
-        return self.model.configure_optimizers()
+        """Return the optimisers of the model, and the schedule of each where the rates change."""
+        with refuse_by_torch("optimizer"):
+            made = self.model.configure_optimizers()
+        optimizers = made if isinstance(made, list) else [made]
+        schedules = make_schedules(optimizers, self.lr_schedule, self.clock.max_batches)
+        self.engine.schedules = schedules
+        players = self.model.players() if isinstance(self.model, AdversarialModel) else {}
+        names = [f"lr_{player}" for player in players] or ["lr"]
+        self.terms.schedules = dict(zip(names, schedules, strict=False))
+        configs = [
+            {"scheduler": schedule, "interval": "step", "name": name} for name, schedule in self.terms.schedules.items()
+        ]
+        return optimizers, configs
 
     def on_fit_start(self) -> None:
         """Bring the images to the device; a decoder that can begins at their mean."""
         self.data.place(self.trainer.strategy.root_device)
-        if self.clock.batches == 0:
+        if self.clock.batches == 0 and not self.trained_before:
             self.model.begin_at(self.data.mean_image)
         self.model.on_fit_start()
 
@@ -146,9 +203,14 @@ class ChunkedModel(LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         # Lightning's own progress is left out, because `batches` alone says where a resumed run goes on.
         checkpoint.pop("loops", None)
+        # Of averaged weights, the counters are those of the latest ones (`buffers`).
+        latest = checkpoint.get("current_model_state", checkpoint["state_dict"])
+        counters = {name: value for name, value in latest.items() if not value.is_floating_point()}
+        checkpoint["state_dict"] = {**checkpoint["state_dict"], **counters}
         self.model.on_save_checkpoint(checkpoint)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        restore_progress(self.trainer, checkpoint["epoch"], checkpoint["global_step"])
         self.model.on_load_checkpoint(checkpoint)
 
     def state_dict(self, *arguments: Any, **options: Any) -> Any:

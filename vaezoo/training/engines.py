@@ -23,8 +23,9 @@ from vaezoo.data.batches import Batch
 from vaezoo.data.module import ImageDataModule
 from vaezoo.distributed import own_rows, process_count
 from vaezoo.errors import UserError
-from vaezoo.models.base import LatentModel
+from vaezoo.models.base import LatentModel, Terms
 from vaezoo.training.clock import Clock
+from vaezoo.training.learning_rate import RateSchedule
 from vaezoo.training.terms import TermSums
 
 STRETCH = 0.1  # seconds that a chunk lasts where its length is not set
@@ -65,6 +66,8 @@ class Eager:
         self.convert = convert
         self.pace = chunk or 1
         self.has_hook = is_overridden("on_train_batch_start", model)
+        self.terms: Terms = {}  # of the latest step
+        self.schedules: Sequence[RateSchedule] = ()
 
     def prepare(self, optimizers: Sequence[torch.optim.Optimizer]) -> None:
         """Give optimisers the flags of this engine, because a checkpoint may hold those of another one."""
@@ -98,6 +101,8 @@ class Eager:
             self.call_hook()
             self.clock.seed_noise()
             self.advance(rows)
+            for schedule in self.schedules:
+                schedule.step()
             self.clock.batches += 1
         fitting = int(len(chunk) * STRETCH / (time.perf_counter() - began))
         self.pace = self.chunk or max(1, min(fitting, 2 * self.pace, LONGEST))
@@ -121,6 +126,7 @@ class Eager:
         """Make one step on a batch, and add up its terms."""
         terms = self.model.step(batch.images, batch.labels, idle)
         self.sums.add(terms, 1.0, self.model.batches - 1)
+        self.terms = terms
 
 
 class Compiled(Eager):

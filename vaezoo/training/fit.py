@@ -16,7 +16,7 @@ from pytorch_lightning.plugins.io import CheckpointIO
 from vaezoo.data.module import ImageDataModule
 from vaezoo.errors import UserError
 from vaezoo.models.base import LatentModel
-from vaezoo.training.checkpoints import CheckpointFiles, Checkpoints
+from vaezoo.training.checkpoints import BetweenBatches, CheckpointFiles, Checkpoints
 from vaezoo.training.chunks import ChunkedModel
 from vaezoo.training.clock import Clock
 from vaezoo.training.engines import choose_engine
@@ -24,6 +24,7 @@ from vaezoo.training.interrupts import Interrupts
 from vaezoo.training.lightning_internals import leave_signals_alone
 from vaezoo.training.memory import keep_freed_memory
 from vaezoo.training.terms import TermLogger
+from vaezoo.training.user_callbacks import act_on_batches
 from vaezoo.training.workers import find_place
 
 ENCODED_AT_ONCE = 1024  # images, where a model looks at all training images
@@ -40,16 +41,22 @@ def fit(
     val_every: int = 500,
     engine: str = "eager",
     chunk: int | None = None,
+    lr_schedule: Mapping[str, Any] | None = None,
     checkpoints: Checkpoints | None = None,
     callbacks: Sequence[Callback] = (),
+    user_callbacks: Mapping[str, Callback] | None = None,
+    stop_record: Callback | None = None,
+    trained_before: bool = False,
     interrupts: Interrupts | None = None,
     resume_from: Path | None = None,
 ) -> None:
     """Train until the model has seen `max_batches` batches; `trainer` comes from `make_trainer`.
 
     Terms go to the trainer's loggers every `log_every` batches, and after a validation every `val_every` batches and
-    at the end. `engine` and `chunk` say how steps are made (vaezoo.training.engines). `resume_from` is the checkpoint
-    whose weights the model has; optimisers and callbacks go on from there.
+    at the end. `engine` and `chunk` say how steps are made (vaezoo.training.engines). `lr_schedule` is the group of
+    conf/ (vaezoo.training.learning_rate). `user_callbacks` may monitor terms and act on each batch; `stop_record` notes
+    which of them has ended the training. A model that was `trained_before` keeps its weights. `resume_from` is the
+    checkpoint whose weights the model has; optimisers and callbacks go on from there.
     """
     done = int(model.batches)
     if done >= max_batches:
@@ -61,12 +68,22 @@ def fit(
     model.train_images.fill_(len(data.rows.train))
     model.training_batches = data.batches(data.rows.train, ENCODED_AT_ONCE)
     clock = Clock(max_batches, seed, batches=done, interrupts=interrupts, device=device)
-    terms = TermLogger(clock, log_every)
+    users = user_callbacks or {}
+    shows_batches = act_on_batches(users)
+    monitors = {name: term for name, callback in users.items() if (term := getattr(callback, "monitor", None))}
+    terms = TermLogger(clock, log_every, data.batch_size * model.batches_a_step, monitors)
+    vars(trainer)["log_every_n_steps"] = log_every  # by which callbacks of Lightning log
     intervals = [log_every, *([checkpoints.batches] if checkpoints and checkpoints.batches else [])]
     convert = trainer.precision_plugin.convert_input
-    maker = choose_engine(engine)(model, data, clock, terms.train, intervals, chunk, convert)
-    own_callbacks = [terms, *callbacks, *([checkpoints] if checkpoints else [])]
-    chunked = ChunkedModel(model, data, maker, clock, terms, val_every, own_callbacks)
+    maker = choose_engine(engine)(model, data, clock, terms.train, intervals, 1 if shows_batches else chunk, convert)
+    own_callbacks = [BetweenBatches(checkpoints), terms, *callbacks, *users.values()]
+    own_callbacks += [callback for callback in (stop_record, checkpoints) if callback]
+    chunked = ChunkedModel(
+        *(model, data, maker, clock, terms, val_every, own_callbacks),
+        lr_schedule=lr_schedule or {},
+        shows_batches=shows_batches,
+        trained_before=trained_before,
+    )
     try:
         trainer.fit(chunked, ckpt_path=resume_from, weights_only=True)
     finally:
@@ -113,5 +130,8 @@ def quiet_lightning() -> None:
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", module="pytorch_lightning", message=".*workers.*")
     warnings.filterwarnings("ignore", module="pytorch_lightning", category=FutureWarning)
+    warnings.filterwarnings("ignore", module="pytorch_lightning", message="Checkpoint directory .* is not empty.*")
+    # A player that skips its first steps has a schedule that goes on all the same.
+    warnings.filterwarnings("ignore", message=".*lr_scheduler.step.. before .optimizer.step.*")
     # A run may go on without the limit of time, or the pictures, that it began with.
     warnings.filterwarnings("ignore", module="pytorch_lightning", message=".*callbacks used to create the checkpoint.*")

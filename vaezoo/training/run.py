@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from hydra.errors import InstantiationException
 from omegaconf import DictConfig, OmegaConf
 
-from vaezoo.config.identity import hash_evaluation, hash_training, make_path_absolute
+from vaezoo.config.identity import hash_evaluation, hash_training, make_path_absolute, record_source
 from vaezoo.config.names import parallel_job_number
 from vaezoo.config.requirements import count_processes
 from vaezoo.config.titles import describe_run
@@ -21,8 +21,10 @@ from vaezoo.config.values import check_config
 from vaezoo.errors import NotFinite, UserError, describe_build_error, describe_write_error
 from vaezoo.runs.files import remove_unfinished, write_arrays, write_json, write_text
 from vaezoo.runs.folder import (
+    EARLY_STOP,
     ERROR,
     WORKER,
+    describe_early_stop,
     has_checkpoint,
     has_config,
     is_done,
@@ -31,11 +33,12 @@ from vaezoo.runs.folder import (
     make_run_option,
     mark_finished,
     note_crash,
+    read_done,
     read_scores,
     relative_to_cwd,
 )
 from vaezoo.runs.provenance import check_data
-from vaezoo.runs.weights import check_optimizers, find_checkpoint, restore_weights
+from vaezoo.runs.weights import begin_with_weights, check_optimizers, find_checkpoint, restore_weights
 from vaezoo.studies import threads
 from vaezoo.training import workers
 from vaezoo.training.begin import begin, check_folder, write_config
@@ -51,6 +54,7 @@ def train(config: DictConfig) -> dict[str, float]:
     The folder is complete also when the run fails: error.txt gives the reason, and what was logged and saved stays.
     """
     make_path_absolute(config)
+    record_source(config)
     folder = Path(config.folder)
     rank = workers.worker_rank()
     if rank:
@@ -59,6 +63,8 @@ def train(config: DictConfig) -> dict[str, float]:
         with lock_folder(folder, WORKER):
             return lead(config, folder)
     done = hash_training(config), hash_evaluation(config)
+    if config.get("init_from") and not has_checkpoint(folder) and not read_done(folder):
+        check_source(config)
     with lock_folder(folder):
         check_folder(config, folder)
         if is_done(folder, *done):
@@ -73,6 +79,14 @@ def train(config: DictConfig) -> dict[str, float]:
             scores = train_together(config, folder, processes) if processes > 1 else lead(config, folder)
         mark_finished(folder, *done)
     return scores
+
+
+def check_source(config: DictConfig) -> None:
+    """Raise UserError if the weights that a run is to begin with do not fit its model, before anything is written."""
+    check_config(config)
+    from hydra.utils import instantiate
+
+    begin_with_weights(instantiate(config.model), config.init_from)
 
 
 def lead_others(config: DictConfig, folder: Path, place: workers.Place) -> dict[str, float]:
@@ -177,6 +191,7 @@ def fit_and_evaluate(config: DictConfig, folder: Path, resuming: bool, interrupt
     from vaezoo import distributed
     from vaezoo.loggers.build import build_loggers, describe_loggers
     from vaezoo.training.fit import make_trainer
+    from vaezoo.training.user_callbacks import read_stop
 
     began = time.perf_counter()
     first = not workers.worker_rank()  # The other processes leave no trace.
@@ -193,7 +208,11 @@ def fit_and_evaluate(config: DictConfig, folder: Path, resuming: bool, interrupt
     trainer = make_trainer(config.trainer, list(loggers.values()))
     # Lightning converts too, but after a checkpoint is loaded, whose double precision would then be lost.
     trainer.precision_plugin.convert_module(model)
-    checkpoint = restore(folder, model, data.source.identity) if resuming else None
+    checkpoint, saved = restore(folder, model, data.source.identity) if resuming else (None, {})
+    stop = read_stop(saved, hash_training(config)) if saved else {}
+    del saved  # whose tensors take as much memory as the model
+    if checkpoint is None and config.init_from:
+        begin_with_weights(model, config.init_from)
     device = trainer.strategy.root_device
     if first:
         write_environment(config, folder, device, data.source.identity)
@@ -202,11 +221,16 @@ def fit_and_evaluate(config: DictConfig, folder: Path, resuming: bool, interrupt
     try:
         for logger in loggers.values():
             logger.start(settings, int(model.batches))
-        train_model(config, folder, model, data, trainer, max_batches, interrupts, checkpoint)
+        if not stop:  # the same command again does not go on where a callback has ended the training
+            stop = train_model(config, folder, model, data, trainer, max_batches, interrupts, checkpoint)
         distributed.leave_group()
         if not first:
             return {}
-        check_finished(int(model.batches), max_batches, config, folder)
+        if stop:
+            write_json(folder / EARLY_STOP, stop)
+        else:
+            (folder / EARLY_STOP).unlink(missing_ok=True)
+            check_finished(int(model.batches), max_batches, config, folder)
         interrupts.at_once()  # The weights are safe, so what follows can simply be done again.
         scores = score_and_draw(config, folder, model.to(device), data, loggers.values())
         exit_code = 0
@@ -244,20 +268,20 @@ def order_rows(data: Any, batches_a_step: int) -> Any:
     return TrainingOrder(data.rows.train, data.batch_size * batches_a_step, data.seed)
 
 
-def restore(folder: Path, model: Any, data_identity: dict[str, Any]) -> Path | None:
-    """Put the weights of the newest whole checkpoint into the model, and return its path.
+def restore(folder: Path, model: Any, data_identity: dict[str, Any]) -> tuple[Path | None, dict[str, Any]]:
+    """Put the weights of the newest whole checkpoint into the model, and return its path and its content.
 
     Raises UserError if the data are not those that the run began with.
     """
     newest = find_checkpoint(folder)
     if newest is None:
-        return None
+        return None, {}
     check_data(folder, data_identity)
     path, state = newest
     restore_weights(model, state, folder)
     optimizers = model.configure_optimizers()
     check_optimizers(optimizers if isinstance(optimizers, list) else [optimizers], state, folder)
-    return path
+    return path, state
 
 
 def write_environment(config: DictConfig, folder: Path, device: Any, data_identity: dict[str, Any]) -> None:
@@ -279,12 +303,18 @@ def train_model(
     max_batches: int,
     interrupts: "Interrupts",
     checkpoint: Path | None,
-) -> None:
-    """Fit the model, with the checkpoints, pictures and progress bar that the configuration asks for."""
+) -> dict[str, Any]:
+    """Fit the model, with the checkpoints, pictures and callbacks that the configuration asks for.
+
+    Returns the note of a callback that has ended the training before its budget; an empty one where none has.
+    """
+    from pytorch_lightning.loggers.logger import DummyLogger
+
     from vaezoo.training.checkpoints import Checkpoints
     from vaezoo.training.fit import fit
     from vaezoo.training.progress_bar import BudgetBar
     from vaezoo.training.sample_watch import SampleWatch
+    from vaezoo.training.user_callbacks import StopRecord, build_callbacks, explain_refusals
 
     callbacks: list[Any] = []
     if config.callbacks.samples:
@@ -292,21 +322,31 @@ def train_model(
         callbacks.append(SampleWatch(data, folder, config.val_every, describe_run(config), pictures=pictures))
     if config.callbacks.progress and not workers.worker_rank():
         callbacks.append(BudgetBar(f"{type(model).__name__} {data.name}"))
-    fit(
-        model,
-        data,
-        trainer,
-        max_batches=max_batches,
-        seed=config.seed,
-        log_every=config.log_every,
-        val_every=config.val_every,
-        engine=config.trainer.get("engine", "eager"),
-        chunk=config.trainer.get("chunk"),
-        checkpoints=Checkpoints(folder / "checkpoints", **config.callbacks.checkpoints),
-        callbacks=callbacks,
-        interrupts=interrupts,
-        resume_from=checkpoint,
-    )
+    users = build_callbacks(OmegaConf.to_container(config.callbacks, resolve=True), config.trainer, folder)  # type: ignore[arg-type]
+    if users and workers.worker_rank():
+        trainer.loggers = [DummyLogger()]  # Callbacks log in every process, and the first one has the loggers.
+    record = StopRecord(users, hash_training(config))
+    with explain_refusals():
+        fit(
+            model,
+            data,
+            trainer,
+            max_batches=max_batches,
+            seed=config.seed,
+            log_every=config.log_every,
+            val_every=config.val_every,
+            engine=config.trainer.get("engine", "eager"),
+            chunk=config.trainer.get("chunk"),
+            lr_schedule=OmegaConf.to_container(config.lr_schedule, resolve=True),  # type: ignore[arg-type]
+            checkpoints=Checkpoints(folder / "checkpoints", **config.callbacks.checkpoints),
+            callbacks=callbacks,
+            user_callbacks=users,
+            trained_before=config.init_from is not None,
+            stop_record=record,
+            interrupts=interrupts,
+            resume_from=checkpoint,
+        )
+    return record.stop
 
 
 def check_finished(batches: int, max_batches: int, config: DictConfig, folder: Path) -> None:
@@ -356,12 +396,15 @@ def print_summary(config: DictConfig, folder: Path, scores: "Scores", took: str,
     from vaezoo.evaluation.closing_table import print_scores
 
     if OmegaConf.select(config, "sweep.over"):
-        print(f"{folder.name}: {took}")
+        stop = describe_early_stop(folder)
+        print(f"{folder.name}: {took}{f', {stop}' if stop else ''}")
         return
     if scores.values:
         print_scores(scores, describe_run(config))
     place = relative_to_cwd(folder)
     print(took)
+    if stop := describe_early_stop(folder):
+        print(f"stopped   {stop}")
     print(f"run       {place}")
     print(f"figures   {place / 'figures'}")
     print(f"scores    {place / 'metrics.json'}")

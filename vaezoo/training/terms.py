@@ -9,9 +9,10 @@ from pytorch_lightning import Callback, Trainer
 from torch import Tensor
 
 from vaezoo.distributed import average, gather, process_count
-from vaezoo.errors import NotFinite
+from vaezoo.errors import NotFinite, UserError, nearest
 from vaezoo.models.base import spread
 from vaezoo.training.clock import Clock
+from vaezoo.training.learning_rate import RateSchedule
 
 
 class TermSums:
@@ -87,13 +88,18 @@ class TermLogger(Callback):
     step waits for it. A value that is not finite stops the run, also before a checkpoint would be written.
     """
 
-    def __init__(self, clock: Clock, log_every: int) -> None:
+    def __init__(
+        self, clock: Clock, log_every: int, batch_size: int, monitors: Mapping[str, str] | None = None
+    ) -> None:
         self.clock = clock
         self.log_every = log_every
+        self.batch_size = batch_size  # images in a step of all processes
+        self.monitors = monitors or {}  # by the name of a callback, the term that it monitors
         self.train = TermSums()  # an engine adds to it
         self.val = TermSums()  # validation adds to it
         self.latest: dict[str, float] = {}  # what the progress bar shows
         self.latest_val: dict[str, float] = {}  # what best.ckpt is chosen by
+        self.schedules: Mapping[str, RateSchedule] = {}  # of learning rates, by the names of their terms
         self.images_per_second = 0.0
         self.restart_speed()
 
@@ -108,9 +114,10 @@ class TermLogger(Callback):
         batches = self.clock.batches
         if batches % self.log_every == 0 or batches == self.clock.max_batches:
             self.latest = self.train.means()
-            images = (batches - self.first_batch) * batch.shape[1]
+            images = (batches - self.first_batch) * self.batch_size
             self.images_per_second = images / (time.perf_counter() - self.since)
-            values = {f"train/{name}": value for name, value in self.latest.items()}
+            rates = {name: schedule.rate for name, schedule in self.schedules.items()}
+            values = {f"train/{name}": value for name, value in (self.latest | rates).items()}
             self.send(trainer, {**values, "perf/images_per_second": self.images_per_second})
             self.restart_speed()
 
@@ -122,7 +129,22 @@ class TermLogger(Callback):
         self.send(trainer, {f"val/{name}": value for name, value in self.latest_val.items()})
         self.since += time.perf_counter() - self.paused
 
+        self.check_monitors(trainer)
+
+    def check_monitors(self, trainer: Trainer) -> None:
+        """Raise UserError for a callback that monitors a term that does not exist."""
+        for name, term in self.monitors.items():
+            known = [str(metric) for metric in trainer.callback_metrics]
+            if term not in known:
+                logs = ", ".join(metric for metric in known if "/" not in metric.partition("/")[2])
+                raise UserError(
+                    f"callbacks.{name}.monitor={term}: no such term is logged before the first validation has ended."
+                    f"{nearest(term, known)} This model logs {logs}."
+                )
+
     def send(self, trainer: Trainer, values: dict[str, float]) -> None:
+        """Log values, and let callbacks monitor them."""
+        trainer.callback_metrics.update({name: torch.tensor(value) for name, value in values.items()})
         for logger in trainer.loggers:
             logger.log_metrics(values, step=self.clock.batches)
 
