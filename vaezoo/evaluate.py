@@ -21,7 +21,7 @@ from vaezoo.config.titles import describe_run
 from vaezoo.config.values import check_config
 from vaezoo.errors import UserError, command, describe_write_error
 from vaezoo.ranges import exists
-from vaezoo.runs.folder import use_recorded_folders
+from vaezoo.runs.folder import relative_to_cwd, use_recorded_folders
 
 
 def evaluate_run(config: DictConfig) -> None:
@@ -74,9 +74,9 @@ def evaluate_run(config: DictConfig) -> None:
         raise UserError(f"{reason} out=FOLDER writes scores and figures elsewhere.") from error
     if scores.values or scores.skipped:
         print_scores(scores, title)
-        print(f"scores   {out / 'metrics.json'}")
+        print(f"scores   {relative_to_cwd(out) / 'metrics.json'}")
     for path in pictures.values():
-        print(f"figure   {path}")
+        print(f"figure   {relative_to_cwd(path)}")
 
 
 def make_folder(place: str, run: Path | None = None) -> Path:
@@ -132,7 +132,7 @@ def evaluate_codes(config: DictConfig) -> dict[str, float]:
         "scored_rows": len(scored["codes"]),
     }
     records.write(scores, about, folder)
-    print(f"scores   {folder / 'metrics.json'}")
+    print(f"scores   {relative_to_cwd(folder) / 'metrics.json'}")
     return scores.values
 
 

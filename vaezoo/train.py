@@ -49,17 +49,27 @@ def job(config: DictConfig) -> dict[str, float] | float:
         scores = train(config)
         return scores if config.sweep.objective is None else read_objective(config.sweep.objective, scores)
     except Exception as error:
-        reason = describe_write_error(error) if isinstance(error, OSError) else None
-        mistake = UserError(reason) if reason else error
         if HydraConfig.get().mode != RunMode.MULTIRUN:
-            if isinstance(mistake, UserError):
-                report(mistake)
+            if is_user_error(error):
+                report(UserError(describe_failure(error)))
             raise
-        message = str(mistake) if isinstance(mistake, UserError) else f"{type(error).__name__}: {error}"
+        message = describe_failure(error)
         print(f"vaezoo: {name_current_job(config)}: {message}", file=sys.stderr)
     # Raised after `except`, because the new error would otherwise hold the old one, and with it the model and its data,
     # until the study ends.
     raise CompactHydraException(message)
+
+
+def is_user_error(error: Exception) -> bool:
+    """Return whether the message of an error is all that the user needs: a mistake, or a full disk."""
+    return isinstance(error, UserError) or (isinstance(error, OSError) and describe_write_error(error) is not None)
+
+
+def describe_failure(error: Exception) -> str:
+    """Return why a job failed, in one line."""
+    if isinstance(error, OSError) and (reason := describe_write_error(error)):
+        return reason
+    return str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
 
 
 def read_objective(name: str, scores: dict[str, float]) -> float:

@@ -92,8 +92,10 @@ def test_mistakes(values, message):
 
 
 def test_a_model_without_an_image_shape_or_of_an_unknown_name():
-    with pytest.raises(vaezoo.UserError, match="needs image_shape"):
+    with pytest.raises(TypeError, match="'image_shape'"):
         BetaVAE(beta=4)
+    with pytest.raises(vaezoo.UserError, match="needs image_shape"):
+        vaezoo.build("betavae", beta=4)
     with pytest.raises(vaezoo.UserError, match="Did you mean 'dipvae'"):
         vaezoo.build("dipva", image_shape=(1, 8, 8))
 

@@ -183,6 +183,16 @@ def test_every_file_composes_and_every_value_has_a_rule(path):
 LINEAR = "model=betavae +schedule@model.beta=linear model.beta.end=4 model.beta.batches=9"
 
 
+class Falling:
+    """A schedule of the user's own."""
+
+    def __init__(self, slope):
+        self.slope = slope
+
+    def __call__(self, batches):
+        return self.slope * batches
+
+
 @pytest.mark.parametrize(
     "line",
     [
@@ -191,7 +201,7 @@ LINEAR = "model=betavae +schedule@model.beta=linear model.beta.end=4 model.beta.
         "-m model=betavae +schedule@model.beta=linear,cosine ++model.beta.end=4 ++model.beta.batches=100",
         "model=annealedvae schedule@model.capacity=cosine model.capacity.end=5",
         "model=annealedvae model.capacity=5",
-        "model=betavae model.beta={_target_:mine.Schedule,slope:-1}",
+        "model=betavae model.beta={_target_:tests.losses.test_schedules.Falling,slope:-1}",
     ],
 )
 def test_good_command_lines_pass(line):

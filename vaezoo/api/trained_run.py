@@ -20,7 +20,7 @@ from vaezoo.evaluation.table import LatentTable, evaluating
 from vaezoo.figures.traversal_values import traversal_values
 from vaezoo.models.base import LatentModel
 from vaezoo.reporting.reading import read_json, read_run
-from vaezoo.runs.folder import CONFIG, load_config, read_history, read_state, refuse_configuration
+from vaezoo.runs.folder import CONFIG, load_config, read_history, read_state, refuse_configuration, relative_to_cwd
 from vaezoo.runs.limits import check_inside, require_file
 from vaezoo.runs.provenance import check_data
 from vaezoo.runs.weights import load_checkpoint, restore_weights
@@ -76,7 +76,7 @@ class Run:
         check_complete(self._config, f"run={folder}: {CONFIG}")
 
     def __repr__(self) -> str:
-        return f"<Run {self.title!r} in {self.folder}: {self.state}>"
+        return f"<Run {self.title!r} in {relative_to_cwd(self.folder)}: {self.state}>"
 
     # ---- what the folder says ----------------------------------------------------------------------------------------
 

@@ -35,7 +35,8 @@ class Buildable(type):
     """
 
     def __call__(cls, *arguments: Any, **values: Any) -> Any:
-        if arguments or (values.keys() >= PARTS and not any(map(is_node, values.values()))):
+        is_whole = values.keys() >= PARTS and not any(map(is_node, values.values()))
+        if arguments or is_whole or "image_shape" not in values:  # A subclass may make all parts by itself.
             return super().__call__(*arguments, **values)
         recipe = values if values.keys() >= PARTS else choose_values(find_file(cls), values, list_parameters(cls))
         recipe.pop("_target_", None)  # The file may be that of a parent.
