@@ -28,12 +28,13 @@ def to_shares(names: tuple[str, ...], per_cent: tuple[float, ...]) -> dict[str, 
 
 def claim_gain(model: str) -> Claim:
     """Return the claim about the gain from training the classifier together with a model."""
-    together, frozen = score("classifier_accuracy", JOINT[model]), score("probe_linear", model)
+    together, frozen = (score("probe_linear", setting) for setting in (JOINT[model], model))
     return Claim(
-        f"{model}: a classifier that is trained together with it is no worse, and better by less than 3 points.",
-        minus(together, frozen, f"accuracy: {JOINT[model]} − {model}"),
+        f"{model}: codes that were trained with a classifier are told no worse, and better by less than 3 points.",
+        minus(together, frozen, f"probe_linear: {JOINT[model]} − {model}"),
         low=0,
         high=0.03,
+        theirs=f"{(TABLES[model][3] - TABLES[model][1]) / 100:.4f}, of its own classifiers",
     )
 
 
@@ -96,13 +97,13 @@ DIGITS = Experiment(
     ),
     further_scores=("recon_mse",),
     data={"small": "Fashion-MNIST", "paper": "MNIST"},
+    substitute="Fashion-MNIST for MNIST",
     notes=(
         "Left open by the paper and chosen here: the weight of the classifier (1) and the critic of the VAE/GAN.",
         "A high variance of the Laplacian is sharp or grainy: read it beside the error of reconstruction.",
         "The paper takes classes that overlap for disentanglement; that does not follow and is not claimed here.",
-        "small: the classifier that is trained together with a model has three epochs there, the one of frozen codes"
-        " 50, so the claims about the two say little. Read by a fresh classifier of 50 epochs (probe_linear of the"
-        " joint rows), codes that were trained with one are the better ones on average.",
+        "Codes of both are read by the same fresh classifier of 50 epochs (probe_linear), because the one that is"
+        " trained with a model has as few epochs as the model, and in the VAE/GAN another optimiser than the paper's.",
         "small: the picture of t-SNE is not among those that the command draws: `python -m vaezoo.evaluate run=RUN"
         " figure=tsne`.",
         "small: by eye the VAE/GAN does not reconstruct sharply but in grain, which the variance of the Laplacian"
@@ -152,6 +153,7 @@ PICTURES = Experiment(
     ),
     further_scores=("recon_mse", "laplacian_var_samples"),
     data={"small": "nothing but scikit-learn's digits", "paper": "MNIST and CIFAR-10"},
+    substitute="scikit-learn's digits for MNIST and CIFAR-10",
     notes=(
         "The paper has no numbers here; what its pictures show is put into words by us.",
         "small: digits of 8x8 pixels in place of both, one seed, settings chosen by looking at samples"

@@ -114,7 +114,7 @@ def name_group(which: str, names: Sequence[str]) -> str:
 
 @dataclass(frozen=True)
 class Claim:
-    """A statement of a paper: a quantity and the region where it should lie."""
+    """A statement of a paper, or of ours about its method: a quantity and the region where it should lie."""
 
     text: str
     quantity: Quantity
@@ -122,6 +122,7 @@ class Claim:
     high: float = math.inf
     theirs: str = ""  # what the paper has for the quantity, where it prints no numbers
     only: str = ""  # the only size in which the claim is judged; "" for all sizes
+    is_ours: bool = False  # the paper does not say it; such a claim is judged, and counted with none
 
     @property
     def region(self) -> str:
@@ -141,12 +142,13 @@ class Observation:
 
 @dataclass(frozen=True)
 class Picture:
-    """A statement of a paper that a person judges by pictures."""
+    """A statement of a paper, or of ours about its method, that a person judges by pictures."""
 
     text: str
     figure: str  # the files of the pictures in the folders of runs
     observations: Mapping[str, Observation] = field(default_factory=dict)  # by size
     only: str = ""
+    is_ours: bool = False
 
 
 @dataclass(frozen=True)

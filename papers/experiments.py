@@ -32,6 +32,7 @@ class Experiment:
     further_scores: tuple[str, ...] = ()  # those on the page besides the scores of numbers and claims
     best_rows: tuple[BestRow, ...] = ()
     data: Mapping[str, str] = field(default_factory=dict)  # by size, the data that a reader needs to run it
+    substitute: str = ""  # the data that the small size has in place of the paper's, such as "Fashion-MNIST for MNIST"
     notes: tuple[str, ...] = ()
     tried: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # by size, other settings and their results
 
@@ -49,8 +50,8 @@ class Experiment:
         return tuple(dict.fromkeys([*theirs, *needed, *self.further_scores, *(row.by for row in self.best_rows)]))
 
     def select_claims(self, size: str) -> list[Claim | Picture]:
-        """Return the claims that are judged in a size."""
-        return [claim for claim in self.claims if claim.only in ("", size)]
+        """Return the claims of the paper that are judged in a size; those of ours are left out."""
+        return [claim for claim in self.claims if claim.only in ("", size) and not claim.is_ours]
 
     def find_setting(self, config: Keys) -> str | None:
         """Return the setting that a run with this configuration belongs to; None if there is none, or several."""

@@ -21,9 +21,10 @@ papers' numbers and claims stand. Do not edit.
 
 **How to read it.** A claim is a quantity, such as the difference of two models' scores with the same seed, and the
 region where it should lie. *Held*: the 95 % interval of its mean over seeds (Student's t) lies inside that region.
-*Did not hold*: it lies outside. *Undecided*: it reaches across the edge, or there is one seed; what the mean says alone
-is added. Numbers of ours are mean ± half of that interval. Theirs are mostly single runs, on machines and with budgets
-that are not always known: compare orders and ratios rather than values.
+*Did not hold*: it lies outside. *Undecided*: it reaches across the edge, or there is one seed, of pictures, too; what
+the mean says alone is added. A claim of ours is one that the paper does not make: it is judged, and counted nowhere.
+Numbers of ours are mean ± half of that interval. Theirs are mostly single runs, on machines and with budgets that are
+not always known: compare orders and ratios rather than values.
 
 **Sizes.** *small* asks for the direction of a claim, in minutes to an hour on two cores, with less data, smaller
 networks or fewer settings: what does not hold there may hold at full size, and the notes say what is different. *paper*
@@ -34,7 +35,7 @@ which goes on where it was interrupted. `SIZE=smoke` only tries that all of it r
 
 def format_page(papers: Sequence[Paper], results: Results) -> str:
     """Return the page."""
-    parts = [HEAD, format_summary(papers, results)]
+    parts = [HEAD, format_counts(papers, results), format_summary(papers, results)]
     for paper in papers:
         parts.append(f"## {paper.name}\n\n{paper.about}\n")
         for experiment in paper.experiments:
@@ -50,6 +51,38 @@ def format_table(heads: Sequence[str], rows: Sequence[Sequence[str]], numbers: i
 
 
 # ---- which claims held -------------------------------------------------------------------------------------------
+
+
+# The kinds of verdicts that are counted, and what stands in the way of a better one.
+COUNTED = ("held", "held on other data", "undecided: one seed", "undecided: spread of seeds", FAILED, NOT_RUN)
+
+
+def format_counts(papers: Sequence[Paper], results: Results) -> str:
+    """Return how many claims of each paper have each verdict in the small size, and how many paper sizes were run."""
+    rows = []
+    for paper in papers:
+        counts: Counter[str] = Counter()
+        for experiment in paper.experiments:
+            records = results.get((experiment.name, "small"), ())
+            table = experiment.add_best_rows(group_by_seed(records)) if records else {}
+            counts.update(name_kind(claim, experiment, table) for claim in experiment.select_claims("small"))
+        run = sum((experiment.name, "paper") in results for experiment in paper.experiments)
+        cells = [str(counts[kind] or "") for kind in COUNTED]
+        rows.append([paper.name, *cells, f"{run} of {len(paper.experiments)}"])
+    text = "**Claims of the papers in the small size**, and how many experiments were run in the size of the paper:"
+    heads = ["paper", *COUNTED, "paper sizes run"]
+    return "\n".join([text, "", *format_table(heads, rows, len(heads) - 1), ""])
+
+
+def name_kind(claim: Claim | Picture, experiment: Experiment, table: Table) -> str:
+    """Return the kind of a verdict in the small size, one of COUNTED."""
+    verdict = find_verdict(claim, "small", table) if table else NOT_RUN
+    if verdict == HELD and experiment.substitute:
+        return "held on other data"
+    if verdict == UNDECIDED:
+        is_one = len(table) == 1 or (isinstance(claim, Claim) and judge(claim, table).mean.n == 1)
+        return "undecided: one seed" if is_one else "undecided: spread of seeds"
+    return verdict
 
 
 def format_summary(papers: Sequence[Paper], results: Results) -> str:
@@ -69,14 +102,17 @@ def count_verdicts(experiment: Experiment, size: str, records: Sequence[Record])
         return NOT_RUN
     table = experiment.add_best_rows(group_by_seed(records))
     counts = Counter(find_verdict(claim, size, table) for claim in experiment.select_claims(size))
-    return ", ".join(f"{counts[name]} {name}" for name in (HELD, UNDECIDED, FAILED, NOT_RUN) if counts[name])
+    text = ", ".join(f"{counts[name]} {name}" for name in (HELD, UNDECIDED, FAILED, NOT_RUN) if counts[name])
+    return f"{text} ({experiment.substitute})" if size == "small" and experiment.substitute else text
 
 
 def find_verdict(claim: Claim | Picture, size: str, table: Table) -> str:
     """Return the verdict on a claim in one size."""
     if isinstance(claim, Claim):
         return judge(claim, table).verdict
-    return claim.observations[size].verdict if size in claim.observations else NOT_RUN
+    if size not in claim.observations:
+        return NOT_RUN
+    return UNDECIDED if len(table) == 1 else claim.observations[size].verdict
 
 
 # ---- one experiment ----------------------------------------------------------------------------------------------
@@ -152,9 +188,9 @@ def format_claims(experiment: Experiment, tables: Mapping[str, Table]) -> list[s
         if isinstance(claim, Claim):
             measured = f"{claim.quantity.text}, {claim.region}".replace("*", r"\*")
             theirs = claim.theirs or format_number(float(f"{experiment.theirs(claim):.3g}"))
-            rows.append([claim.text, measured, theirs, *verdicts])
         else:
-            rows.append([claim.text, f"seen in {claim.figure}", "pictures", *verdicts])
+            measured, theirs = f"seen in {claim.figure}", "pictures"
+        rows.append([claim.text, measured, "a claim of ours" if claim.is_ours else theirs, *verdicts])
     return format_table(["claim", "measured", "theirs", *tables], rows)
 
 
@@ -164,7 +200,11 @@ def format_verdict(claim: Claim | Picture, size: str, table: Table) -> str:
         return ""
     if isinstance(claim, Picture):
         observation = claim.observations.get(size)
-        return f"**{observation.verdict}**: {observation.text}" if observation else "not looked at"
+        if observation is None:
+            return "not looked at"
+        verdict = find_verdict(claim, size, table)
+        leaning = "" if verdict == observation.verdict else f", this one seed: {observation.verdict}"
+        return f"**{verdict}**{leaning}: {observation.text}"
     judgement = judge(claim, table)
     if judgement.verdict == NOT_RUN:
         lacking = " and ".join(f"{name} of {setting}" for setting, name in judgement.lacking[:2])

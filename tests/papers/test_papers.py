@@ -37,7 +37,7 @@ from papers.claims import (
 )
 from papers.experiments import SIZES, BestRow, Experiment, Paper, sweep
 from papers.library import EXPERIMENTS, PAPERS
-from papers.page import format_mean, format_page
+from papers.page import find_verdict, format_mean, format_page, name_kind
 from tests.support.papers import CONF, chosen, grids
 from tests.support.paths import ROOT
 from tests.support.reports import write_run
@@ -247,6 +247,58 @@ def test_pictures_that_are_to_be_seen_are_ones_that_are_drawn():
             if isinstance(claim, Picture):
                 assert set(re.findall(r"figures/(\w+)\.png", claim.figure)) & drawn, claim.figure
                 assert {seen.verdict for seen in claim.observations.values()} <= {HELD, UNDECIDED, FAILED}
+
+
+def test_claims_of_ours_are_judged_and_not_counted():
+    """What the paper of InfoVAEGAN says about Fashion-MNIST is table 1; its only ablation is figure 20."""
+    fashion = EXPERIMENTS["yebors_fashion"]
+    ours = [claim for claim in fashion.claims if claim.is_ours]
+    assert len(ours) == 3
+    assert not set(ours) & set(fashion.select_claims("small"))
+    page = format_page([Paper("Nobody", "", (fashion,))], {})
+    assert page.count("a claim of ours") == 3
+    assert "| Nobody |  |  |  |  |  | 2 | 0 of 1 |" in page
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "theirs"),
+    [
+        ("pastrana_betas", "In the conditional model it grows from beta 1 to 5 (figure 6b).", "0.15 to just over 0.20"),
+        ("pastrana_betas", "There it is lowest at beta 10, even below that at beta 1 (figure 6b).", "0.10 − 0.15"),
+        ("kumar_tradeoff", "The codes of DIP-VAE are less correlated than the VAE's (table 3).", "pictures"),
+    ],
+)
+def test_what_a_paper_says_of_what(name, text, theirs):
+    assert [claim.theirs for claim in EXPERIMENTS[name].claims if claim.text == text] == [theirs]
+
+
+def test_claims_of_a_table_have_all_of_its_rows():
+    """Table 1 of InfoVAEGAN has PixelGAN, which it surpasses, and table 2 of DIP-VAE beta 2."""
+    rows = {setting for claim in EXPERIMENTS["yebors_clusters"].claims[3:4] for setting, _ in claim.quantity.needs}
+    assert rows == {"InfoVAEGAN", "DEC 10", "GMVAE 30", "GMVAE 16", "AAE 16", "PixelGAN 30"}
+    attributes = next(c for c in EXPERIMENTS["kumar_faces"].claims if "more than half" in c.text)
+    assert {"beta-VAE 2", "beta-VAE 4", "beta-VAE 8"} <= {setting for setting, _ in attributes.quantity.needs}
+
+
+def test_a_classifier_beside_a_model_is_compared_by_the_same_probe():
+    for claim in EXPERIMENTS["chivukula_digits"].claims:
+        if "trained with a classifier" in claim.text:
+            assert {name for _, name in claim.quantity.needs} == {"probe_linear"}
+
+
+def test_one_seed_decides_no_picture(tmp_path):
+    pictures = Experiment(
+        name="seen",
+        title="Pictures",
+        settings={"VAE": {"model": "vae"}},
+        claims=(Picture("Faces smile.", "figures/samples.png", {"small": Observation(HELD, "they do")}),),
+        further_scores=("mig_hist",),
+        substitute="cats for faces",
+    )
+    for seeds, verdict, kind in [(1, UNDECIDED, "undecided: one seed"), (2, HELD, "held on other data")]:
+        of_seeds = {seed: {"VAE": {"mig_hist": 0.5}} for seed in range(seeds)}
+        assert find_verdict(pictures.claims[0], "small", of_seeds) == verdict
+        assert name_kind(pictures.claims[0], pictures, of_seeds) == kind
 
 
 def test_papers_and_experiments_are_called_once():
