@@ -9,7 +9,7 @@ scores           the metrics computed; `records` keeps them in the run folder
 floors           what codes without information get in each score
 figure_inputs    what figures may ask for; `embedding` lays codes out in the plane
 drawing          the figures drawn
-closing_table    the scores printed at the end of a run
+closing_table    the scores printed at the end of a run, with the `verdict`, which says in words what they mean
 codes_file       arrays from anywhere in place of a model
 udr              the agreement of the codes of many runs, for reports
 calibration      batch normalisation re-estimated on real images, before an encoder is scored

@@ -34,6 +34,7 @@ from vaezoo.runs.folder import (
     mark_finished,
     note_crash,
     read_done,
+    read_history,
     read_scores,
     relative_to_cwd,
 )
@@ -394,13 +395,14 @@ def duration(model: Any, seconds: float) -> str:
 def print_summary(config: DictConfig, folder: Path, scores: "Scores", took: str, uploads: list[str]) -> None:
     """Print the scores and where everything is; of a job of a study one line, because the report has its table."""
     from vaezoo.evaluation.closing_table import print_scores
+    from vaezoo.evaluation.verdict import describe_scores
 
     if OmegaConf.select(config, "sweep.over"):
         stop = describe_early_stop(folder)
         print(f"{folder.name}: {took}{f', {stop}' if stop else ''}")
         return
     if scores.values:
-        print_scores(scores, describe_run(config))
+        print_scores(scores, describe_run(config), describe_scores(scores, read_history(folder)))
     place = relative_to_cwd(folder)
     print(took)
     if stop := describe_early_stop(folder):
