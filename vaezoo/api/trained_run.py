@@ -1,4 +1,4 @@
-"""A trained run in Python: `vaezoo.load("outputs/2026-11-21/10-00-00").encode(images)`."""
+"""A trained run in Python: `vaezoo.load("outputs/2026-11-21/10-00-00-dipvae-dsprites").encode(images)`."""
 
 from collections.abc import Callable, Sequence
 from functools import cached_property
