@@ -11,7 +11,7 @@ import re
 import signal
 import sys
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import NoReturn
@@ -34,8 +34,32 @@ class NotFinite(UserError):
 
 def nearest(name: str, names: Iterable[str]) -> str:
     """Return a hint such as " Did you mean 'dipvae'?", or "" where none of the names is similar."""
-    matches = get_close_matches(name, list(names), n=1, cutoff=0.5)
-    return f" Did you mean '{matches[0]}'?" if matches else ""
+    match = find_nearest(name, list(names))
+    return f" Did you mean '{match}'?" if match else ""
+
+
+def find_nearest(name: str, names: Sequence[str]) -> str:
+    """Return the name that is probably meant: the same but for capitals and signs, or with a beginning that is missing
+    or too much (`lr` for `optimizer.lr`, `model.latent.dim` for `latent.dim`), or a similar one; "" where none is."""
+    written = simplify(name)
+    ends = [other for other in names if re.split(r"[./]", other)[-1] == name]
+    tails = [name.split(".", place)[-1] for place in range(1, name.count(".") + 1)]
+    return next(
+        iter(
+            [
+                *(other for other in names if simplify(other) == written),
+                *sorted(ends, key=len),
+                *(tail for tail in tails if tail in names and "." in tail),
+                *get_close_matches(name, names, n=1, cutoff=0.5),
+            ]
+        ),
+        "",
+    )
+
+
+def simplify(name: str) -> str:
+    """Return a name in small letters without signs: "betavae" for "Beta-VAE"."""
+    return re.sub(r"[\W_]", "", name.lower())
 
 
 def make_printable(text: str) -> str:

@@ -7,6 +7,7 @@ interrupted run in its own folder and with its own configuration; further overri
 
 import math
 import os
+import shlex
 import signal
 import sys
 from pathlib import Path
@@ -24,7 +25,7 @@ from vaezoo.config.command_line import check_command_line, check_grid
 from vaezoo.config.completion import check_complete
 from vaezoo.config.directory import DIRECTORY
 from vaezoo.config.names import name_current_job
-from vaezoo.config.overrides import find_option, parse_override, quote_paths, read_run, read_trust
+from vaezoo.config.overrides import find_option, parse_override, parse_overrides, quote_paths, read_run, read_trust
 from vaezoo.config.plugins import take_folders, use_job_folders
 from vaezoo.config.secrets import check_secret
 from vaezoo.errors import UserError, command, describe_write_error, nearest, outlive_terminal, report
@@ -165,6 +166,10 @@ def complete_arguments(arguments: list[str]) -> list[str]:
     if config is None:
         return arguments
     if not study.is_multirun(arguments):
+        swept = [override.input_line for override in parse_overrides(arguments) if override.is_sweep_override()]
+        if swept:
+            whole = shlex.join(["python", "-m", "vaezoo.train", "-m", *arguments])
+            raise UserError(f"{swept[0]}: several values make a study, which needs -m: {whole}")
         if config.sweep.grids:
             raise UserError("This asks for the many jobs of a sweep: add -m, or sweep=null for a single one.")
         check_place(find_option(arguments, "hydra.run.dir") or "outputs")

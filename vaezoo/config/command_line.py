@@ -5,6 +5,7 @@ Its keys must exist, its values must fit their types (vaezoo.config.values), and
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 from hydra import compose, initialize_config_dir
@@ -15,15 +16,26 @@ from omegaconf import DictConfig, OmegaConf
 from vaezoo.config.compose import Composer, is_group, list_groups
 from vaezoo.config.directory import DIRECTORY
 from vaezoo.config.overrides import branches, leaves, parse_overrides, read_key
+from vaezoo.config.plugins import list_files
 from vaezoo.config.requirements import OUR_CALLBACKS
 from vaezoo.config.secrets import check_secret
 from vaezoo.config.type_rules import is_schedule
 from vaezoo.config.values import check_config, takes_schedule
-from vaezoo.errors import UserError, nearest
+from vaezoo.errors import UserError, nearest, simplify
 
 # Groups whose files list all of their keys: a key that is not there is a mistake, even when it is added with `+`.
 CLOSED: tuple[str, ...] = ("", "model", "latent", "likelihood", "network", "dataset", "callbacks", "metric", "figure")
 CLOSED += ("sweep", "launcher")
+
+NAMED = ("model", "dataset", "experiment", "network")  # groups whose options a user may name alone by mistake
+
+# What other programs call a key of ours, and the line that is meant.
+OTHER_WORDS = {
+    **dict.fromkeys(("device", "accelerator", "cuda", "gpu", "gpus"), "trainer=gpu"),
+    **dict.fromkeys(("learning_rate", "rate"), "optimizer.lr={}"),
+    **dict.fromkeys(("steps", "max_steps", "iterations", "num_steps"), "max_batches={}"),
+    **dict.fromkeys(("z_dim", "latent_size", "code_dim"), "latent.dim={}"),
+}
 
 # Flags of Hydra that name another configuration than that of vaezoo.
 OTHER_CONFIGURATION = ("--config", "-cp", "-cn", "--experimental-rerun")
@@ -41,6 +53,7 @@ def check_command_line(config_name: str, arguments: Sequence[str]) -> DictConfig
     """
     if any(argument in HELP or argument.startswith(OTHER_CONFIGURATION) for argument in arguments):
         return None
+    check_words(arguments)
     job = [(override, as_single_run(override)) for override in parse_overrides(arguments)]
     for override, line in job:
         value = override.value() if isinstance(override.value(), dict | list) else line.partition("=")[2]
@@ -51,6 +64,18 @@ def check_command_line(config_name: str, arguments: Sequence[str]) -> DictConfig
         check_launcher(config_name, job, arguments)
         check_shared_keys(composer, job)
         return check_values(composer, job)
+
+
+def check_words(arguments: Sequence[str]) -> None:
+    """Raise UserError for a word that is neither a flag, nor the value of one, nor an override."""
+    for before, word in pairwise(["", *arguments]):
+        follows_flag = before.startswith("-") and before not in ("-m", "--multirun") and "=" not in before
+        if word.startswith("-") or "=" in word or "~" in word or follows_flag:
+            continue
+        options = [f"{group}={name}" for group in NAMED for name in list_files(group)]
+        meant = next((line for line in options if simplify(line.partition("=")[2]) == simplify(word)), None)
+        hint = f" Did you mean {meant}?" if meant else " A value is given as key=value, such as seed=1."
+        raise UserError(f"'{word}' alone says nothing.{hint}")
 
 
 def check_grid(config_name: str, line: Sequence[str]) -> None:
@@ -194,5 +219,8 @@ def check_key(override: Override, base: DictConfig) -> None:
     if head in keys and not inside and takes_schedule(container, head):
         raise UserError(f"'{key}': {head} is a single number. A schedule has values: add +schedule@{head}=linear.")
     listed = f" {head} has {', '.join(name.rpartition('.')[2] for name in inside)}." if inside else ""
+    _, _, value = (override.input_line or "").partition("=")
+    if line := OTHER_WORDS.get(key):
+        raise UserError(f"'{key}' is not a key of this configuration. Did you mean '{line.format(value)}'?")
     hint = nearest(key, options) or listed
     raise UserError(f"'{key}' is not a key of this configuration.{hint}")

@@ -100,7 +100,8 @@ def compose_or_refuse(config_name: str, overrides: list[str]) -> DictConfig:
             ) from None
         group, name, options = describe_missing(str(error.missing_cfg_file), error.options or [])
         raise UserError(
-            f"{group}={name}: there is no such {group}.{nearest(name, options)} Known: {', '.join(options)}."
+            f"{group}={name}: there is no such {group}.{nearest(name, options) or nearest(name, list_files(group))}"
+            f" Known: {', '.join(options)}."
         ) from None
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(str(error).splitlines()[0]) from None
