@@ -21,7 +21,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from vaezoo import Command
 from vaezoo.config.changes import change_config
-from vaezoo.config.command_line import check_command_line, check_grid
+from vaezoo.config.command_line import NOT_ONE_JOB, check_command_line, check_grid
 from vaezoo.config.completion import check_complete
 from vaezoo.config.directory import DIRECTORY
 from vaezoo.config.names import name_current_job
@@ -173,6 +173,8 @@ def complete_arguments(arguments: list[str]) -> list[str]:
         if config.sweep.grids:
             raise UserError("This asks for the many jobs of a sweep: add -m, or sweep=null for a single one.")
         check_place(find_option(arguments, "hydra.run.dir") or "outputs")
+        if not any(argument.startswith(NOT_ONE_JOB) for argument in arguments):
+            check_accelerator(config.trainer)
         return arguments
     request = study.read_request(arguments, config.sweep)
     if config.sweep.grids:
@@ -182,6 +184,19 @@ def complete_arguments(arguments: list[str]) -> list[str]:
     if not any(argument.startswith("hydra.sweep.dir=") for argument in arguments):
         added.append(f"hydra.sweep.dir='multirun/{request.name}'")
     return ["--multirun", *(argument for argument in arguments if argument not in study.FLAGS), *added]
+
+
+def check_accelerator(trainer: DictConfig) -> None:
+    """Raise UserError if a run by itself asks for a GPU, and there is none: nothing is read or written before."""
+    if trainer.get("accelerator") not in ("gpu", "cuda", "mps"):
+        return
+    import torch  # which takes two seconds, and which the run needs anyway
+
+    if not torch.accelerator.is_available():
+        raise UserError(
+            f"trainer.accelerator={trainer.accelerator}: PyTorch {torch.__version__} finds no GPU here. Use trainer=cpu, or"
+            " trainer=auto, which takes a GPU where there is one."
+        )
 
 
 def check_place(option: str) -> None:

@@ -63,3 +63,12 @@ def test_values_of_flags_are_no_words(line):
 def test_a_word_without_a_meaning():
     with pytest.raises(UserError, match=r"'hello' alone says nothing\. A value is given as key=value"):
         check_words(["-m", "hello"])
+
+
+def test_a_gpu_that_is_not_there_is_missed_before_anything_is_made(in_tmp, monkeypatch, capsys):
+    monkeypatch.setattr("torch.accelerator.is_available", lambda: False)
+    assert run(vaezoo.train.main, monkeypatch, "trainer=gpu", "model=vae", "dataset=digits") == 2
+    assert "finds no GPU here" in capsys.readouterr().err
+    assert not list(in_tmp.iterdir())
+    monkeypatch.setattr("torch.accelerator.is_available", lambda: pytest.fail("--cfg needs no GPU"))
+    assert run(vaezoo.train.main, monkeypatch, "trainer=gpu", "--cfg", "job") == 0
