@@ -194,8 +194,8 @@ def check_accelerator(trainer: DictConfig) -> None:
 
     if not torch.accelerator.is_available():
         raise UserError(
-            f"trainer.accelerator={trainer.accelerator}: PyTorch {torch.__version__} finds no GPU here. Use trainer=cpu, or"
-            " trainer=auto, which takes a GPU where there is one."
+            f"trainer.accelerator={trainer.accelerator}: PyTorch {torch.__version__} finds no GPU here. Use"
+            " trainer=cpu, or trainer=auto, which takes a GPU where there is one."
         )
 
 

@@ -342,13 +342,6 @@ def test_a_loss_that_is_not_finite_names_its_term_and_keeps_the_last_good_checkp
         assert all(torch.isfinite(weight).all() for weight in weights.values())
 
 
-def test_gpu_without_a_gpu_is_refused(in_tmp, monkeypatch, capsys):
-    if torch.cuda.is_available():
-        pytest.skip("there is a GPU")
-    assert train(monkeypatch, "trainer=gpu", "max_batches=2", "hydra.run.dir=a", *QUICK, *BARE) == 2
-    assert "trainer: Lightning refuses these flags" in capsys.readouterr().err
-
-
 def test_an_unexpected_error_is_kept_in_the_folder(in_tmp, monkeypatch):
     def broken(*_):
         raise RuntimeError("the disk is on fire")
