@@ -9,6 +9,7 @@ scores           the metrics computed; `records` keeps them in the run folder
 floors           what codes without information get in each score
 figure_inputs    what figures may ask for; `embedding` lays codes out in the plane
 drawing          the figures drawn
+foresight        which metrics and figures cannot be made, before a training begins
 closing_table    the scores printed at the end of a run, with the `verdict`, which says in words what they mean
 codes_file       arrays from anywhere in place of a model
 udr              the agreement of the codes of many runs, for reports

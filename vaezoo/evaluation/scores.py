@@ -3,8 +3,8 @@
 import inspect
 import logging
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Container, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -58,6 +58,10 @@ class Scores:
                     for k, name in enumerate(names)
                 }
         return tables
+
+    def without(self, skipped: Container[str]) -> "Scores":
+        """Return the same scores without the reasons of these skipped metrics, which are known already."""
+        return replace(self, skipped={name: reason for name, reason in self.skipped.items() if name not in skipped})
 
     def replaced_by(self, newer: "Scores") -> "Scores":
         """Return the scores of both, without old scores of a metric that `newer` has computed or skipped."""

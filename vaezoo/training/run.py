@@ -215,8 +215,10 @@ def fit_and_evaluate(config: DictConfig, folder: Path, resuming: bool, interrupt
     if checkpoint is None and config.init_from:
         begin_with_weights(model, config.init_from)
     device = trainer.strategy.root_device
+    foreseen: dict[str, str] = {}
     if first:
         write_environment(config, folder, device, data.source.identity)
+        foreseen = print_foreseen(config, model, data)
     settings: Any = OmegaConf.to_container(config, resolve=True)
     exit_code = 1
     try:
@@ -241,8 +243,26 @@ def fit_and_evaluate(config: DictConfig, folder: Path, resuming: bool, interrupt
         raise
     finally:
         uploads = [command for logger in loggers.values() if (command := logger.close(exit_code))]
-    print_summary(config, folder, scores, duration(model, time.perf_counter() - began), uploads)
+    print_summary(config, folder, scores.without(foreseen), duration(model, time.perf_counter() - began), uploads)
     return scores.values
+
+
+def print_foreseen(config: DictConfig, model: Any, data: Any) -> dict[str, str]:
+    """Print in one line which metrics and figures cannot be made, and return the reason of each.
+
+    Of the jobs of a study, nothing is printed, because the report has their table.
+    """
+    from hydra.utils import instantiate
+
+    from vaezoo.evaluation.closing_table import describe_skipped
+    from vaezoo.evaluation.foresight import foresee_skipped
+
+    if OmegaConf.select(config, "sweep.over"):
+        return {}
+    skipped = foresee_skipped(instantiate(config.metric.scores), instantiate(config.figure.figures), model, data)
+    if skipped:
+        print(f"left out  {describe_skipped(skipped)}", flush=True)
+    return skipped
 
 
 def prepare_data(config: DictConfig, interrupts: "Interrupts") -> Any:
