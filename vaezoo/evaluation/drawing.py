@@ -22,7 +22,7 @@ def draw_figures(figures: Mapping[str, Callable[..., Drawn]], inputs: Inputs, fo
     NAME.npz has the numbers behind it. A figure that fails is left out.
     """
     pictures: dict[str, Path] = {}
-    reasons = []
+    absent = []
     for name, figure in figures.items():
         if Path(name).name != name:
             raise UserError(f"figure.figures: {name!r} is the name of a file, and cannot hold a folder.")
@@ -30,7 +30,8 @@ def draw_figures(figures: Mapping[str, Callable[..., Drawn]], inputs: Inputs, fo
             arguments = find_arguments(figure, inputs)
             picture = figure(**arguments)
         except Missing as missing:
-            reasons.append(f"{name} ({missing})")
+            absent.append(name)
+            log.debug("%s was not drawn: %s", name, missing)
             continue
         except UserError:
             raise
@@ -40,8 +41,8 @@ def draw_figures(figures: Mapping[str, Callable[..., Drawn]], inputs: Inputs, fo
         pictures[name] = folder / f"{name}.{'png' if isinstance(picture, Figure) else 'gif'}"
         save(picture, pictures[name])
         write_arrays(folder / f"{name}.npz", collect_arrays(arguments))
-    if reasons:  # in one line, because the default figures are meant for every kind of run
-        log.info("not drawn: %s", ", ".join(reasons))
+    if absent:  # without reasons, because the default figures are meant for every kind of run
+        log.info("not drawn: %s (docs/figures.md says what each needs)", ", ".join(absent))
     return pictures
 
 
