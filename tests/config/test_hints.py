@@ -71,4 +71,4 @@ def test_a_gpu_that_is_not_there_is_missed_before_anything_is_made(in_tmp, monke
     assert "finds no GPU here" in capsys.readouterr().err
     assert not list(in_tmp.iterdir())
     monkeypatch.setattr("torch.accelerator.is_available", lambda: pytest.fail("--cfg needs no GPU"))
-    assert run(vaezoo.train.main, monkeypatch, "trainer=gpu", "--cfg", "job") == 0
+    assert vaezoo.train.complete_arguments(["trainer=gpu", "--cfg", "job"])
