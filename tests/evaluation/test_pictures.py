@@ -193,12 +193,14 @@ def test_a_figure_takes_what_a_metric_has_computed(tmp_path, caplog):
     scores = Scores({"eval/mine": 0.5}, protocols={"mine": {}}, arrays={"mine": {"gains": np.arange(3)}})
     options = {"images": 4, "samples": 4, "traversal": "auto", "latents": None, "classes": None}
     inputs = FigureInputs(outputs, scores, {}, **options)
-    with caplog.at_level("INFO"):
+    with caplog.at_level("DEBUG"):
         pictures = draw_figures({"bars": bars, "lines": lines, "points": points}, inputs, tmp_path)
     assert list(pictures) == ["bars"]
     assert (drawn[0][0].tolist(), *drawn[0][1:]) == ([0, 1, 2], "a title", 0.5)
     assert set(np.load(tmp_path / "bars.npz")) == {"gains", "title", "mine"}
-    assert "lines (the score mine has no losses here), points (the score yours was not computed)" in caplog.text
+    assert "not drawn: lines, points (" in caplog.text
+    assert "lines was not drawn: the score mine has no losses here" in caplog.text
+    assert "points was not drawn: the score yours was not computed" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ def print_scores(scores: Scores, title: str, sentences: Sequence[str] = ()) -> N
     for sentence in sentences:
         console.print(escape(sentence))
     table = Table(title=escape(make_printable(title)), title_justify="left")
-    table.add_column("score")
+    table.add_column("score", no_wrap=True)
     table.add_column("value", justify="right")
     if scores.floors:
         table.add_column("noise, constant codes", justify="right", style="dim")
