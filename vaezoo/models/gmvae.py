@@ -110,7 +110,9 @@ class GMVAE(LatentModel):
         k = draw_integers(self.clusters, count, device)
         noise = draw("normal", count, self.latent.dim, device)
         with torch.no_grad():
-            means, logvars = (part.to(device)[torch.arange(count), k] for part in self.components(w.to(parameter)))
+            means, logvars = (
+                part.to(device)[torch.arange(count, device=device), k] for part in self.components(w.to(parameter))
+            )
         return means + torch.exp(0.5 * logvars) * noise
 
     def objective(self, x: Tensor, labels: Tensor | None = None) -> Terms:
