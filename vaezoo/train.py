@@ -32,6 +32,7 @@ from vaezoo.errors import UserError, command, describe_write_error, nearest, out
 from vaezoo.runs.folder import CONFIG, ERROR, load_config, refuse_configuration
 from vaezoo.studies import study, threads
 from vaezoo.training import workers
+from vaezoo.training.devices import check_devices
 from vaezoo.training.run import train
 
 
@@ -174,8 +175,10 @@ def complete_arguments(arguments: list[str]) -> list[str]:
             raise UserError("This asks for the many jobs of a sweep: add -m, or sweep=null for a single one.")
         check_place(find_option(arguments, "hydra.run.dir") or "outputs")
         if not any(argument.startswith(NOT_ONE_JOB) for argument in arguments):
-            check_accelerator(config.trainer)
+            check_devices(config.trainer)
         return arguments
+    if "partition" not in config.launcher:  # of a cluster, whose machines have other devices
+        check_devices(config.trainer)
     request = study.read_request(arguments, config.sweep)
     if config.sweep.grids:
         for line in request.lines:
@@ -184,19 +187,6 @@ def complete_arguments(arguments: list[str]) -> list[str]:
     if not any(argument.startswith("hydra.sweep.dir=") for argument in arguments):
         added.append(f"hydra.sweep.dir='multirun/{request.name}'")
     return ["--multirun", *(argument for argument in arguments if argument not in study.FLAGS), *added]
-
-
-def check_accelerator(trainer: DictConfig) -> None:
-    """Raise UserError if a run by itself asks for a GPU, and there is none: nothing is read or written before."""
-    if trainer.get("accelerator") not in ("gpu", "cuda", "mps"):
-        return
-    import torch  # which takes two seconds, and which the run needs anyway
-
-    if not torch.accelerator.is_available():
-        raise UserError(
-            f"trainer.accelerator={trainer.accelerator}: PyTorch {torch.__version__} finds no GPU here. Use"
-            " trainer=cpu, or trainer=auto, which takes a GPU where there is one."
-        )
 
 
 def check_place(option: str) -> None:
