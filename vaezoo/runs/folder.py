@@ -44,6 +44,7 @@ SCORES = Path(".scores.lock")  # held by an evaluation, which may look at the la
 ERROR = Path("error.txt")
 CRASH = Path("crash.txt")  # empty while a run goes on; where native code has killed it
 PREVIOUS = LAST.with_name("previous.ckpt")  # the checkpoint before the last, used where the last is damaged
+WEIGHTS = Path("weights.safetensors")  # of a shared run, which has no checkpoints
 SUBFOLDERS = (  # that a run reads and writes
     *(".hydra", "checkpoints", "figures", "figures/over_time"),
     *("wandb", "tensorboard", "mlflow", "loggers"),
@@ -313,7 +314,7 @@ def read_state(folder: Path) -> str:
         return "finished"
     if (reason := read_reason(folder)) is not None:
         return "stopped" if reason.startswith("interrupted") else "failed"
-    return "stopped" if has_checkpoint(folder) else "new"
+    return "stopped" if has_checkpoint(folder) or (folder / WEIGHTS).is_file() else "new"
 
 
 def read_reason(folder: Path) -> str | None:
