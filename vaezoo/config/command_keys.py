@@ -251,10 +251,14 @@ TYPES: Mapping[str, Any] = {
     "sweep.trials": Count,
     "sweep.grids": Annotated[Any, require('a list such as [{model.beta: "1,4", seed: "0,1,2"}]', are_grids)],
     "sweep.over": Any,
-    # Keys of evaluate, report, results and dashboard.
+    # Keys of evaluate, report, results, dashboard and share.
     "run": ExistingPath | None,
     "trust": Name | Names | None,
     "codes": ExistingPath | None,
+    "to": Name,
+    "latents": bool,
+    "figures": bool | None,
+    "license": Name | None,
     "runs": Annotated[Any, require("a file or folder that exists, or a list of them", are_paths)],
     "scores": Names | None,
     "x": Name | None,
