@@ -116,6 +116,7 @@ def test_the_card_has_what_the_hub_reads(file):
     assert "![samples](figures/samples.png)" in body
     assert 'vaezoo.load("shared.zip")' in body
     assert "2 batches of 64 images" in body
+    assert "> Higgins et al. (2017). beta-VAE" in body
     assert [line for line in body.splitlines() if line.startswith("## ")] == [
         *("## Use", "## Intended use", "## Training", "## Scores", "## Citation")
     ]

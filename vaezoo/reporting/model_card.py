@@ -153,6 +153,5 @@ def describe_results(scores: Scores, sentences: Sequence[str]) -> str:
 
 def describe_citation(model: LatentModel) -> str:
     """Return which publication to cite."""
-    paper = getattr(model, "paper", None)
-    lines = [f"The model: {paper}"] if paper else []
-    return "## Citation\n\n" + "\n\n".join([*lines, "It was trained with vaezoo."])
+    paper = f"If you use the model, cite its paper:\n\n> {model.paper}\n\n" if model.paper else ""
+    return f"## Citation\n\n{paper}It was trained with vaezoo."
