@@ -84,6 +84,17 @@ def test_it_is_scored_elsewhere_with_the_data_at_another_place(folder, file, tmp
         vaezoo.evaluate(elsewhere, metric="score/irs", out=tmp_path / "scores", **{"dataset.path": moved})
 
 
+def test_it_cannot_be_trained_further(file, tmp_path):
+    """An unpacked run would be trained from new weights, and lose the old ones."""
+    zipfile.ZipFile(file).extractall(tmp_path)
+    before = sorted(tmp_path.rglob("*"))
+    for place in (file, tmp_path):
+        with pytest.raises(vaezoo.UserError, match="a shared run has no optimisers"):
+            vaezoo.train(run=place, max_batches=9)
+    assert sorted(tmp_path.rglob("*")) == before
+    assert vaezoo.load(tmp_path).model.batches == 2
+
+
 def test_nothing_of_the_machine_is_packed(folder, file):
     with zipfile.ZipFile(file) as archive:
         texts = {

@@ -11,7 +11,7 @@ from typing import Any
 
 from vaezoo.config.identity import hash_weights, split_source
 from vaezoo.errors import UserError
-from vaezoo.runs.folder import LAST, PREVIOUS, WEIGHTS, has_checkpoint
+from vaezoo.runs.folder import LAST, PREVIOUS, WEIGHTS, is_shared
 from vaezoo.runs.limits import check_archive, check_inside, require_file
 
 log = logging.getLogger(__name__)
@@ -70,7 +70,7 @@ def load_weights(folder: Path, checkpoint: str = "last") -> dict[str, Any]:
 
     Raises UserError if they are missing or cannot be read.
     """
-    if has_checkpoint(folder) or not (folder / WEIGHTS).is_file():
+    if not is_shared(folder):
         weights: dict[str, Any] = load_checkpoint(folder, checkpoint)["state_dict"]
         return weights
     if checkpoint != "last":
