@@ -1,4 +1,4 @@
-"""A run in one file for another person: `python -m vaezoo.share run=DIR to=FILE.zip`.
+"""A run in one file for another person: `python -m vaezoo.share run=DIR to=FILE.zip`, or to=hf://owner/name.
 
 The file holds weights, configuration, scores, pictures and a model card; `vaezoo.load("FILE.zip")` opens it elsewhere,
 and `python -m vaezoo.evaluate run=FILE.zip out=FOLDER` scores it: docs/sharing.md.
@@ -6,6 +6,7 @@ and `python -m vaezoo.evaluate run=FILE.zip out=FOLDER` scores it: docs/sharing.
 
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import hydra
 from omegaconf import DictConfig, OmegaConf
@@ -23,28 +24,35 @@ def share_run(config: DictConfig) -> list[str]:
     """Write the file of a shared run, and return the lines that say what it holds."""
     check_config(config)
     from vaezoo.reporting.packing import pack_run, write_packed
+    from vaezoo.runs import hub
 
     folder, path = Path(config.run).expanduser().resolve(), Path(config.to).expanduser().resolve()
-    if path.suffix != ".zip":
+    on_hub = hub.is_address(config.to)
+    if on_hub:
+        hub.read_address(config.to)
+        hub.import_hub()
+    elif path.suffix != ".zip":
         raise UserError(f"to={config.to}: must be the name of a file that ends with .zip, such as {folder.name}.zip.")
     trust = config.trust if OmegaConf.is_list(config.trust) else filter(None, [config.trust])
     members, left_out = pack_run(
         folder,
-        path.name,
+        config.to if on_hub else path.name,
         trust=list(trust),
         checkpoint=config.checkpoint,
         latents=config.latents,
         figures=config.figures,
         license=config.license,
     )
+    about = [f"holds     {', '.join(members)}", *(f"left out  {reason}" for reason in left_out)]
+    if on_hub:
+        with TemporaryDirectory(prefix="vaezoo-") as place:
+            write_packed(file := Path(place) / hub.FILE, members)
+            shown = {name: members[name] for name in members if name == "README.md" or name.startswith("figures/")}
+            page = hub.upload(config.to, file, shown)
+        return [f"page      {page}", *about, f"open it   vaezoo.load({config.to!r})"]
     write_packed(path, members)
-    size = path.stat().st_size
-    return [
-        f"file      {relative_to_cwd(path)} ({size / 1e6:.2g} MB)",
-        f"holds     {', '.join(members)}",
-        *(f"left out  {reason}" for reason in left_out),
-        f"open it   vaezoo.load({str(relative_to_cwd(path))!r})",
-    ]
+    name, size = str(relative_to_cwd(path)), path.stat().st_size
+    return [f"file      {name} ({size / 1e6:.2g} MB)", *about, f"open it   vaezoo.load({name!r})"]
 
 
 @hydra.main(version_base="1.3", config_path=DIRECTORY, config_name="share")

@@ -36,7 +36,7 @@ def load(
     device: str | torch.device | None = None,
     trust: str | Sequence[str] = (),
 ) -> "Run":
-    """Return the run in a folder, or in the file of a shared run.
+    """Return the run in a folder, in the file of a shared run, or at an address such as hf://owner/name@revision.
 
     `checkpoint` is "last", "best" or "previous", `device` where the model computes (None: a GPU if there is one).
     Nothing in it is executed: only classes of vaezoo are built, and those of the packages in `trust`. Raises UserError

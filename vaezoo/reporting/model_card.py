@@ -93,7 +93,7 @@ def describe_use(model: LatentModel, config: Mapping[str, Any], name: str) -> st
 ```python
 import vaezoo
 
-run = vaezoo.load("{name}"{trust})  # builds classes of vaezoo only, unpickles nothing
+run = vaezoo.load("{name}"{trust})  # which executes nothing in the file
 codes = run.encode(images{labels})  # (N, {channels}, {height}, {width}) in [0, 1] to (N, {model.latent.width})
 images = run.decode(codes{labels})
 ```

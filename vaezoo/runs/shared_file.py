@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 
 from vaezoo.errors import UserError
 from vaezoo.runs.folder import CONFIG, DONE, EARLY_STOP, WEIGHTS
+from vaezoo.runs.hub import download, is_address
 from vaezoo.runs.limits import UNREADABLE, check_archive, check_claim, require_file
 from vaezoo.runs.weights import BATCH_NORMS
 
@@ -32,16 +33,17 @@ _unpacked: dict[tuple[Path, int, int], tuple[Path, "TemporaryDirectory[str]"]] =
 def open_folder(place: str | Path) -> Path:
     """Return the run folder at a place as an absolute path; the file of a shared run is unpacked first.
 
-    Raises UserError for a file that is not one of a shared run, or that is damaged.
+    The place may be an address on the hub (vaezoo.runs.hub). Raises UserError for a file that is not one of a shared
+    run, or that is damaged.
     """
-    path = Path(place).expanduser().resolve()
+    path = (download(str(place)) if is_address(place) else Path(place).expanduser()).resolve()
     if not path.is_file():
         return path
     status = path.stat()
     key = (path, status.st_mtime_ns, status.st_size)
     if key not in _unpacked:
         keeper = TemporaryDirectory(prefix="vaezoo-")
-        folder = Path(keeper.name).resolve() / path.name  # Messages show the name of the file.
+        folder = Path(keeper.name).resolve() / str(place).rpartition("/")[2]  # Messages show the name of the file.
         unpack(path, folder)
         _unpacked[key] = folder, keeper
     return _unpacked[key][0]
