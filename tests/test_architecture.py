@@ -20,14 +20,16 @@ FLOORS = [
     {"evaluation"},
     {"training", "reporting"},
 ]
-COMMANDS = {"train", "evaluate", "report", "dashboard", "data/__main__"}
+COMMANDS = {"train", "evaluate", "report", "dashboard", "share", "data/__main__"}
 DOORS = {"api", "__init__"}  # what `import vaezoo` offers, above the commands; all of it is loaded late
 NEVER = {  # part: what it never imports
     **{part: {"pytorch_lightning"} for part in ("losses", "latents", "likelihoods", "metrics", "figures")},
     "models": {"vaezoo.networks", "vaezoo.data"},
 }
 # What the commands and the configuration load at once, and with them `--cfg job` and the answer to a slip.
-LIGHT = [f"vaezoo.{name}" for name in ("train", "evaluate", "report", "dashboard", "config.values", "studies.study")]
+LIGHT = [
+    f"vaezoo.{name}" for name in ("train", "evaluate", "report", "dashboard", "share", "config.values", "studies.study")
+]
 HEAVY = {"torch", "pytorch_lightning", "lightning_fabric", "sklearn", "matplotlib", "scipy", "wandb"}
 
 

@@ -29,7 +29,7 @@ from vaezoo.config.overrides import find_option, parse_override, parse_overrides
 from vaezoo.config.plugins import take_folders, use_job_folders
 from vaezoo.config.secrets import check_secret
 from vaezoo.errors import UserError, command, describe_write_error, nearest, outlive_terminal, report
-from vaezoo.runs.folder import CONFIG, ERROR, load_config, refuse_configuration
+from vaezoo.runs.folder import CONFIG, ERROR, is_shared, load_config, refuse_configuration
 from vaezoo.studies import study, threads
 from vaezoo.training import workers
 from vaezoo.training.devices import check_devices
@@ -96,6 +96,11 @@ def resume(arguments: list[str]) -> None:
     folder = read_run(arguments) or Path()
     # A worker continues what its supervisor has just written and checked.
     trust = None if workers.worker_rank() is not None else read_trust(arguments)
+    if folder.is_file() or is_shared(folder):
+        raise UserError(
+            f"run={folder}: a shared run has no optimisers, so that it cannot go on. vaezoo.load and vaezoo.evaluate"
+            " open it; to train, begin a new run."
+        )
     config = load_config(folder, trust)
     check_complete(config, f"run={folder}: {CONFIG}")
     if OmegaConf.select(config, "launcher.jobs", default=1) is None:

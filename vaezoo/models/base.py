@@ -56,6 +56,7 @@ class LatentModel(LightningModule, metaclass=Buildable):
     batches: Tensor
     train_images: Tensor
 
+    paper: str | None = None  # that a user of the model should cite
     kl_weight: Weight | None = None  # of models that minimise rec + weight KL, a beta
     likelihood_free = False  # the decoder's mean is an image, but its density is no part of the model
     reconstructs = True  # a code says how its image looks

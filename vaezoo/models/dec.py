@@ -100,6 +100,9 @@ class DEC(AdversarialModel):
     the paper without a table of the whole data set, and a run that goes on needs nothing else.
     """
 
+    paper = (
+        "Xie, Girshick & Farhadi (2016). Unsupervised Deep Embedding for Clustering Analysis. ICML. arXiv:1511.06335"
+    )
     latents = ("Point",)
     gated = ("autoencoder", "clustering")
     frequencies: Tensor

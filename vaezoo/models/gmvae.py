@@ -75,6 +75,11 @@ class GMPosterior(NamedTuple):
 class GMVAE(LatentModel):
     """A VAE with a mixture prior of h, the space that `latent` is; `samples` draws of (h, w) are averaged."""
 
+    paper = (
+        "Dilokthanakul et al. (2016). Deep Unsupervised Clustering with Gaussian Mixture Variational Autoencoders."
+        " arXiv:1611.02648"
+    )
+
     def __init__(
         self,
         *,

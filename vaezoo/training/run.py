@@ -302,7 +302,7 @@ def restore(folder: Path, model: Any, data_identity: dict[str, Any]) -> tuple[Pa
         return None, {}
     check_data(folder, data_identity)
     path, state = newest
-    restore_weights(model, state, folder)
+    restore_weights(model, state["state_dict"], folder)
     optimizers = model.configure_optimizers()
     check_optimizers(optimizers if isinstance(optimizers, list) else [optimizers], state, folder)
     return path, state
