@@ -56,6 +56,8 @@ def find_mismatch(config: DictConfig) -> str | None:
     """Return what is wrong with the first parts that cannot work together; None if all can."""
     if "codes" in config:
         return check_evaluation(config)
+    if OmegaConf.is_missing(config, "run") or config.get("run", "") is None:
+        return "run=: must be the folder of a run."
     if "dataset" not in config or "network" not in config:
         return None
     return next((mismatch for check in CHECKS if (mismatch := check(config))), None)

@@ -76,7 +76,8 @@ class Codes(Mixed):
         """Draw [c, s, noise] from the prior, (count, dim)."""
         return torch.cat([self.sample_codes(count, device=device), self.sample_noise(count, device=device)], dim=1)
 
-    def mode(self, codes: Tensor) -> Tensor:
-        """Return [c, s, noise], (B, dim), for codes (B, width), with one-hot s and drawn noise."""
-        noise = self.sample_noise(len(codes), device=codes.device).to(codes)
+    def mode(self, codes: Tensor, noise: Tensor | None = None) -> Tensor:
+        """Return [c, s, noise], (B, dim), for codes (B, width), with one-hot s; noise that is not given is drawn."""
+        if noise is None:
+            noise = self.sample_noise(len(codes), device=codes.device).to(codes)
         return torch.cat([super().mode(codes), noise], dim=1)

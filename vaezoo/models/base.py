@@ -60,6 +60,7 @@ class LatentModel(LightningModule, metaclass=Buildable):
     kl_weight: Weight | None = None  # of models that minimise rec + weight KL, a beta
     likelihood_free = False  # the decoder's mean is an image, but its density is no part of the model
     reconstructs = True  # a code says how its image looks
+    draws_pixels = False  # decoding draws each pixel at random, so that it is no function of a code
     # Facts that a configuration is checked by (vaezoo.config.requirements).
     latents: tuple[str, ...] = ("Gaussian",)  # the classes of latents that the model has terms for
     needs_labels = False  # it is given the class of each image

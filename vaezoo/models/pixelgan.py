@@ -39,6 +39,7 @@ class PixelGAN(AdversarialModel):
     category_alone = True  # its code is one category and nothing else
     decoder: Any
     reconstructs = False  # because drawn images of one category are all different
+    draws_pixels = True
 
     def __init__(
         self,

@@ -1,0 +1,52 @@
+"""A trained model for programs without PyTorch: `python -m vaezoo.export run=DIR`.
+
+Writes encoder and decoder as ONNX and all weights as safetensors into the folder `export` of the run, or into `out=`:
+docs/export.md.
+"""
+
+import sys
+from pathlib import Path
+
+import hydra
+from omegaconf import DictConfig, OmegaConf
+
+from vaezoo.config.command_line import check_command_line
+from vaezoo.config.directory import DIRECTORY
+from vaezoo.config.overrides import quote_paths, read_run, read_trust
+from vaezoo.config.plugins import take_folders
+from vaezoo.config.values import check_config
+from vaezoo.errors import command
+from vaezoo.runs.folder import relative_to_cwd, use_recorded_folders
+
+
+def export_run(config: DictConfig) -> list[str]:
+    """Write the files of a run, and return lines that describe them."""
+    check_config(config)
+    from vaezoo.api.trained_run import load
+    from vaezoo.exporting.export_files import write_export
+
+    trust = config.trust if OmegaConf.is_list(config.trust) else filter(None, [config.trust])
+    run = load(config.run, checkpoint=config.checkpoint, device="cpu", trust=list(trust))
+    folder = Path(config.out).expanduser().resolve() if config.out else run.folder / "export"
+    return [*write_export(run.model, run.title, folder), f"folder {relative_to_cwd(folder)}"]
+
+
+@hydra.main(version_base="1.3", config_path=DIRECTORY, config_name="export")
+def job(config: DictConfig) -> None:
+    """Export a run and print what was written."""
+    with command():  # also here, because Hydra would print a traceback
+        print("\n".join(export_run(config)))
+
+
+def main() -> None:
+    """Check the command line before Hydra reads it, then export."""
+    with command():
+        sys.argv[1:] = take_folders(quote_paths(sys.argv[1:]))
+        if folder := read_run(sys.argv[1:]):
+            use_recorded_folders(folder, read_trust(sys.argv[1:]))
+        check_command_line("export", sys.argv[1:])
+        job()
+
+
+if __name__ == "__main__":
+    main()
