@@ -151,7 +151,11 @@ def plain_networks(case: dict[str, Any]) -> LatentModel:
     """The model with stock layers: what makes ours faster does not make these faster."""
     with workplace() as (folder, _):
         config = configuration(case["line"], folder)
-    model = instantiate(config.model)
+    return with_plain_networks(instantiate(config.model), case)
+
+
+def with_plain_networks(model: LatentModel, case: dict[str, Any]) -> LatentModel:
+    """Replace the encoder and the decoder of a model by stock layers, and return it on the device of the case."""
     model.encoder = plain.encoder(case["shape"], case["latents"])
     model.decoder = plain.decoder(case["shape"], case["latents"])
     model.train_images.fill_(case["train_images"])

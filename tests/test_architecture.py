@@ -21,7 +21,7 @@ FLOORS = [
     {"training", "reporting"},
     {"exporting"},
 ]
-COMMANDS = {"train", "evaluate", "report", "dashboard", "data/__main__"}
+COMMANDS = {"train", "evaluate", "report", "dashboard", "share", "data/__main__"}
 DOORS = {"api", "__init__"}  # what `import vaezoo` offers, above the commands; all of it is loaded late
 RUN_COMMANDS = {"export"}  # commands that open a run as `vaezoo.load` does, above the doors
 NEVER = {  # part: what it never imports
@@ -31,7 +31,7 @@ NEVER = {  # part: what it never imports
 # What the commands and the configuration load at once, and with them `--cfg job` and the answer to a slip.
 LIGHT = [
     f"vaezoo.{name}"
-    for name in ("train", "evaluate", "report", "dashboard", "export", "config.values", "studies.study")
+    for name in ("train", "evaluate", "report", "dashboard", "share", "export", "config.values", "studies.study")
 ]
 HEAVY = {"torch", "pytorch_lightning", "lightning_fabric", "sklearn", "matplotlib", "scipy", "wandb"}
 

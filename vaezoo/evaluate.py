@@ -35,22 +35,25 @@ def evaluate_run(config: DictConfig) -> None:
     from vaezoo.evaluation.closing_table import print_scores
     from vaezoo.evaluation.evaluate_model import evaluate_model
     from vaezoo.runs.folder import load_config, lock_scores, refuse_configuration
-    from vaezoo.runs.weights import load_checkpoint, restore_weights
+    from vaezoo.runs.shared_file import is_unpacked, open_folder
+    from vaezoo.runs.weights import load_weights, restore_weights
 
     check_config(config)
-    folder = Path(config.run).expanduser().resolve()
+    folder = open_folder(config.run)
+    if is_unpacked(folder) and not config.out:
+        raise UserError(f"run={config.run}: is the file of a shared run, which stays as it is. Add out=FOLDER.")
     trust = config.trust if OmegaConf.is_list(config.trust) else filter(None, [config.trust])
     trained = load_config(folder, list(trust))
     move_data(trained, config.dataset.path)
     out = make_folder(config.out, run=folder) if config.out else folder
-    state = load_checkpoint(folder, config.checkpoint)
+    weights = load_weights(folder, config.checkpoint)
     try:
         title, model, data = describe_run(trained), instantiate(trained.model), instantiate(trained.dataset)
     except UserError:
         raise
     except Exception as error:  # The constructors of a damaged configuration may raise anything.
         raise refuse_configuration(folder, error) from error
-    restore_weights(model, state, folder)
+    restore_weights(model, weights, folder)
     device = torch.device("cuda" if config.accelerator != "cpu" and torch.cuda.is_available() else "cpu")
     if config.accelerator == "gpu" and device.type == "cpu":
         raise UserError("accelerator=gpu: PyTorch finds no GPU here. Use accelerator=auto or accelerator=cpu.")

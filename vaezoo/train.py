@@ -29,9 +29,10 @@ from vaezoo.config.overrides import find_option, parse_override, parse_overrides
 from vaezoo.config.plugins import take_folders, use_job_folders
 from vaezoo.config.secrets import check_secret
 from vaezoo.errors import UserError, command, describe_write_error, nearest, outlive_terminal, report
-from vaezoo.runs.folder import CONFIG, ERROR, load_config, refuse_configuration
+from vaezoo.runs.folder import CONFIG, ERROR, is_shared, load_config, refuse_configuration
 from vaezoo.studies import study, threads
 from vaezoo.training import workers
+from vaezoo.training.devices import check_devices
 from vaezoo.training.run import train
 
 
@@ -95,6 +96,11 @@ def resume(arguments: list[str]) -> None:
     folder = read_run(arguments) or Path()
     # A worker continues what its supervisor has just written and checked.
     trust = None if workers.worker_rank() is not None else read_trust(arguments)
+    if folder.is_file() or is_shared(folder):
+        raise UserError(
+            f"run={folder}: a shared run has no optimisers, so that it cannot go on. vaezoo.load and vaezoo.evaluate"
+            " open it; to train, begin a new run."
+        )
     config = load_config(folder, trust)
     check_complete(config, f"run={folder}: {CONFIG}")
     if OmegaConf.select(config, "launcher.jobs", default=1) is None:
@@ -174,8 +180,10 @@ def complete_arguments(arguments: list[str]) -> list[str]:
             raise UserError("This asks for the many jobs of a sweep: add -m, or sweep=null for a single one.")
         check_place(find_option(arguments, "hydra.run.dir") or "outputs")
         if not any(argument.startswith(NOT_ONE_JOB) for argument in arguments):
-            check_accelerator(config.trainer)
+            check_devices(config.trainer)
         return arguments
+    if "partition" not in config.launcher:  # of a cluster, whose machines have other devices
+        check_devices(config.trainer)
     request = study.read_request(arguments, config.sweep)
     if config.sweep.grids:
         for line in request.lines:
@@ -184,19 +192,6 @@ def complete_arguments(arguments: list[str]) -> list[str]:
     if not any(argument.startswith("hydra.sweep.dir=") for argument in arguments):
         added.append(f"hydra.sweep.dir='multirun/{request.name}'")
     return ["--multirun", *(argument for argument in arguments if argument not in study.FLAGS), *added]
-
-
-def check_accelerator(trainer: DictConfig) -> None:
-    """Raise UserError if a run by itself asks for a GPU, and there is none: nothing is read or written before."""
-    if trainer.get("accelerator") not in ("gpu", "cuda", "mps"):
-        return
-    import torch  # which takes two seconds, and which the run needs anyway
-
-    if not torch.accelerator.is_available():
-        raise UserError(
-            f"trainer.accelerator={trainer.accelerator}: PyTorch {torch.__version__} finds no GPU here. Use"
-            " trainer=cpu, or trainer=auto, which takes a GPU where there is one."
-        )
 
 
 def check_place(option: str) -> None:

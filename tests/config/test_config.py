@@ -82,6 +82,8 @@ def test_every_file_begins_with_what_it_is():
         ("experiment=kumar/small", r"Known: .*betatcvae, .*kumar_tradeoff/small"),
         ("metric=score/mig_hits", r"Did you mean 'score/mig_hist'\?"),
         ("model=dipva", r"model=dipva: there is no such model. Did you mean 'dipvae'\? Known: .*ae, .*dipvae"),
+        ("model=1", r"model=1: there is no such model. Known: aae, "),
+        ("latent=true", "latent=true: there is no such latent. Known: "),
         ("dataset=dsprite", r"dataset=dsprite: there is no such dataset. Did you mean 'dsprites'\?"),
         ("dataset=base", r"dataset=base: there is no such dataset.* Known: arrays, .*, smallnorb\.$"),
         ("datset=digits", r"'datset' is not a key of this configuration. Did you mean 'dataset'\?"),

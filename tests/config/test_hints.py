@@ -1,5 +1,7 @@
 """Slips that people make who come from other programs: each is answered with what works."""
 
+import re
+
 import pytest
 
 import vaezoo.train
@@ -65,10 +67,25 @@ def test_a_word_without_a_meaning():
         check_words(["-m", "hello"])
 
 
-def test_a_gpu_that_is_not_there_is_missed_before_anything_is_made(in_tmp, monkeypatch, capsys):
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("trainer=gpu", "trainer.accelerator=gpu: PyTorch .* finds no GPU here"),
+        ("trainer=ddp trainer.accelerator=gpu", "trainer.accelerator=gpu: PyTorch .* finds no GPU here"),
+        ("-m trainer=gpu seed=0,1", "trainer.accelerator=gpu: PyTorch .* finds no GPU here"),
+        ("-m trainer=gpu seed=0,1 launcher=joblib", "trainer.accelerator=gpu: PyTorch .* finds no GPU here"),
+        ("trainer.engine=graphed", "trainer.engine=graphed: CUDA graphs need a GPU of NVIDIA, and there is none"),
+    ],
+)
+def test_a_gpu_that_is_not_there_is_missed_before_anything_is_made(line, message, in_tmp, monkeypatch, capsys):
     monkeypatch.setattr("torch.accelerator.is_available", lambda: False)
-    assert run(vaezoo.train.main, monkeypatch, "trainer=gpu", "model=vae", "dataset=digits") == 2
-    assert "finds no GPU here" in capsys.readouterr().err
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert run(vaezoo.train.main, monkeypatch, *line.split(), "model=vae", "dataset=digits") == 2
+    assert re.search(message, capsys.readouterr().err)
     assert not list(in_tmp.iterdir())
-    monkeypatch.setattr("torch.accelerator.is_available", lambda: pytest.fail("--cfg needs no GPU"))
+
+
+def test_nobody_misses_a_gpu_where_none_is_used(monkeypatch):
+    monkeypatch.setattr("torch.accelerator.is_available", lambda: pytest.fail("no job runs here"))
     assert vaezoo.train.complete_arguments(["trainer=gpu", "--cfg", "job"])
+    assert vaezoo.train.complete_arguments(["-m", "trainer=gpu", "launcher=slurm", "seed=0,1"])

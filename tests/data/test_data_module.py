@@ -6,13 +6,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from tests.support.datasets import data_module, squares
 from vaezoo.data.batches import Batch, TrainingOrder
 from vaezoo.data.images import ImageArrays
 from vaezoo.data.module import ImageDataModule
 from vaezoo.data.splits import split_rows
-from vaezoo.data.store import ImageStore
+from vaezoo.data.store import ImageStore, fits
 from vaezoo.errors import UserError
 
 
@@ -99,6 +100,35 @@ def test_batches_on_a_gpu_are_those_on_the_cpu(tmp_path, residence, mapped):
     index = torch.randperm(192)
     store = ImageStore(source, torch.device("cuda"), residence)
     assert torch.equal(store[index].cpu(), ImageStore(squares(), torch.device("cpu"))[index])
+
+
+@pytest.mark.parametrize(("residence", "pinned"), [("host", 3), ("device", 0), ("auto", 0)])
+def test_what_stays_on_the_host_is_pinned_and_nobody_waits_for_its_transfer(residence, pinned, monkeypatch):
+    """On a device without data: the whole images are pinned once, then the images and labels of each batch."""
+    pins, transfers = [], []
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda values: pins.append(values.shape) or values)
+
+    class Transfers(TorchDispatchMode):
+        def __torch_dispatch__(self, operation, types, arguments=(), options=None):
+            if operation.overloadpacket.__name__ == "_to_copy" and not arguments[0].is_meta:
+                transfers.append((options or {}).get("non_blocking", False))
+            return operation(*arguments, **(options or {}))
+
+    data = data_module(lambda: replace(squares(), labels=np.arange(192) % 3), residence=residence)
+    data.place(torch.device("meta"))
+    rows = torch.arange(8, device=data.store.index_device)
+    with Transfers():
+        batch = data.batch(rows)
+    assert batch.images.is_meta
+    assert batch.labels.is_meta
+    assert len(pins) == pinned
+    assert transfers == [True, True][:pinned]
+
+
+@pytest.mark.parametrize(("free", "resident"), [(1000, False), (2001, True)])
+def test_images_are_brought_to_a_card_that_keeps_half_of_its_memory_free(free, resident, monkeypatch):
+    monkeypatch.setattr("torch.cuda.mem_get_info", lambda device: (free, 10_000))
+    assert fits(torch.zeros(1000, dtype=torch.uint8), torch.device("cuda")) is resident
 
 
 def unpacked(source: ImageArrays) -> np.ndarray:

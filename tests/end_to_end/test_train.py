@@ -312,7 +312,7 @@ def test_a_checkpoint_of_another_model_is_refused(in_tmp, monkeypatch, capsys):
     train_in("b", "max_batches=2", "latent.dim=3", *QUICK, *BARE)
     Path("b/checkpoints/last.ckpt").replace("a/checkpoints/last.ckpt")
     assert run(vaezoo.evaluate.main, monkeypatch, "run=a") == 2
-    assert "the checkpoint does not belong to this VAE" in capsys.readouterr().err
+    assert "the weights do not belong to this VAE" in capsys.readouterr().err
 
 
 class Trap:

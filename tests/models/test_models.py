@@ -2,6 +2,7 @@
 
 import io
 import math
+import re
 from pathlib import Path
 
 import numpy as np
@@ -161,6 +162,11 @@ def test_a_players_gradient_is_clipped_on_request(name):
     skipped = sum(int(value) for terms in steps for key, value in terms.items() if key.startswith("skipped_"))
     assert len(norms) == 2 * len(model.players()) - skipped
     assert max(norms) <= 0.01001
+
+
+def test_models_name_their_paper():
+    classes = [get_class(OmegaConf.load(Path(DIRECTORY, "model", f"{name}.yaml"))["_target_"]) for name in MODELS]
+    assert [cls for cls in classes if not re.search(r"\(\d{4}\)\. \w.+\.", cls.paper or "")] == [AE]
 
 
 @pytest.mark.parametrize("name", MODELS)

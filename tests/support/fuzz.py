@@ -194,7 +194,7 @@ def read_like_train(folder: Path, root: Path) -> None:
     except Exception as error:
         raise refuse_configuration(folder, error) from error
     if newest:
-        restore_weights(model, newest[1], folder)
+        restore_weights(model, newest[1]["state_dict"], folder)
 
 
 def read_like_evaluate(folder: Path, root: Path) -> None:

@@ -14,7 +14,7 @@ from hydra.utils import instantiate
 
 from tests.support.paths import ROOT
 from vaezoo.runs.folder import load_config
-from vaezoo.runs.weights import load_checkpoint, restore_weights
+from vaezoo.runs.weights import load_weights, restore_weights
 
 LINE = ("val_every=1000", "callbacks.progress=false", "logger=csv", "figure=none")
 
@@ -28,7 +28,7 @@ class Run(NamedTuple):
         """The trained model, in evaluation mode, and its data."""
         config = load_config(self.folder)
         model, data = instantiate(config.model), instantiate(config.dataset)
-        restore_weights(model, load_checkpoint(self.folder), self.folder)
+        restore_weights(model, load_weights(self.folder), self.folder)
         return model.eval(), data
 
 

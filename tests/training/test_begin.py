@@ -61,6 +61,16 @@ def test_another_job_in_the_folder_of_a_run_is_refused_and_touches_nothing(in_tm
     assert content("a") == before
 
 
+def test_a_gpu_that_is_not_there_touches_nothing_and_a_finished_run_needs_none(in_tmp, monkeypatch, capsys):
+    monkeypatch.setattr("torch.accelerator.is_available", lambda: False)
+    train_in("a", *LINE)
+    before = content("a")
+    assert train(monkeypatch, "run=a", "max_batches=8", "trainer.accelerator=gpu") == 2
+    assert "finds no GPU here" in capsys.readouterr().err
+    assert content("a") == before
+    assert train(monkeypatch, "run=a", "trainer.accelerator=gpu") == 0
+
+
 def test_a_process_that_finds_the_lock_held_writes_nothing(in_tmp, monkeypatch, capsys):
     with lock_folder(Path("a")):
         assert run(vaezoo.train.main, monkeypatch, *LINE, "hydra.run.dir=a") == 2

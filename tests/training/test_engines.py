@@ -3,7 +3,6 @@
 import os
 import signal
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -11,11 +10,12 @@ import torch
 import vaezoo.training.fit
 from tests.support.command_line import BARE, QUICK, rows, same_weights, state, train, train_in
 from tests.support.configuration import FEW, MODELS, SMALL, build_model, check_line
+from tests.support.devices import Replayed
 from tests.support.models import fit
 from tests.support.together import CASES
 from vaezoo.errors import UserError
 from vaezoo.training.clock import Clock
-from vaezoo.training.engines import Eager, Graphed
+from vaezoo.training.engines import Eager
 from vaezoo.training.terms import TermSums
 
 
@@ -162,26 +162,6 @@ def test_a_machine_without_a_compiler_is_told(in_tmp, monkeypatch, capsys):
 
 
 # ---- graphed ---------------------------------------------------------------------------------------------------
-
-
-class Replayed(Graphed):
-    """Where there is no GPU: a recorded step is the function itself, which sees nothing but what a graph would."""
-
-    records = False
-    recorded = 0
-
-    def run_aside(self, step):
-        step()
-
-    def record(self, step):
-        Replayed.recorded += 1
-
-        def replay():
-            weight = self.sums.weight
-            step()
-            self.sums.weight = weight  # the host's part is not in a graph
-
-        return SimpleNamespace(replay=replay)
 
 
 @pytest.mark.parametrize(

@@ -82,3 +82,25 @@ def test_private_attributes_of_lightning_are_touched_in_one_file():
         "reading.py",  # its keys of the configuration, such as trainer._target_
         "identity.py",
     }
+
+
+@pytest.mark.parametrize("trainer", ["gpu", "auto"])
+@pytest.mark.parametrize(
+    ("precision", "plugin"),
+    [
+        ("32-true", "Precision"),
+        ("64-true", "DoublePrecision"),
+        ("bf16-mixed", "MixedPrecision"),
+        ("16-mixed", "MixedPrecision"),
+    ],
+)
+def test_flags_of_a_trainer_on_a_gpu(trainer, precision, plugin, monkeypatch):
+    """With an imitated card, because Lightning looks for one and does not use it before a training."""
+    for place in ("pytorch_lightning", "lightning_fabric"):
+        monkeypatch.setattr(f"{place}.accelerators.cuda.num_cuda_devices", lambda: 1)
+    flags = compose_train(f"trainer={trainer}", f"trainer.precision={precision}", *SMALL).trainer
+    made = make_trainer(flags)
+    assert str(made.strategy.root_device) == "cuda:0"
+    assert type(made.precision_plugin).__name__ == plugin
+    if precision.endswith("mixed"):
+        assert made.precision_plugin.device == "cuda"

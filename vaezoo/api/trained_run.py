@@ -7,23 +7,21 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
-from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 from torch import Tensor
 
 from vaezoo.api.tables import join_columns, make_table
 from vaezoo.config.completion import check_complete
 from vaezoo.config.titles import describe_run
 from vaezoo.errors import UserError, nearest
-from vaezoo.evaluation import calibration
 from vaezoo.evaluation.table import LatentTable, evaluating
+from vaezoo.evaluation.trained_model import build_trained, calibrate
 from vaezoo.figures.traversal_values import traversal_values
 from vaezoo.models.base import LatentModel
 from vaezoo.reporting.reading import read_json, read_run
-from vaezoo.runs.folder import CONFIG, load_config, read_history, read_state, refuse_configuration, relative_to_cwd
+from vaezoo.runs.folder import CONFIG, load_config, read_history, read_state, relative_to_cwd
 from vaezoo.runs.limits import check_inside, require_file
-from vaezoo.runs.provenance import check_data
-from vaezoo.runs.weights import load_checkpoint, restore_weights
+from vaezoo.runs.shared_file import open_folder
 from vaezoo.seeds import derive, own_noise
 
 Array = TypeVar("Array", np.ndarray, Tensor)
@@ -38,17 +36,17 @@ def load(
     device: str | torch.device | None = None,
     trust: str | Sequence[str] = (),
 ) -> "Run":
-    """Return the run in a folder.
+    """Return the run in a folder, in the file of a shared run, or at an address such as hf://owner/name@revision.
 
     `checkpoint` is "last", "best" or "previous", `device` where the model computes (None: a GPU if there is one).
-    Nothing in the folder is executed: only classes of vaezoo are built, and those of the packages in `trust`. Raises
-    UserError for a folder that is not one of a run, is damaged, or needs a package that is not trusted.
+    Nothing in it is executed: only classes of vaezoo are built, and those of the packages in `trust`. Raises UserError
+    for a folder or file that is not one of a run, is damaged, or needs a package that is not trusted.
 
     >>> import vaezoo
     >>> run = vaezoo.load("outputs/first")  # doctest: +SKIP
     >>> codes = run.encode(images)  # doctest: +SKIP
     """
-    folder = where.folder if isinstance(where, Run) else Path(where).expanduser().resolve()
+    folder = where.folder if isinstance(where, Run) else open_folder(where)
     return Run(folder, checkpoint=checkpoint, device=device, trust=[trust] if isinstance(trust, str) else trust)
 
 
@@ -149,17 +147,9 @@ class Run:
     def model(self) -> LatentModel:
         """Return the trained model, in evaluation mode, in single precision and on the device.
 
-        Raises UserError where the folder has no such checkpoint, or one of another model.
+        Raises UserError where the run has no such checkpoint, or one of another model.
         """
-        state = load_checkpoint(self.folder, self.checkpoint)
-        try:
-            model: LatentModel = instantiate(self._config.model)
-        except UserError:
-            raise
-        except Exception as error:  # The constructors of a damaged configuration may raise anything.
-            raise refuse_configuration(self.folder, error) from error
-        restore_weights(model, state, self.folder)
-        model.float().to(self.device)
+        model = build_trained(self._config, self.folder, self.checkpoint).to(self.device)
         if model.recalibrates:
             calibrate(model, self._config, self.folder)
         return model.eval()
@@ -239,15 +229,6 @@ class Run:
         if latent.num_params == latent.width - sum(latent.categories):
             raise UserError("values: the codes of this model have no prior; give the values of the latent.")
         return traversal_values("prior_quantiles")
-
-
-def calibrate(model: LatentModel, config: DictConfig, folder: Path) -> None:
-    """Give the encoder the batch statistics of real images, which a model that is trained on generated ones needs."""
-    data = instantiate(config.dataset)
-    data.setup()
-    check_data(folder, data.source.identity)
-    data.place(next(model.parameters()).device)
-    calibration.recalibrate(model, calibration.real_batches(data, config.seed))
 
 
 def read_numbers(values: Any) -> Tensor:

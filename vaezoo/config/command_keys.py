@@ -251,10 +251,21 @@ TYPES: Mapping[str, Any] = {
     "sweep.trials": Count,
     "sweep.grids": Annotated[Any, require('a list such as [{model.beta: "1,4", seed: "0,1,2"}]', are_grids)],
     "sweep.over": Any,
-    # Keys of evaluate, report, results and dashboard.
-    "run": ExistingPath | None,
+    # Keys of evaluate, report, results, dashboard and share.
+    "run": Annotated[
+        str,
+        require(
+            "a file or folder that exists, or an address such as hf://owner/name",
+            lambda value: exists(value) or str(value).startswith("hf://"),
+        ),
+    ]
+    | None,
     "trust": Name | Names | None,
     "codes": ExistingPath | None,
+    "to": Name,
+    "latents": bool,
+    "figures": bool | None,
+    "license": Name | None,
     "runs": Annotated[Any, require("a file or folder that exists, or a list of them", are_paths)],
     "scores": Names | None,
     "x": Name | None,

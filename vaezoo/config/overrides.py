@@ -37,7 +37,7 @@ def branches(config: Any, prefix: str = "") -> Iterator[tuple[str, dict[str, Any
             yield from branches(value, f"{prefix}{key}.")
 
 
-PATHS = ("run", "runs", "codes", "study", "out")
+PATHS = ("run", "runs", "codes", "study", "out", "to")
 PLACES = ("hydra.run.dir", "hydra.sweep.dir", "sweep.name", "dataset.path")  # may hold sweeps and references, too
 
 

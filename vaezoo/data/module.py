@@ -94,12 +94,14 @@ class ImageDataModule(LightningDataModule):
         if self.store is None or self.store.device != device:
             self.store = ImageStore(self.source, device, self.residence)
             labels = self.source.labels
-            self.labels = None if labels is None else torch.from_numpy(labels.astype(np.int64)).to(device)
+            self.labels = (
+                None if labels is None else torch.from_numpy(labels.astype(np.int64)).to(self.store.index_device)
+            )
 
     def batch(self, rows: Tensor) -> Batch:
         """Return the images and labels of these rows; `place` comes first."""
         assert self.store is not None, "place() comes first"
-        labels = None if self.labels is None else self.labels[rows.to(self.labels.device)]
+        labels = None if self.labels is None else self.store.take(self.labels, rows)
         return Batch(self.store[rows], labels, rows)
 
     def batches(self, rows: np.ndarray, batch_size: int) -> RowBatches:

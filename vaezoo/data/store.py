@@ -51,10 +51,12 @@ class ImageStore:
 
     def __getitem__(self, rows: Tensor) -> Tensor:
         """Return the images of `rows` (B,) int64 on any device, best on `index_device`."""
-        stored = self.images[rows.to(self.index_device)]
-        if not self.resident:
-            stored = stored.pin_memory().to(self.device, non_blocking=True)
-        return self.decode(stored)
+        return self.decode(self.take(self.images, rows))
+
+    def take(self, values: Tensor, rows: Tensor) -> Tensor:
+        """Return the `rows` of values on `index_device`, on the device; no step waits for their transfer."""
+        taken = values[rows.to(self.index_device)]
+        return taken if self.resident else taken.pin_memory().to(self.device, non_blocking=True)
 
     def decode(self, stored: Tensor) -> Tensor:
         """Return stored bytes (B, ...) as float32 in [0, 1], (B, C, H, W)."""

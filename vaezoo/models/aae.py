@@ -25,6 +25,7 @@ from vaezoo.ranges import Weight
 class AAE(AdversarialModel):
     """An autoencoder with a critic of its codes: points, or draws of a Gaussian posterior, which the critic widens."""
 
+    paper = "Makhzani et al. (2016). Adversarial Autoencoders. arXiv:1511.05644"
     latents = ("Point", "Gaussian")
 
     def __init__(self, *, lambda_adv: Weight, critic: Callable[..., nn.Module], **parts: Any) -> None:

@@ -25,6 +25,7 @@ from vaezoo.ranges import Weight
 class AAECluster(AdversarialModel):
     """An adversarial autoencoder with a critic for its category, and another for its continuous latents."""
 
+    paper = "Makhzani et al. (2016). Adversarial Autoencoders. arXiv:1511.05644"
     latents = ("Point",)
     requires = {"latent.categories != []": "a category of clusters (latent=clusters)"}
 

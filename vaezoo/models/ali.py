@@ -27,6 +27,7 @@ class ALI(AdversarialModel):
     network=bigan, use "separate": with "concat" a single code of huge variance hides both halves from the critic.
     """
 
+    paper = "Dumoulin et al. (2017). Adversarially Learned Inference. ICLR. arXiv:1606.00704"
     likelihood_free = True
 
     def __init__(

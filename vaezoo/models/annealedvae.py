@@ -21,6 +21,7 @@ from vaezoo.ranges import Weight
 class AnnealedVAE(LatentModel):
     """A VAE whose KL follows `capacity` C, in nats and usually a schedule; its value is logged as "capacity"."""
 
+    paper = "Burgess et al. (2018). Understanding disentangling in beta-VAE. arXiv:1804.03599"
     latents = ("Gaussian", "Mixed")
 
     def __init__(self, *, gamma: Weight, capacity: Weight, **parts: Any) -> None:

@@ -51,6 +51,7 @@ class ASVAE(AdversarialModel):
     limits the critics' slope, but also the log ratio that they have to reach, and small images then turn to noise.
     """
 
+    paper = "Pu et al. (2017). Adversarial Symmetric Variational Autoencoder. NeurIPS. arXiv:1711.04915"
     compares_images = "the permutation of AS-VAE"
     requires = {"not sample_pixels or 'variance' in likelihood": "Gaussian pixels, which likelihood=gaussian has"}
     recalibrates = True

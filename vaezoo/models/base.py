@@ -46,7 +46,8 @@ class LatentModel(LightningModule, metaclass=Buildable):
     that look at all training images find them in `training_batches`, or, where it is None, in the trainer's DataLoader.
 
     A training step is one function, `step`: gradients, the update, and the terms of the batch. It never waits for the
-    device, so it can be repeated, compiled or recorded.
+    device, so it can be repeated, compiled or recorded. What the host decides by the values of a batch, such as which
+    players skip the step, is the model's `idle`.
 
     Any model can carry a linear classifier of its codes, as an extra term of the loss: `classifier="frozen"` leaves the
     codes alone, `"joint"` lets the cross-entropy train them, too.
@@ -55,6 +56,7 @@ class LatentModel(LightningModule, metaclass=Buildable):
     batches: Tensor
     train_images: Tensor
 
+    paper: str | None = None  # that a user of the model should cite
     kl_weight: Weight | None = None  # of models that minimise rec + weight KL, a beta
     likelihood_free = False  # the decoder's mean is an image, but its density is no part of the model
     reconstructs = True  # a code says how its image looks
@@ -72,6 +74,7 @@ class LatentModel(LightningModule, metaclass=Buildable):
     needs_train_images = False  # its terms depend on the number of training images
     recipe: Mapping[str, Any] | None = None  # the plain values that it was built from (vaezoo.models.building)
     training_batches: Iterable[Any] | None = None
+    batch_counter: Callable[[], int] | None = None  # of a trainer that knows the value of `batches`
 
     def __init__(
         self,
@@ -119,6 +122,10 @@ class LatentModel(LightningModule, metaclass=Buildable):
     def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         """The code of each image, its posterior mean: (B, J)."""
         return self.encode(x, labels).mean
+
+    def count_batches(self) -> int:
+        """Return `batches` as an integer; waits for the device only where no trainer counts the batches."""
+        return int(self.batches) if self.batch_counter is None else self.batch_counter()
 
     def now(self, weight: Weight) -> Tensor | float:
         """The present value of a weight: a number, or a schedule of the batches done so far."""

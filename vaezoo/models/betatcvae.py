@@ -23,6 +23,10 @@ class BetaTCVAE(LatentModel):
     (beta - 1) TC + (gamma - 1) dwKL, equal on average; its KL has a closed form, with less noise and no estimator.
     """
 
+    paper = (
+        "Chen, Li, Grosse & Duvenaud (2018). Isolating Sources of Disentanglement in Variational Autoencoders. "
+        "NeurIPS. arXiv:1802.04942"
+    )
     compares_images = "the total correlation of beta-TCVAE"
     needs_train_images = True
 

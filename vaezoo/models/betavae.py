@@ -16,6 +16,10 @@ class BetaVAE(LatentModel):
     The term `kl_share` is the share of the KL in the negative ELBO, and `kl_share_w` the share of beta KL in the loss.
     """
 
+    paper = (
+        "Higgins et al. (2017). beta-VAE: Learning Basic Visual Concepts with a Constrained Variational Framework."
+        " ICLR."
+    )
     latents = ("Gaussian", "Mixed")
 
     def __init__(self, *, beta: Weight, **parts: Any) -> None:

@@ -13,6 +13,7 @@ from vaezoo.models.ali import ALI
 class BiGAN(ALI):
     """ALI with codes that are points of a uniform prior."""
 
+    paper = "Donahue, Krähenbühl & Darrell (2017). Adversarial Feature Learning. ICLR. arXiv:1605.09782"
     latents = ("Point",)
     # Categories are excluded, because a softmax is never one-hot and the critic would recognise it at once.
     requires = {"latent.categories == []": "continuous codes alone, such as latent=uniform"}

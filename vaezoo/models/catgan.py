@@ -36,6 +36,10 @@ def entropy(log_p: Tensor) -> Tensor:
 class CatGAN(AdversarialModel):
     """A GAN whose critic is the encoder, with p(x) as the code of an image. Its generator takes noise alone."""
 
+    paper = (
+        "Springenberg (2016). Unsupervised and Semi-supervised Learning with Categorical Generative Adversarial "
+        "Networks. ICLR. arXiv:1511.06390"
+    )
     compares_images = "the mean category of CatGAN"
     latents = ("Codes",)
     category_alone = True  # its code is one category and nothing else

@@ -20,6 +20,10 @@ from vaezoo.ranges import Several
 class CVAE(BetaVAE):
     """A beta-VAE that appends the one-hot class to z and to the image (to its features, in a convolutional encoder)."""
 
+    paper = (
+        "Sohn, Lee & Yan (2015). Learning Structured Output Representation using Deep Conditional Generative "
+        "Models. NeurIPS."
+    )
     needs_labels = True
     conditional = True
 

@@ -100,6 +100,9 @@ class DEC(AdversarialModel):
     the paper without a table of the whole data set, and a run that goes on needs nothing else.
     """
 
+    paper = (
+        "Xie, Girshick & Farhadi (2016). Unsupervised Deep Embedding for Clustering Analysis. ICML. arXiv:1511.06335"
+    )
     latents = ("Point",)
     gated = ("autoencoder", "clustering")
     frequencies: Tensor
@@ -130,7 +133,7 @@ class DEC(AdversarialModel):
         return {"autoencoder": [self.encoder, self.decoder], "clustering": [self.encoder, self.clusters]}
 
     def sitting_out(self, parts: Sequence[tuple[Tensor, Terms]]) -> Set[str]:
-        return {"autoencoder"} if self.batches >= self.pretrain_batches else {"clustering"}
+        return {"autoencoder"} if self.count_batches() >= self.pretrain_batches else {"clustering"}
 
     def encode(self, x: Tensor, labels: Tensor | None = None) -> ClusteredPoint:
         return ClusteredPoint(super().encode(x).mean, self.clusters.centres)
@@ -151,7 +154,7 @@ class DEC(AdversarialModel):
         return sharpened(q, self.frequencies)
 
     def on_train_batch_start(self, batch: Any, batch_index: int = 0) -> None:
-        since = int(self.batches) - self.pretrain_batches
+        since = self.count_batches() - self.pretrain_batches
         if since == 0:
             self.find_centres()
         if since >= 0 and since % self.refresh == 0:

@@ -76,6 +76,10 @@ class DIPVAE(LatentModel):
     `lambda_d=None` is the usual ratio: 10 lambda_od for kind i, lambda_od for kind ii.
     """
 
+    paper = (
+        "Kumar, Sattigeri & Balakrishnan (2018). Variational Inference of Disentangled Latent Concepts from "
+        "Unlabeled Observations. ICLR. arXiv:1711.00848"
+    )
     compares_images = "the covariance of DIP-VAE"
     running_mean: Tensor
     running_second: Tensor

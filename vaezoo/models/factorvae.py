@@ -45,6 +45,7 @@ def discriminator_loss(joint: Tensor, permuted: Tensor) -> Tensor:
 class FactorVAE(AdversarialModel):
     """A VAE with a discriminator of codes; each step takes two batches, so that TC is estimated on a whole one."""
 
+    paper = "Kim & Mnih (2018). Disentangling by Factorising. ICML. arXiv:1802.05983"
     compares_images = "the permutation of FactorVAE"
     batches_a_step = 2
     leader = "vae"

@@ -75,6 +75,11 @@ class GMPosterior(NamedTuple):
 class GMVAE(LatentModel):
     """A VAE with a mixture prior of h, the space that `latent` is; `samples` draws of (h, w) are averaged."""
 
+    paper = (
+        "Dilokthanakul et al. (2016). Deep Unsupervised Clustering with Gaussian Mixture Variational Autoencoders."
+        " arXiv:1611.02648"
+    )
+
     def __init__(
         self,
         *,
@@ -110,7 +115,9 @@ class GMVAE(LatentModel):
         k = draw_integers(self.clusters, count, device)
         noise = draw("normal", count, self.latent.dim, device)
         with torch.no_grad():
-            means, logvars = (part.to(device)[torch.arange(count), k] for part in self.components(w.to(parameter)))
+            means, logvars = (
+                part.to(device)[torch.arange(count, device=device), k] for part in self.components(w.to(parameter))
+            )
         return means + torch.exp(0.5 * logvars) * noise
 
     def objective(self, x: Tensor, labels: Tensor | None = None) -> Terms:

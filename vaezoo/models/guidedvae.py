@@ -22,6 +22,7 @@ from vaezoo.ranges import Weight
 class GuidedVAE(LatentModel):
     """A VAE with a light decoder, to which latent 0 is the scale, latent 1 the rotation, and the others the content."""
 
+    paper = "Ding et al. (2020). Guided Variational Autoencoder for Disentanglement Learning. CVPR. arXiv:2004.01255"
     requires = {"latent.dim >= 3": "at least 3 latents, for scale, rotation and content"}
 
     def __init__(

@@ -64,6 +64,10 @@ class InfoGAN(AdversarialModel):
     a variance for each image ("learned"), or with variance 1/2, the squared error of Ye & Bors ("mse").
     """
 
+    paper = (
+        "Chen et al. (2016). InfoGAN: Interpretable Representation Learning by Information Maximizing Generative "
+        "Adversarial Nets. NeurIPS. arXiv:1606.03657"
+    )
     latents = ("Codes",)
     requires = {"not shared or dataset.batch_size > 1": "at least 2 images in a batch for the batch normalisation of Q"}
     encoder: Any

@@ -26,6 +26,10 @@ class InfoVAE(LatentModel):
     the batch size, because the estimate is noisier in small batches.
     """
 
+    paper = (
+        "Zhao, Song & Ermon (2019). InfoVAE: Balancing Learning and Inference in Variational Autoencoders. AAAI. "
+        "arXiv:1706.02262"
+    )
     compares_images = "the MMD of InfoVAE"
 
     def __init__(

@@ -36,6 +36,10 @@ class InfoVAEGAN(AdversarialModel):
     is the loss of continuous codes: "squared", for a draw, or "gaussian", -log q(c|x_g).
     """
 
+    paper = (
+        "Ye & Bors (2021). InfoVAEGAN: Learning Joint Interpretable Representations by Information Maximization "
+        "and Maximum Likelihood. ICIP. arXiv:2107.04705"
+    )
     latents = ("Codes",)
     likelihood_free = True
     recalibrates = True

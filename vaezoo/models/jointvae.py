@@ -22,6 +22,9 @@ from vaezoo.ranges import Weight
 class JointVAE(LatentModel):
     """A VAE with categories; the capacities C are in nats and usually schedules, whose values are logged."""
 
+    paper = (
+        "Dupont (2018). Learning Disentangled Joint Continuous and Discrete Representations. NeurIPS. arXiv:1804.00104"
+    )
     latents = ("Mixed",)
 
     def __init__(

@@ -55,6 +55,10 @@ class MIVAE(AdversarialModel):
     `encoders="single"` is one network with outputs for z and s, `"dual"` a network for each.
     """
 
+    paper = (
+        "Ye & Bors (2021). Learning joint latent representations based on information maximization. Information "
+        "Sciences 567."
+    )
     needs_labels = True
     latents = ("Mixed",)
     requires = {

@@ -34,6 +34,7 @@ class Drawn(NamedTuple):
 class PixelGAN(AdversarialModel):
     """An adversarial autoencoder of a category, with a PixelCNN that draws one pixel a pass: 784 passes for 28x28."""
 
+    paper = "Makhzani & Frey (2017). PixelGAN Autoencoders. NeurIPS. arXiv:1706.00531"
     latents = ("Point",)
     category_alone = True  # its code is one category and nothing else
     decoder: Any

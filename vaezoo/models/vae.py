@@ -9,6 +9,7 @@ from vaezoo.models.base import LatentModel, Terms
 class VAE(LatentModel):
     """A variational autoencoder with Gaussian latents, categories or both."""
 
+    paper = "Kingma & Welling (2014). Auto-Encoding Variational Bayes. ICLR. arXiv:1312.6114"
     latents = ("Gaussian", "Mixed")
 
     def objective(self, x: Tensor, labels: Tensor | None = None) -> Terms:

@@ -40,6 +40,10 @@ class VAEGAN(AdversarialModel):
     would otherwise show the critic which is which by their statistics.
     """
 
+    paper = (
+        "Larsen, Sønderby, Larochelle & Winther (2016). Autoencoding beyond pixels using a learned similarity "
+        "metric. ICML. arXiv:1512.09300"
+    )
     gated = ("dis", "dec")
     likelihood_free = True  # because its likelihood is one of features
 

@@ -44,6 +44,7 @@ SCORES = Path(".scores.lock")  # held by an evaluation, which may look at the la
 ERROR = Path("error.txt")
 CRASH = Path("crash.txt")  # empty while a run goes on; where native code has killed it
 PREVIOUS = LAST.with_name("previous.ckpt")  # the checkpoint before the last, used where the last is damaged
+WEIGHTS = Path("weights.safetensors")  # of a shared run, which has no checkpoints
 SUBFOLDERS = (  # that a run reads and writes
     *(".hydra", "checkpoints", "figures", "figures/over_time"),
     *("wandb", "tensorboard", "mlflow", "loggers"),
@@ -313,7 +314,7 @@ def read_state(folder: Path) -> str:
         return "finished"
     if (reason := read_reason(folder)) is not None:
         return "stopped" if reason.startswith("interrupted") else "failed"
-    return "stopped" if has_checkpoint(folder) else "new"
+    return "stopped" if has_checkpoint(folder) or is_shared(folder) else "new"
 
 
 def read_reason(folder: Path) -> str | None:
@@ -351,6 +352,11 @@ def note_crash(folder: Path) -> Iterator[None]:
 def has_checkpoint(folder: Path) -> bool:
     """Return whether a run has a checkpoint to go on from."""
     return any((folder / name).is_file() for name in (LAST, PREVIOUS))
+
+
+def is_shared(folder: Path) -> bool:
+    """Return whether the run is a shared one, with weights alone."""
+    return (folder / WEIGHTS).is_file() and not has_checkpoint(folder)
 
 
 def read_history(folder: Path) -> "dict[str, tuple[np.ndarray, np.ndarray]]":

@@ -1,4 +1,7 @@
-"""Read the checkpoints of a run without executing anything that they hold, and restore its weights."""
+"""Read the weights of a run without executing anything that its files hold, and restore them.
+
+A run has checkpoints; a shared run has its weights alone, as safetensors.
+"""
 
 import logging
 import re
@@ -8,10 +11,12 @@ from typing import Any
 
 from vaezoo.config.identity import hash_weights, split_source
 from vaezoo.errors import UserError
-from vaezoo.runs.folder import LAST, PREVIOUS
-from vaezoo.runs.limits import check_archive
+from vaezoo.runs.folder import LAST, PREVIOUS, WEIGHTS, is_shared
+from vaezoo.runs.limits import check_archive, check_inside, require_file
 
 log = logging.getLogger(__name__)
+
+BATCH_NORMS = Path("batch_norm.safetensors")  # statistics that were estimated again on real images, of a shared run
 
 # What a checkpoint of Lightning holds, of which a run that goes on needs all.
 CONTENT = {
@@ -60,6 +65,33 @@ def load_checkpoint(folder: Path, name: str = "last") -> dict[str, Any]:
     return checkpoint
 
 
+def load_weights(folder: Path, checkpoint: str = "last") -> dict[str, Any]:
+    """Return the tensors of the model by name, on the CPU: of a checkpoint, or those that a shared run holds.
+
+    Raises UserError if they are missing or cannot be read.
+    """
+    if not is_shared(folder):
+        weights: dict[str, Any] = load_checkpoint(folder, checkpoint)["state_dict"]
+        return weights
+    if checkpoint != "last":
+        raise UserError(f"checkpoint={checkpoint}: {folder} is a shared run, which has no other weights than the last.")
+    return read_tensors(folder, WEIGHTS)
+
+
+def read_tensors(folder: Path, name: Path) -> dict[str, Any]:
+    """Return the tensors in a file of safetensors by name. Raises UserError where it cannot be read."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    path = folder / name
+    check_inside(folder, path)
+    require_file(path)
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        raise UserError(f"{path} cannot be read, it is damaged ({error}).") from None
+
+
 def find_checkpoint(folder: Path) -> tuple[Path, dict[str, Any]] | None:
     """Return the path and the content of the newest checkpoint that can be read; None if the run has none.
 
@@ -76,14 +108,14 @@ def find_checkpoint(folder: Path) -> tuple[Path, dict[str, Any]] | None:
     return None
 
 
-def restore_weights(model: Any, checkpoint: dict[str, Any], folder: Path) -> None:
-    """Load the weights of a checkpoint into the model. Raises UserError if they do not fit it."""
+def restore_weights(model: Any, weights: Mapping[str, Any], folder: Path) -> None:
+    """Load weights by name into the model. Raises UserError if they do not fit it."""
     try:
-        model.load_state_dict(checkpoint["state_dict"])
+        model.load_state_dict(weights)
     except (RuntimeError, KeyError, TypeError, AttributeError) as error:
         reason = re.sub(r"\s+", " ", str(error))[:300]
         name = type(model).__name__
-        raise UserError(f"{folder}: the checkpoint does not belong to this {name} ({reason}).") from None
+        raise UserError(f"{folder}: the weights do not belong to this {name} ({reason}).") from None
 
 
 def begin_with_weights(model: Any, source: str) -> None:

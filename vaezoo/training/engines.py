@@ -25,6 +25,7 @@ from vaezoo.distributed import own_rows, process_count
 from vaezoo.errors import UserError
 from vaezoo.models.base import LatentModel, Terms
 from vaezoo.training.clock import Clock
+from vaezoo.training.devices import check_devices
 from vaezoo.training.learning_rate import RateSchedule
 from vaezoo.training.terms import TermSums
 
@@ -241,6 +242,5 @@ ENGINES = {"eager": Eager, "compiled": Compiled, "graphed": Graphed}
 
 def choose_engine(name: str) -> type[Eager]:
     """Return the engine of that name; refuse it where there is no device for it."""
-    if name == "graphed" and not torch.cuda.is_available():
-        raise UserError("trainer.engine=graphed: CUDA graphs need a GPU of NVIDIA, and there is none; take compiled.")
+    check_devices({"engine": name})
     return ENGINES[name]

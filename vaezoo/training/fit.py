@@ -68,6 +68,7 @@ def fit(
     model.train_images.fill_(len(data.rows.train))
     model.training_batches = data.batches(data.rows.train, ENCODED_AT_ONCE)
     clock = Clock(max_batches, seed, batches=done, interrupts=interrupts, device=device)
+    model.batch_counter = lambda: clock.batches
     users = user_callbacks or {}
     shows_batches = act_on_batches(users)
     monitors = {name: term for name, callback in users.items() if (term := getattr(callback, "monitor", None))}
@@ -88,7 +89,7 @@ def fit(
         trainer.fit(chunked, ckpt_path=resume_from, weights_only=True)
     finally:
         maker.close()
-        model.training_batches = None
+        model.training_batches = model.batch_counter = None
 
 
 def make_trainer(flags: Mapping[str, Any], loggers: Sequence[Any] = ()) -> Trainer:

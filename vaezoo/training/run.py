@@ -43,6 +43,7 @@ from vaezoo.runs.weights import begin_with_weights, check_optimizers, find_check
 from vaezoo.studies import threads
 from vaezoo.training import workers
 from vaezoo.training.begin import begin, check_folder, write_config
+from vaezoo.training.devices import check_devices
 
 if TYPE_CHECKING:
     from vaezoo.evaluation.scores import Scores
@@ -73,6 +74,8 @@ def train(config: DictConfig) -> dict[str, float]:
                 write_config(config, folder)
             print(f"{relative_to_cwd(folder)} is finished")
             return read_scores(folder)
+        if has_checkpoint(folder):
+            check_devices(config.trainer)  # before anything in the folder is changed
         processes = count_processes(config.trainer.devices) if "strategy" in config.trainer else 1
         if (place := workers.find_place()) is not None:
             scores = lead_others(config, folder, place)
@@ -299,7 +302,7 @@ def restore(folder: Path, model: Any, data_identity: dict[str, Any]) -> tuple[Pa
         return None, {}
     check_data(folder, data_identity)
     path, state = newest
-    restore_weights(model, state, folder)
+    restore_weights(model, state["state_dict"], folder)
     optimizers = model.configure_optimizers()
     check_optimizers(optimizers if isinstance(optimizers, list) else [optimizers], state, folder)
     return path, state
