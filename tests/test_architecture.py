@@ -13,7 +13,7 @@ PACKAGE = ROOT / "vaezoo"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 FLOORS = [
-    {"errors", "seeds", "progress", "numerics", "distributed", "ranges"},
+    {"errors", "seeds", "progress", "numerics", "distributed", "ranges", "initial_weights"},
     {"config"},
     {"losses", "latents", "likelihoods", "networks", "runs"},
     {"models", "data", "metrics", "figures", "loggers", "studies"},
