@@ -21,7 +21,7 @@ FLOORS = [
     {"training", "reporting"},
     {"exporting"},
 ]
-COMMANDS = {"train", "evaluate", "report", "dashboard", "share", "data/__main__"}
+COMMANDS = {"train", "evaluate", "report", "dashboard", "share", "data/__main__", "runs/__main__"}
 DOORS = {"api", "__init__"}  # what `import vaezoo` offers, above the commands; all of it is loaded late
 RUN_COMMANDS = {"export"}  # commands that open a run as `vaezoo.load` does, above the doors
 NEVER = {  # part: what it never imports
