@@ -57,6 +57,10 @@ def clear_folder(folder: Path) -> None:
         for name in LOGS:
             if (folder / name).is_dir():
                 shutil.rmtree(folder / name)
+        # A figure as PDF or SVG lies beside its numbers; other such files are the user's.
+        for numbers in folder.glob("figures/*.npz"):
+            for ending in (".pdf", ".svg"):
+                numbers.with_suffix(ending).unlink(missing_ok=True)
         for pattern in WRITTEN:
             for path in folder.glob(pattern):
                 if path.is_symlink() or path.is_file():
