@@ -12,7 +12,7 @@ export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train results notebooks test test-all check format clean
+.PHONY: help setup train results notebooks test test-all matrix check format clean
 .PHONY: bench bench-environments bench-steps bench-overhead bench-floors bench-data bench-evaluation \
         bench-startup bench-rendering
 
@@ -48,6 +48,9 @@ test-all: setup  ## run the slow tests, too: trainings of minutes
 notebooks: setup ## run the notebooks of docs/notebooks again, with their pictures (about five minutes)
 	$(BIN)/uv pip install --quiet --python $(BIN)/python -e '.[notebooks]' -c constraints.txt
 	cd docs/notebooks && ../../$(BIN)/jupyter-execute --inplace *.ipynb $(ARGS)
+
+matrix: setup    ## build the wheel and use it in new environments; options: make matrix ARGS="python=3.12 versions=lowest torch=2.13.0"
+	$(BIN)/python tests/matrix.py $(ARGS)
 
 check: setup     ## check style and types, change nothing
 	$(BIN)/ruff check .

@@ -13,7 +13,7 @@ from tests.support.configuration import MODELS, check_line, compose_train
 from vaezoo.config.command_keys import type_of_command_key
 from vaezoo.config.command_line import check_command_line
 from vaezoo.config.directory import DIRECTORY
-from vaezoo.config.names import make_folder_name
+from vaezoo.config.names import make_folder_name, name_job
 from vaezoo.config.overrides import flatten, leaves, parse_override, quote_paths
 from vaezoo.config.values import check_config, signature_of_node
 from vaezoo.errors import UserError
@@ -171,6 +171,14 @@ def test_the_data_set_chooses_what_fits_it_and_the_command_line_wins():
     assert compose_train("model=ae", "likelihood=bernoulli").likelihood["_target_"].endswith("Bernoulli")
 
 
+def test_weights_that_lose_the_small_digits_are_smaller_there():
+    assert compose_train("model=betavae", "dataset=digits").model.beta == 2
+    assert compose_train("model=betavae", "dataset=digits", "model.beta=3.5").model.beta == 3.5
+    assert compose_train("model=betavae", "dataset=dsprites").model.beta == 4
+    assert compose_train("model=factorvae", "dataset=digits").model.gamma == 6.4
+    assert compose_train("model=factorvae", "dataset=dsprites").model.gamma == 35
+
+
 def test_folder_names_can_be_given_back_on_the_command_line():
     name = make_folder_name("model=betavae,model.beta=1.5,network.encoder.hidden=[3,4]")
     assert name == "model-betavae_model.beta-1.5_network.encoder.hidden-_3_4"
@@ -178,6 +186,11 @@ def test_folder_names_can_be_given_back_on_the_command_line():
     assert len(make_folder_name("a=1," * 200)) < 200
     assert make_folder_name("a=1," * 200 + "b=2") != make_folder_name("a=1," * 200 + "b=3")
     assert make_folder_name("") == "defaults"
+
+
+def test_a_job_that_differs_in_nothing_has_a_name_for_loggers():
+    assert name_job(["seed=0", "model=vae"], ["seed"]) == "seed=0"
+    assert name_job(["seed=0", "model=vae"], []) == "defaults"
 
 
 def test_flattened_keys_are_those_of_the_command_line():
