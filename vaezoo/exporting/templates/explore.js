@@ -353,13 +353,14 @@ function drawNoise() {
 }
 
 async function start() {
+  ort.env.logLevel = "error";
   ort.env.wasm.numThreads = 1;
   ort.env.wasm.wasmBinary = await unpack("wasm");
   for (let m = 0; m < data.models.length; m++) {
     const [encoder, decoder] = [await unpack(`encoder${m}`), await unpack(`decoder${m}`)];
     sessions.push({ encoder: await ort.InferenceSession.create(encoder), decoder: await ort.InferenceSession.create(decoder) });
   }
-  state.examples = new Float32Array((await unpack("examples")).buffer);
+  state.examples = new Float32Array((await unpack("images")).buffer);
   state.codes = data.models.map((model) => model.mean.slice());
   drawNoise();
   listExamples();
