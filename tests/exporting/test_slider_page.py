@@ -59,8 +59,8 @@ def read_pixels(page, place=0):
 
 def decode(model, content):
     """Return the bytes (H, W, 3) of the image that a model makes of what the page says about its code."""
-    code = torch.tensor(content["codes"])
-    noise = [torch.tensor(content["noise"])] if "noise" in content else []
+    code = torch.tensor(content["codes"], dtype=torch.float32)
+    noise = [torch.tensor(content["noise"], dtype=torch.float32)] if "noise" in content else []
     labels = torch.tensor(content["labels"]) if "labels" in content else None
     with evaluating(model):
         image = model.reconstruct(model.latent.mode(code, *noise), labels).mean[0]
