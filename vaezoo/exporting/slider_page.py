@@ -1,7 +1,7 @@
 """The page of sliders: one HTML file that decodes codes in the browser, from disk and without a network.
 
-It holds encoder and decoder of each model as ONNX, onnxruntime-web, and test images. templates/explore.js moves codes and
-shows images; here the sliders are chosen and the files are put together.
+It holds encoder and decoder of each model as ONNX, onnxruntime-web, and test images. templates/explore.js moves codes
+and shows images; here the sliders are chosen and the files are put together.
 """
 
 import base64
@@ -22,6 +22,7 @@ from vaezoo.exporting.onnx_networks import explain_missing_decoder, export_decod
 from vaezoo.figures.style import INACTIVE
 from vaezoo.models.base import LatentModel
 from vaezoo.reporting.html_page import make_environment, make_policy
+from vaezoo.reporting.matched_traversals import Match, correlate_codes, match_latents
 from vaezoo.seeds import derive, own_noise
 
 HERE = Path(__file__).parent
@@ -40,6 +41,7 @@ class Explored:
     model: LatentModel
     title: str
     table: LatentTable | None
+    data: str = ""  # the identity of the images that the rows of the table belong to
 
     @property
     def continuous(self) -> int:
@@ -77,7 +79,7 @@ def check_explorable(model: LatentModel) -> None:
 def write_page(explored: Sequence[Explored]) -> str:
     """Return the page of one model, or of several side by side, as HTML.
 
-    The sliders are those of the first model. Raises UserError where a model cannot be exported, and where models have images of
+    Raises UserError where a model cannot be exported, and where models have images of
     different shapes.
     """
     for entry in explored:
@@ -92,7 +94,7 @@ def write_page(explored: Sequence[Explored]) -> str:
     models = [describe_model(entry) for entry in explored]
     rows = list(describe_rows(explored))
     images, labels = choose_examples(first.table, first.model.image_shape)
-    blocks = {"wasm": WASM.read_bytes(), "examples": gzip.compress(images.tobytes(), mtime=0)}
+    blocks = {"wasm": WASM.read_bytes(), "images": gzip.compress(images.tobytes(), mtime=0)}
     for place, entry in enumerate(explored):
         blocks[f"encoder{place}"] = gzip.compress(export_encoder(entry.model).content, mtime=0)
         blocks[f"decoder{place}"] = gzip.compress(export_decoder(entry.model).content, mtime=0)
@@ -127,7 +129,8 @@ def write_page(explored: Sequence[Explored]) -> str:
 def join_scripts() -> str:
     """Return onnxruntime-web and the script of the page as one, because a page from disk can import no module.
 
-    The names that onnxruntime-web exports become the object `ort`. Without an address of its own it looks for no other file.
+    The names that onnxruntime-web exports become the object `ort`. Without an address of its own it looks for no other
+    file.
     """
     runtime = SCRIPT.read_text(encoding="utf-8")
     code, exported = re.fullmatch(r"(.*)export\{([^}]*)\};\s*(?://#.*)?\s*", runtime, re.DOTALL).groups()  # type: ignore[union-attr]
@@ -174,24 +177,55 @@ def draw_prior(model: LatentModel) -> list[list[float]]:
 
 
 def describe_rows(explored: Sequence[Explored]) -> Iterator[dict[str, Any]]:
-    """Yield a slider for each latent of the first model, the largest KL first, and the latents of all models that it moves."""
-    first = explored[0]
-    order = range(first.continuous) if first.kl is None else np.argsort(-first.kl, kind="stable")
-    for place, latent in enumerate(map(int, order)):
-        low, high = choose_range(first, latent)
-        step = 10.0 ** math.floor(math.log10((high - low) / 200))
-        kl = None if first.kl is None else float(first.kl[latent])
-        yield {
-            "place": place,
-            "name": str(latent),
-            "label": f"z{latent}",
-            "note": "" if kl is None else f"{kl:.2f} nats",
-            "active": kl is None or not kl < INACTIVE,
-            "low": round(math.floor(low / step) * step, 6),
-            "high": round(math.ceil(high / step) * step, 6),
-            "step": step,
-            "places": [{"latent": latent, "sign": 1}],
-        }
+    """Yield a slider for each latent of the first model, and then for those of other models that match none of them.
+
+    A slider also moves the latent of each other model whose codes correlate most with its own, the other way round
+    where they do so negatively. The latents of a model are in the order of their KL.
+    """
+    matches = [match_models(explored[0], entry) for entry in explored[1:]]
+    place = 0
+    for owner, entry in enumerate(explored):
+        for latent in map(int, range(entry.continuous) if entry.kl is None else np.argsort(-entry.kl, kind="stable")):
+            if owner and latent in {match.place for match in matches[owner - 1].values()}:
+                continue
+            places: list[dict[str, int] | None] = [None] * len(explored)
+            places[owner] = {"latent": latent, "sign": 1}
+            if not owner:
+                for other, found in enumerate(matches, 1):
+                    if match := found.get(latent):
+                        places[other] = {"latent": match.place, "sign": -1 if match.is_reversed else 1}
+            yield describe_row(entry, latent, place, owner, places)
+            place += 1
+
+
+def describe_row(entry: Explored, latent: int, place: int, owner: int, places: list[Any]) -> dict[str, Any]:
+    """Return the slider of a latent of the model number `owner`, which is number `place` on the page."""
+    low, high = choose_range(entry, latent)
+    step = 10.0 ** math.floor(math.log10((high - low) / 200))
+    kl = None if entry.kl is None else float(entry.kl[latent])
+    return {
+        "place": place,
+        "name": f"{latent}" if not owner else f"{latent}-{owner + 1}",
+        "label": f"z{latent}" if not owner else f"z{latent} of {owner + 1}",
+        "note": "" if kl is None else f"{kl:.2f} nats",
+        "active": kl is None or not kl < INACTIVE,
+        "low": round(math.floor(low / step) * step, 6),
+        "high": round(math.ceil(high / step) * step, 6),
+        "step": step,
+        "places": places,
+    }
+
+
+def match_models(first: Explored, other: Explored) -> dict[int, Match]:
+    """Return the latents of another model that encode what those of the first one encode, by the latents of the first.
+
+    There are none where the two have not encoded the same images.
+    """
+    if first.table is None or other.table is None or first.data != other.data:
+        return {}
+    tables = ((entry.table.index, entry.codes[:, : entry.continuous]) for entry in (first, other))  # type: ignore[union-attr]
+    r = correlate_codes(*tables)
+    return {} if r is None else match_latents(r)
 
 
 def choose_range(entry: Explored, latent: int) -> tuple[float, float]:

@@ -19,9 +19,13 @@ async function unpack(id) {
   return new Uint8Array(await new Response(stream).arrayBuffer());
 }
 
-async function run(session, values) {
+let turn = Promise.resolve(); // A session fails where a second call begins before the first one ends.
+
+function run(session, values) {
   const feeds = Object.fromEntries(session.inputNames.map((name) => [name, values[name]]));
-  return session.run(feeds);
+  const outputs = turn.then(() => session.run(feeds));
+  turn = outputs.catch(() => {});
+  return outputs;
 }
 
 const rowOf = (values, shape = [values.length]) => new ort.Tensor("float32", Float32Array.from(values), [1, ...shape]);
@@ -353,13 +357,14 @@ function drawNoise() {
 }
 
 async function start() {
+  ort.env.logLevel = "error";
   ort.env.wasm.numThreads = 1;
   ort.env.wasm.wasmBinary = await unpack("wasm");
   for (let m = 0; m < data.models.length; m++) {
     const [encoder, decoder] = [await unpack(`encoder${m}`), await unpack(`decoder${m}`)];
     sessions.push({ encoder: await ort.InferenceSession.create(encoder), decoder: await ort.InferenceSession.create(decoder) });
   }
-  state.examples = new Float32Array((await unpack("examples")).buffer);
+  state.examples = new Float32Array((await unpack("images")).buffer);
   state.codes = data.models.map((model) => model.mean.slice());
   drawNoise();
   listExamples();
