@@ -1,0 +1,98 @@
+"""Configuration of the site, for `make docs`: Sphinx reads the Markdown pages of the repository as they are.
+
+The pages stay where code hosting sites show them, so the source folder is the repository, and links between pages are
+relative paths to files. docs/index.md lists all pages in order; the navigation of the site is made from its lists.
+"""
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # so that tests can read this file where Sphinx is not installed
+    from docutils.nodes import document
+    from sphinx.application import Sphinx
+
+ROOT = Path(__file__).resolve().parents[1]
+
+project = "vaezoo"
+author = copyright = "the vaezoo authors"
+extensions = ["myst_parser"]
+root_doc = "docs/index"
+include_patterns = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/**.md"]
+# Folders are named, because Sphinx would search them; the page of the package index repeats the README.
+exclude_patterns = [path.name for path in ROOT.iterdir() if path.is_dir() and path.name != "docs"]
+exclude_patterns.append("docs/package.md")
+myst_heading_anchors = 4  # links to headings are made as on code hosting sites
+pygments_style, pygments_dark_style = "friendly", "monokai"
+
+html_theme = "furo"
+html_title = "vaezoo"
+html_copy_source = False
+html_show_sphinx = False
+
+
+def read_sections(index: str) -> dict[str, dict[str, str]]:
+    """Return the pages that the lists of docs/index.md link to, by section: from the file to the text of the link.
+
+    A link to a heading of a page, with `#`, is none to the page.
+    """
+    bodies = re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", index, re.MULTILINE | re.DOTALL)
+    links = {heading: re.findall(r"^- \[(.+?)\]\(([^)#]+\.md)\)", body, re.MULTILINE) for heading, body in bodies}
+    return {heading: {file: text for text, file in pairs} for heading, pairs in links.items()}
+
+
+def write_navigation(index: str) -> str:
+    """Return the index with one hidden table of contents for each of its sections."""
+    trees = []
+    for heading, pages in read_sections(index).items():
+        entries = "\n".join(f"{text} <{file.removesuffix('.md')}>" for file, text in pages.items())
+        trees.append(f"```{{toctree}}\n:hidden:\n:caption: {heading}\n\n{entries}\n```\n")
+    return "\n".join([index, *trees])
+
+
+def list_unlisted(index: str) -> list[str]:
+    """Return the pages, relative to docs/, that no list of docs/index.md links to."""
+    listed = {(ROOT / "docs" / file).resolve() for pages in read_sections(index).values() for file in pages}
+    excluded = {ROOT / "docs" / name for name in ("index.md", "package.md")}
+    return sorted(path.name for path in set((ROOT / "docs").glob("*.md")) - listed - excluded)
+
+
+def check_index(app: "Sphinx") -> None:
+    """Raise ExtensionError for a page that docs/index.md does not list."""
+    from sphinx.errors import ExtensionError
+
+    for name in list_unlisted((ROOT / "docs" / "index.md").read_text(encoding="utf-8")):
+        raise ExtensionError(
+            f"docs/{name} is in no list of docs/index.md. Add a line to the section where readers look for it:"
+            f" - [What it is about]({name})"
+        )
+
+
+def complete_index(app: "Sphinx", name: str, source: list[str]) -> None:
+    """Add the navigation to the text of docs/index.md."""
+    if name == root_doc:
+        source[0] = write_navigation(source[0])
+
+
+def unlink_folders(app: "Sphinx", page: "document") -> None:
+    """Replace links to folders by their texts, because folders are no part of the site."""
+    from sphinx.addnodes import pending_xref
+
+    for link in list(page.findall(pending_xref)):
+        if Path(page["source"]).parent.joinpath(link["reftarget"]).is_dir():
+            link.replace_self(link.children)
+
+
+def write_start(app: "Sphinx", error: Exception | None) -> None:
+    """Write index.html at the top of the site, which leads to the first page."""
+    if error is None:
+        start = '<!DOCTYPE html><meta charset="utf-8"><meta http-equiv="refresh" content="0; url=docs/index.html">\n'
+        Path(app.outdir, "index.html").write_text(start, encoding="utf-8")
+
+
+def setup(app: "Sphinx") -> None:
+    """Connect the functions of this file with the steps of Sphinx."""
+    app.connect("builder-inited", check_index)
+    app.connect("source-read", complete_index)
+    app.connect("doctree-read", unlink_folders)
+    app.connect("build-finished", write_start)
