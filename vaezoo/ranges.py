@@ -97,7 +97,7 @@ Categories = Annotated[
 ]
 
 # Strings.
-Name = Annotated[str, require("a string", is_name)]
+Name = Annotated[str, require("a string that is not empty", is_name)]
 Names = Annotated[
     Sequence[str],
     require("a list of names, such as [mig_hist,sap_discrete]", lambda value: are_names(value) and value),

@@ -13,7 +13,7 @@ from tests.support.configuration import MODELS, check_line, compose_train
 from vaezoo.config.command_keys import type_of_command_key
 from vaezoo.config.command_line import check_command_line
 from vaezoo.config.directory import DIRECTORY
-from vaezoo.config.names import make_folder_name
+from vaezoo.config.names import make_folder_name, name_job
 from vaezoo.config.overrides import flatten, leaves, parse_override, quote_paths
 from vaezoo.config.values import check_config, signature_of_node
 from vaezoo.errors import UserError
@@ -178,6 +178,11 @@ def test_folder_names_can_be_given_back_on_the_command_line():
     assert len(make_folder_name("a=1," * 200)) < 200
     assert make_folder_name("a=1," * 200 + "b=2") != make_folder_name("a=1," * 200 + "b=3")
     assert make_folder_name("") == "defaults"
+
+
+def test_a_job_that_differs_in_nothing_has_a_name_for_loggers():
+    assert name_job(["seed=0", "model=vae"], ["seed"]) == "seed=0"
+    assert name_job(["seed=0", "model=vae"], []) == "defaults"
 
 
 def test_flattened_keys_are_those_of_the_command_line():

@@ -140,7 +140,7 @@ def test_what_cannot_be_read_accepts_everything(target):
         (Sizes, [[1, 2]], [[], [0], 3], "a list of whole numbers of at least 1, such as [32, 64]"),
         (Convolutions, [[[64, 4, 2]]], [[], [[1, 2]], [64, 4, 2]], None),
         (bool, [True, False], [0, 1, None], "true or false"),
-        (str, ["x"], ["", 3], "a string"),
+        (str, ["x"], ["", 3], "a string that is not empty"),
         (typing.Literal["a", 1], ["a", 1], ["b", True, 1.5], None),
         (list[Count], [[], [1, 2]], [[0], 3], None),
     ],

@@ -10,10 +10,12 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
+DEFAULTS = "defaults"  # the name of a job that differs from the defaults, or from other jobs, in nothing
+
 
 def make_folder_name(overrides: str) -> str:
     """Return overrides as the name of a folder, without "=" and ",", of at most 150 characters."""
-    name = re.sub(r"[^\w.+\-]+", "_", overrides.replace("=", "-")).strip("_") or "defaults"
+    name = re.sub(r"[^\w.+\-]+", "_", overrides.replace("=", "-")).strip("_") or DEFAULTS
     if len(name) > 150:  # because file systems allow 255 bytes
         name = f"{name[:140]}-{hashlib.sha256(name.encode()).hexdigest()[:9]}"
     return name
@@ -21,7 +23,7 @@ def make_folder_name(overrides: str) -> str:
 
 def name_job(lines: Sequence[str], keys: Sequence[str]) -> str:
     """Return the overrides that distinguish a job within its study: those of the swept `keys`."""
-    return ",".join(line for line in lines if line.partition("=")[0].lstrip("+~") in keys)
+    return ",".join(line for line in lines if line.partition("=")[0].lstrip("+~") in keys) or DEFAULTS
 
 
 def name_job_folder(name: str, training_id: str) -> str:
@@ -32,7 +34,7 @@ def name_job_folder(name: str, training_id: str) -> str:
 def name_current_job(config: DictConfig) -> str:
     """Return the name of the job that Hydra is running; that of a single run has all its overrides."""
     lines = list(HydraConfig.get().overrides.task)
-    return name_job(lines, config.sweep.over) if is_in_study() else ",".join(lines)
+    return name_job(lines, config.sweep.over) if is_in_study() else ",".join(lines) or DEFAULTS
 
 
 def is_in_study() -> bool:

@@ -84,7 +84,7 @@ def rule_of_member(kind: Any) -> Rule | None:
     if kind is bool:
         return lambda value: None if isinstance(value, bool) else "true or false"
     if kind is str:
-        return lambda value: None if isinstance(value, str) and value else "a string"
+        return lambda value: None if isinstance(value, str) and value else "a string that is not empty"
     if origin in (list, tuple, Sequence) or origin is Sequence:
         return list_rule(arguments[0] if arguments else Any)
     return None
