@@ -23,6 +23,7 @@ include_patterns = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/**.md"
 exclude_patterns = [path.name for path in ROOT.iterdir() if path.is_dir() and path.name != "docs"]
 exclude_patterns.append("docs/package.md")
 myst_heading_anchors = 4  # links to headings are made as on code hosting sites
+highlight_language = "bash"  # of blocks that name no language: commands
 pygments_style, pygments_dark_style = "friendly", "monokai"
 
 html_theme = "furo"
