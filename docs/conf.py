@@ -5,6 +5,7 @@ relative paths to files. docs/index.md lists all pages in order; the navigation 
 """
 
 import re
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,9 @@ if TYPE_CHECKING:  # so that tests can read this file where Sphinx is not instal
     from sphinx.application import Sphinx
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT / "docs"), str(ROOT)]
+
+import reference_pages  # noqa: E402 - the line above says where it is
 
 project = "vaezoo"
 author = copyright = "the vaezoo authors"
@@ -22,6 +26,7 @@ include_patterns = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/**.md"
 # Folders are named, because Sphinx would search them; the page of the package index repeats the README.
 exclude_patterns = [path.name for path in ROOT.iterdir() if path.is_dir() and path.name != "docs"]
 exclude_patterns.append("docs/package.md")
+smartquotes = False  # texts have pieces of commands
 myst_heading_anchors = 4  # links to headings are made as on code hosting sites
 highlight_language = "bash"  # of blocks that name no language: commands
 pygments_style, pygments_dark_style = "friendly", "monokai"
@@ -43,12 +48,21 @@ def read_sections(index: str) -> dict[str, dict[str, str]]:
 
 
 def write_navigation(index: str) -> str:
-    """Return the index with one hidden table of contents for each of its sections."""
-    trees = []
-    for heading, pages in read_sections(index).items():
-        entries = "\n".join(f"{text} <{file.removesuffix('.md')}>" for file, text in pages.items())
-        trees.append(f"```{{toctree}}\n:hidden:\n:caption: {heading}\n\n{entries}\n```\n")
-    return "\n".join([index, *trees])
+    """Return the index with the table of contents of each of its sections below the section.
+
+    Where a section lists pages, the table is hidden; the section of reference shows the pages that are made here.
+    """
+    head, *sections = re.split(r"(?=^## )", index, flags=re.MULTILINE)
+    pages = read_sections(index)
+    texts = [head]
+    for section in sections:
+        heading = section.splitlines()[0].removeprefix("## ")
+        entries = [f"{text} <{file.removesuffix('.md')}>" for file, text in pages[heading].items()]
+        options = ":hidden:\n" if entries else ":maxdepth: 1\n"
+        entries = entries or [f"reference/{name}" for name in reference_pages.list_entries()]
+        tree = "\n".join(entries)
+        texts.append(f"{section.rstrip()}\n\n```{{toctree}}\n{options}:caption: {heading}\n\n{tree}\n```\n\n")
+    return "".join(texts)
 
 
 def list_unlisted(index: str) -> list[str]:
@@ -58,10 +72,11 @@ def list_unlisted(index: str) -> list[str]:
     return sorted(path.name for path in set((ROOT / "docs").glob("*.md")) - listed - excluded)
 
 
-def check_index(app: "Sphinx") -> None:
-    """Raise ExtensionError for a page that docs/index.md does not list."""
+def prepare_pages(app: "Sphinx") -> None:
+    """Write the pages of reference. Raises ExtensionError for a page that docs/index.md does not list."""
     from sphinx.errors import ExtensionError
 
+    reference_pages.write_pages(ROOT / "docs" / "reference")
     for name in list_unlisted((ROOT / "docs" / "index.md").read_text(encoding="utf-8")):
         raise ExtensionError(
             f"docs/{name} is in no list of docs/index.md. Add a line to the section where readers look for it:"
@@ -93,7 +108,7 @@ def write_start(app: "Sphinx", error: Exception | None) -> None:
 
 def setup(app: "Sphinx") -> None:
     """Connect the functions of this file with the steps of Sphinx."""
-    app.connect("builder-inited", check_index)
+    app.connect("builder-inited", prepare_pages)
     app.connect("source-read", complete_index)
     app.connect("doctree-read", unlink_folders)
     app.connect("build-finished", write_start)

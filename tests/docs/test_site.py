@@ -1,5 +1,6 @@
-"""The site of the documentation: every page of docs/ has a place in its navigation."""
+"""The site of the documentation: every page of docs/ has a place in its navigation, and pages are made from code."""
 
+import ast
 import importlib.util
 from types import ModuleType
 
@@ -38,11 +39,12 @@ def test_sections_and_their_pages_are_read_from_the_lists_of_the_index(site):
     }
 
 
-def test_each_section_becomes_a_hidden_table_of_contents(site):
-    navigation = site.write_navigation(INDEX).removeprefix(INDEX)
+def test_each_section_gets_a_table_of_contents(site):
+    navigation = site.write_navigation(INDEX + "\n## Reference\n\nMade from code.\n")
     assert navigation.count("```{toctree}\n:hidden:\n:caption: ") == 2
-    assert ":caption: Guides\n\nSpeed <speed>\n```" in navigation
+    assert ":caption: Guides\n\nSpeed <speed>\n```\n\n## Project" in navigation
     assert "Contributing <../CONTRIBUTING>" in navigation
+    assert "Made from code.\n\n```{toctree}\n:maxdepth: 1\n:caption: Reference\n\nreference/commands" in navigation
 
 
 def test_every_page_is_listed(site):
@@ -51,3 +53,34 @@ def test_every_page_is_listed(site):
     index = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
     unlisted = site.list_unlisted(index)
     assert not unlisted, f"add a line for {', '.join(unlisted)} to a list of docs/index.md"
+
+
+@pytest.mark.parametrize(
+    ("code", "signature"),
+    [
+        ("def f(a: int, *, b: str = 'x') -> None: ...", "def f(a: int, *, b: str='x') -> None"),
+        ("class C(B):\n    def __init__(self, a): ...", "class C(B)\n    def __init__(self, a)"),
+        ("class C:\n    pass", "class C"),
+        ("@property\ndef f(self): ...", "@property\ndef f(self)"),
+        (
+            f"def f(a, {'b' * 80}: int = 3, *c, d: str, **e): ...",
+            f"def f(\n    a,\n    {'b' * 80}: int = 3,\n    *c,\n    d: str,\n    **e,\n)",
+        ),
+    ],
+)
+def test_signatures_are_written_from_source_text(code, signature, site):
+    assert site.reference_pages.write_signature(ast.parse(code).body[0]) == signature
+
+
+def test_docstrings_become_markdown(site):
+    docstring = "Multiply a * b < c.\n\n    a = b * c\n\n>>> f(1)  # doctest: +SKIP\n2"
+    text = "Multiply a \\* b \\< c.\n\n    a = b * c\n\n```pycon\n>>> f(1)\n2\n```"
+    assert site.reference_pages.to_markdown(docstring) == text
+
+
+def test_an_option_has_its_own_keys_and_links_to_shared_ones(site):
+    page = site.reference_pages.write_group("model")
+    assert "## model=dipvae\n\nDIP-VAE (Kumar" in page
+    assert "- `model.decay=0.9`: of the running average; must be a number of at least 0 and below 1" in page
+    assert page.count("- `model.gradient_clip=null`") == 1
+    assert "[guidedvae](#modelguidedvae)" in page, "of an option that another one is based on"
