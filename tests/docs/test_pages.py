@@ -16,11 +16,12 @@ from tests.support.paths import ROOT
 
 
 def test_blocks_and_commands_are_read_from_a_page():
-    text = "Text:\n\n```\npython -m a \\\n    b   # c\n\n$ x\n```\n\n`f.py`:\n\n```python\nx = 1\n```\n"
-    commands, file = pages.read_blocks(text)
-    assert (commands.language, commands.title) == ("", "Text:")
+    text = "Text:\n\n```\nmake x\n```\n\n```python\nx\n```\n\n`f.py`:\n\n```python\nx = 1\n```\n"
+    commands, example, file = pages.read_blocks(text)
+    assert (commands.language, commands.text, commands.title) == ("", "make x\n", "Text:")
     assert pages.is_file(file)
-    assert Block("", "python -m a \\\n    b\nmake x\n", "").commands == [("python -m a b", ""), ("make x", "")]
+    assert not pages.is_file(example)
+    assert Block("", "python -m a \\\n    b   # c\nmake x\n", "").commands == [("python -m a b", ""), ("make x", "")]
     assert Block("", "$ python -m a\nno\nb\n$ c\n", "").commands == [("python -m a", "no\nb\n"), ("c", "")]
     assert Block("", "folder/\n    file\n", "").commands == []
 
@@ -36,8 +37,9 @@ def test_budgets_become_short():
     assert pages.shorten("python -m vaezoo.train max_batches=9 logger=none metric=fast") == (
         f"{train} max_batches=2 logger=none metric=fast"
     )
-    assert "max_batches=1000" in pages.shorten("python -m vaezoo.train lr_schedule=cosine")
+    assert "max_batches=600" in pages.shorten("python -m vaezoo.train lr_schedule=cosine")
     assert "sweep.dry=true" in pages.shorten("python -m vaezoo.train -m seed=0,1")
+    assert "sweep.trials=2" in pages.shorten("python -m vaezoo.train -m sweep=optuna sweep.trials=30")
     assert "sweep.dry=true" not in pages.shorten("python -m vaezoo.train -m sweep.name=a seed=0,1")
     assert pages.shorten(f"{go_on}900") == f"{go_on}4"
     assert pages.shorten("python -m vaezoo.evaluate run=DIR") == f"python -m vaezoo.evaluate {few} run=DIR"

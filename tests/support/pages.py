@@ -22,12 +22,14 @@ PROGRAMS = ("python", "python3", "pip", "make", "vaezoo-", "torchrun", "srun", "
 
 NOT_RUN = {  # what a line or a block has in it: why it is not run
     r"\bpip (install|download|wheel)|\.venv|-m venv|^grep ": "it installs packages, which needs a network",
-    r"^(hf|wandb) |hf://|entity=ME": "it needs an account and a network",
+    r"^(hf|wandb) |hf://": "it needs an account and a network",
+    r"vaezoo\.dashboard": "it needs runs that were logged to Weights & Biases",
     r"vaezoo\.data (fetch|verify)": "it needs a network, or files from there",
     r"^(torchrun|srun) |launcher=slurm": "it needs several machines or a cluster",
     r"trainer=gpu|gpu_day": "it needs a GPU",
     r"-m tests\.": "it takes minutes, and tests run what it calls",
     r"=/my/": "it names a file of the reader",
+    r"^python -m vaezoo.train experiment=sparse": "it needs the package that the line above it installs",
     r"^ *\.\.\.$": "it is a sketch that leaves lines out",
 }
 
@@ -41,8 +43,8 @@ class Block(NamedTuple):
 
     @property
     def commands(self) -> list[tuple[str, str]]:
-        """The commands in it, each with the output that the page shows; none where it shows other texts."""
-        lines = re.sub(r"\\\n\s*", "", self.text).splitlines()
+        """The commands in it without comments, each with the output that the page shows; none in other texts."""
+        lines = re.sub(r"\s+# .*", "", re.sub(r"\\\n\s*", "", self.text)).splitlines()
         if any(line.startswith("$ ") for line in lines):
             parts = [part.partition("\n") for part in "\n".join(lines).split("$ ") if part]
             return [(line, output) for line, _, output in parts]
@@ -51,8 +53,11 @@ class Block(NamedTuple):
 
 def read_blocks(text: str) -> list[Block]:
     """Return the blocks of a page in order."""
-    found = re.finditer(r"(?:^|\n)([^\n]*)\n\n```(\w*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
-    return [Block(language, code, title) for title, language, code in (match.groups() for match in found)]
+    blocks = []
+    for match in re.finditer(r"^```(\w*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
+        above = text[: match.start()].rstrip().rpartition("\n")[2]
+        blocks.append(Block(match[1], match[2], above))
+    return blocks
 
 
 def reason_not_to_run(text: str) -> str:
@@ -68,9 +73,10 @@ def is_file(block: Block) -> bool:
 def shorten(line: str) -> str:
     """Return a command with a small budget.
 
-    Two batches train a model, four continue a run; with a schedule of the learning rate, which counts batches, it is a
-    thousand. Scores and figures of a training are those that the command names. Scores take few rows, and boosted trees
-    one round. A study that has no name is listed only, and so are targets of make. A request for help stays as it is.
+    Two batches train a model, four continue a run; with a schedule of the learning rate, which counts batches, it is
+    six hundred. Scores and figures of a training are those that the command names, or a search. Scores take few rows,
+    and boosted trees one round. A search has two trials. A study that has no name is listed only, and so are targets of
+    make. A request for help stays as it is.
     """
     if line.startswith("make "):
         return f"make --dry-run --directory '{ROOT}' {line.removeprefix('make ')}"
@@ -79,7 +85,7 @@ def shorten(line: str) -> str:
         return line
     start, name, rest = command.groups()
     goes_on = name == "train" and " run=" in rest
-    batches = 4 if goes_on else 1000 if "lr_schedule=" in rest else 2
+    batches = 4 if goes_on else 600 if "lr_schedule=" in rest else 2
     added = [] if goes_on else ["metric.rows=100", "metric.test_rows=20"]
     if "metric=full" in rest:
         trees = [score for score in ("dci_gbt", "dci_hgb") if f"~metric.scores.{score}" not in rest]
@@ -87,10 +93,11 @@ def shorten(line: str) -> str:
     if name == "train" and not goes_on:
         added += ["callbacks.progress=false"]
         added += [] if "max_batches" in rest else [f"max_batches={batches}"]
-        added += [] if re.search("metric|figure|experiment", rest) else ["metric=none", "figure=none"]
+        added += [] if re.search("metric|figure|experiment|sweep=optuna", rest) else ["metric=none", "figure=none"]
         added += [] if "logger=" in rest else ["logger=csv"]
-        added += ["sweep.dry=true"] if " -m " in rest and "sweep.name=" not in rest else []
+        added += ["sweep.dry=true"] if " -m " in rest and not re.search("sweep.name=|sweep=optuna", rest) else []
     rest = re.sub(r"\bmax_batches=\d+", f"max_batches={batches}", rest)
+    rest = re.sub(r"\bsweep.trials=\d+", "sweep.trials=2", rest)
     return " ".join([start, *added, rest.strip()])
 
 
@@ -137,7 +144,7 @@ def make_folder(folder: Path, runs: Path, page: str) -> None:
     (folder / "tests").symlink_to(ROOT / "tests")
     rng = np.random.default_rng(0)
     np.savez(folder / "mine.npz", images=rng.random((300, 8, 8)))
-    np.savez(folder / "codes.npz", **make_names())
+    np.savez(folder / "codes.npz", **{name: array for name, array in make_names().items() if name != "images"})
     for number in range(200):
         path = folder / "pictures" / "ab"[number % 2] / f"{number}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
