@@ -13,7 +13,7 @@ export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train results notebooks docs test test-all check format clean
+.PHONY: help setup train results notebooks docs test test-all matrix check format clean
 .PHONY: bench bench-environments bench-steps bench-overhead bench-floors bench-data bench-evaluation \
         bench-startup bench-rendering
 
@@ -53,6 +53,9 @@ notebooks: setup ## run the notebooks of docs/notebooks again, with their pictur
 docs: setup      ## make the site of docs/, build/site/index.html, whose links and search need no network (ten seconds)
 	$(BIN)/uv pip install --quiet --python $(BIN)/python -e '.[docs]' -c constraints.txt
 	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet -c docs -d build/doctrees . build/site $(ARGS)
+
+matrix: setup    ## build the wheel and use it in new environments; options: make matrix ARGS="python=3.12 versions=lowest torch=2.13.0"
+	$(BIN)/python tests/matrix.py $(ARGS)
 
 check: setup     ## check style and types, change nothing
 	$(BIN)/ruff check .

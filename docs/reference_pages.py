@@ -62,7 +62,9 @@ def write_commands() -> str:
         title = "papers" if name == "results" else f"vaezoo.{name}"
         parts += [f"## python -m {title}", to_markdown(reference.read_purpose(name)), fence(option.text, "bash")]
         parts += [write_keys(keys) for keys in option.keys.values() if keys]
-    parts += ["## python -m vaezoo.data", to_markdown(reference.read_purpose("data.__main__"))]
+    for file in sorted(PACKAGE.glob("*/__main__.py")):
+        name = file.parent.name
+        parts += [f"## python -m vaezoo.{name}", to_markdown(reference.read_purpose(f"{name}.__main__"))]
     return join(parts)
 
 

@@ -13,7 +13,7 @@ PACKAGE = ROOT / "vaezoo"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 FLOORS = [
-    {"errors", "seeds", "progress", "numerics", "distributed", "ranges"},
+    {"errors", "seeds", "progress", "numerics", "distributed", "ranges", "initial_weights"},
     {"config"},
     {"losses", "latents", "likelihoods", "networks", "runs"},
     {"models", "data", "metrics", "figures", "loggers", "studies"},
@@ -21,7 +21,7 @@ FLOORS = [
     {"training", "reporting"},
     {"exporting"},
 ]
-COMMANDS = {"train", "evaluate", "report", "dashboard", "share", "data/__main__"}
+COMMANDS = {"train", "evaluate", "report", "dashboard", "share", "data/__main__", "runs/__main__"}
 DOORS = {"api", "__init__"}  # what `import vaezoo` offers, above the commands; all of it is loaded late
 RUN_COMMANDS = {"export"}  # commands that open a run as `vaezoo.load` does, above the doors
 NEVER = {  # part: what it never imports

@@ -171,6 +171,14 @@ def test_the_data_set_chooses_what_fits_it_and_the_command_line_wins():
     assert compose_train("model=ae", "likelihood=bernoulli").likelihood["_target_"].endswith("Bernoulli")
 
 
+def test_weights_that_lose_the_small_digits_are_smaller_there():
+    assert compose_train("model=betavae", "dataset=digits").model.beta == 2
+    assert compose_train("model=betavae", "dataset=digits", "model.beta=3.5").model.beta == 3.5
+    assert compose_train("model=betavae", "dataset=dsprites").model.beta == 4
+    assert compose_train("model=factorvae", "dataset=digits").model.gamma == 6.4
+    assert compose_train("model=factorvae", "dataset=dsprites").model.gamma == 35
+
+
 def test_folder_names_can_be_given_back_on_the_command_line():
     name = make_folder_name("model=betavae,model.beta=1.5,network.encoder.hidden=[3,4]")
     assert name == "model-betavae_model.beta-1.5_network.encoder.hidden-_3_4"

@@ -203,6 +203,24 @@ def test_a_figure_takes_what_a_metric_has_computed(tmp_path, caplog):
     assert "points was not drawn: the score yours was not computed" in caplog.text
 
 
+@pytest.mark.parametrize(("form", "beginning"), [("pdf", b"%PDF"), ("svg", b"<?xml")])
+def test_a_figure_is_also_written_with_texts_as_texts(form, beginning, tmp_path):
+    def page() -> Figure:
+        figure = Figure((4, 2), dpi=128)
+        figure.text(0.1, 0.8, "latent 3: KL")
+        figure.figimage(np.zeros((8, 8, 3), np.uint8), 10, 10)
+        return figure
+
+    for place in ("a", "b"):
+        (tmp_path / place).mkdir()
+        draw_figures({"page": page}, None, tmp_path / place, form)
+    first, again = ((tmp_path / place / f"page.{form}").read_bytes() for place in ("a", "b"))
+    assert first.startswith(beginning)
+    assert first == again
+    assert form != "svg" or b"latent 3: KL</text>" in first
+    assert {path.suffix for path in (tmp_path / "a").iterdir()} == {".png", ".npz", f".{form}"}
+
+
 @pytest.mark.parametrize(
     ("line", "scores"),
     [

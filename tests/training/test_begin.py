@@ -1,5 +1,6 @@
 """Nothing in a run folder is touched before its lock is held and the job is known to be the one that trained there."""
 
+import errno
 import json
 import shlex
 from pathlib import Path
@@ -9,14 +10,14 @@ import pytest
 import vaezoo.train
 from tests.support.command_line import BARE, QUICK, run, same_weights, train, train_in
 from tests.support.configuration import compose_train
-from vaezoo.config.identity import list_conflicts
+from vaezoo.config.identity import hash_training, list_conflicts
 from vaezoo.config.names import make_new_folder
 from vaezoo.errors import UserError
 from vaezoo.reporting.reading import read_runs
 from vaezoo.runs.files import write_json
-from vaezoo.runs.folder import CONFIG, DONE, LOCK, load_config, lock_folder, read_config, read_state
+from vaezoo.runs.folder import CONFIG, DONE, LOCK, load_config, lock_folder, mark_finished, read_config, read_state
 from vaezoo.studies.study import Job
-from vaezoo.training.begin import check_folder
+from vaezoo.training.begin import begin, check_folder
 
 LINE = ["model=betavae", "max_batches=4", *QUICK, *BARE]
 
@@ -34,7 +35,7 @@ def content(folder: str) -> dict[str, bytes]:
 def test_what_changes_the_job_is_a_conflict(override):
     trained = compose_train(*LINE)
     assert override.partition("=")[0] in list_conflicts(trained, compose_train(*LINE, override))
-    assert list_conflicts(trained, compose_train(*LINE, "model.beta=4.0")) == [], "the default, written out"
+    assert list_conflicts(trained, compose_train(*LINE, "model.beta=2.0")) == [], "the default, written out"
 
 
 @pytest.mark.parametrize(
@@ -53,7 +54,7 @@ def test_another_job_in_the_folder_of_a_run_is_refused_and_touches_nothing(in_tm
     assert content("a") == before
     assert train(monkeypatch, *LINE, "model.beta=16", "hydra.run.dir=a") == 2
     message = capsys.readouterr().err
-    assert "with model.beta=4.0; this one has model.beta=16." in message
+    assert "with model.beta=2.0; this one has model.beta=16." in message
     assert "python -m vaezoo.train run=a." in message
     assert "model.beta=16 hydra.run.dir=a-2" in message
     with pytest.raises(UserError, match="max_batches=3: must be more: this run has seen 4 batches already"):
@@ -131,6 +132,25 @@ def test_a_larger_budget_goes_on_with_the_run(in_tmp):
     train_in("a", *LINE)
     train_in("a", *LINE, "max_batches=7")
     assert same_weights(Path("a"), train_in("b", *LINE, "max_batches=7"))
+
+
+def test_a_full_disk_leaves_a_finished_run_finished(tmp_path, monkeypatch):
+    config, longer = (compose_train(*LINE, "folder=run", *more) for more in ([], ["max_batches=7"]))
+    (tmp_path / ".hydra").mkdir()
+    begin(config, tmp_path)
+    mark_finished(tmp_path, hash_training(config), "scores")
+    before = content(str(tmp_path))
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as full_disk:
+        full_disk.setattr("vaezoo.training.begin.write_whole", refuse)
+        with pytest.raises(OSError, match="No space left"):
+            begin(longer, tmp_path)
+    assert content(str(tmp_path)) == before
+    begin(longer, tmp_path)
+    assert read_state(tmp_path) == "new"
 
 
 def test_a_folder_without_a_checkpoint_belongs_to_nobody(in_tmp):

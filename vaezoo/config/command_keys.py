@@ -223,6 +223,7 @@ TYPES: Mapping[str, Any] = {
     "figure.traversal": Literal["auto", "prior_quantiles", "data_quantiles", "pm1", "pm3", "pm5", "pm6"],
     "figure.latents": Indices | None,
     "figure.classes": Indices | None,
+    "figure.format": Literal["png", "pdf", "svg"],
     "figure.figures": Any,
     "callbacks.checkpoints.minutes": Positive,
     "callbacks.checkpoints.batches": Count | None,

@@ -36,7 +36,7 @@ CHANGEABLE = (
 
 # Keys that earlier versions did not have, and the values with which a run is what it was without them. Such a value is
 # no part of the identity, so that the runs of earlier versions keep theirs.
-ADDED_LATER = {"lr_schedule.warmup": 0, "init_from": None}
+ADDED_LATER = {"lr_schedule.warmup": 0, "init_from": None, "model.init": None, "figure.format": "png"}
 
 # Where the data lie. They may be moved while their bytes stay the same (vaezoo.runs.provenance.check_data).
 PATH = "dataset.path"

@@ -32,7 +32,10 @@ class TrainingOrder:
 
     def __init__(self, rows: np.ndarray, batch_size: int, seed: int, device: torch.device | None = None) -> None:
         if len(rows) < batch_size:
-            raise UserError(f"dataset.batch_size={batch_size} is larger than the {len(rows)} training images.")
+            raise UserError(
+                f"dataset.batch_size={batch_size} is larger than the {len(rows)} training images. Use a smaller batch,"
+                " or a smaller dataset.val_images, which are taken from the training images."
+            )
         self.rows = torch.from_numpy(rows)
         self.batch_size = batch_size
         self.seed = seed

@@ -3,23 +3,29 @@
 import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from vaezoo.errors import UserError
 from vaezoo.evaluation.inputs import Inputs, Missing, find_arguments
-from vaezoo.figures.style import Drawn, save
+from vaezoo.figures.style import Drawn, save, save_vectors
 from vaezoo.runs.files import write_arrays
 
 log = logging.getLogger(__name__)
 
 
-def draw_figures(figures: Mapping[str, Callable[..., Drawn]], inputs: Inputs, folder: Path) -> dict[str, Path]:
-    """Write every figure whose inputs exist as NAME.png, or as NAME.gif if it moves; return the files by name.
+def draw_figures(
+    figures: Mapping[str, Callable[..., Drawn]],
+    inputs: Inputs,
+    folder: Path,
+    form: Literal["png", "pdf", "svg"] = "png",
+) -> dict[str, Path]:
+    """Write every figure whose inputs exist as NAME.png, or as NAME.gif if it moves; return these files by name.
 
-    NAME.npz has the numbers behind it. A figure that fails is left out.
+    `form` is another format in which a figure is written, too. NAME.npz has the numbers behind it. A figure that fails
+    is left out.
     """
     pictures: dict[str, Path] = {}
     absent = []
@@ -40,6 +46,8 @@ def draw_figures(figures: Mapping[str, Callable[..., Drawn]], inputs: Inputs, fo
             continue
         pictures[name] = folder / f"{name}.{'png' if isinstance(picture, Figure) else 'gif'}"
         save(picture, pictures[name])
+        if form != "png" and isinstance(picture, Figure):
+            save_vectors(picture, folder / f"{name}.{form}")
         write_arrays(folder / f"{name}.npz", collect_arrays(arguments))
     if absent:  # without reasons, because the default figures are meant for every kind of run
         log.info("not drawn: %s (docs/figures.md says what each needs)", ", ".join(absent))

@@ -70,9 +70,9 @@ def evaluate_model(
             "encoding_seconds": encoding_seconds,
         }
         records.write(all_scores, about, out)
-    options = {str(name): value for name, value in figure.items() if name != "figures"}
+    options = {str(name): value for name, value in figure.items() if name not in ("figures", "format")}
     inputs = FigureInputs(outputs, all_scores, read_history(folder), **options)
-    return scores, draw_figures(figures, inputs, out / "figures")
+    return scores, draw_figures(figures, inputs, out / "figures", figure.get("format", "png"))
 
 
 def load_or_encode(

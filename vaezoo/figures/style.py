@@ -4,6 +4,7 @@ A page is measured in pixels, not inches, so that images stay exact: each pixel 
 on the page, in the same colour.
 """
 
+import logging
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
 from matplotlib.figure import Figure
@@ -202,3 +204,15 @@ def save(drawn: Drawn, path: str | Path) -> None:
             first.save(partial, format="gif", save_all=True, append_images=rest, duration=FRAME, loop=0)
 
     write_whole(Path(path), write)
+
+
+def save_vectors(figure: Figure, path: Path) -> None:
+    """Write a figure as PDF or SVG, as the name of the file says, completely or not at all.
+
+    Its images keep their pixels, its texts stay texts. The same data give the same bytes.
+    """
+    logging.getLogger("fontTools").setLevel(logging.WARNING)  # It notes each table of a font that it leaves out.
+    dates = {"pdf": "CreationDate", "svg": "Date"}
+    form = path.suffix[1:]
+    with rc_context({"svg.hashsalt": path.stem, "svg.fonttype": "none", "pdf.fonttype": 42}):
+        write_whole(path, lambda partial: figure.savefig(partial, format=form, dpi=DPI, metadata={dates[form]: None}))

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from vaezoo.errors import UserError
+from vaezoo.initial_weights import draw_initial_weights
 from vaezoo.models.building import Buildable
 from vaezoo.numerics import full_precision
 from vaezoo.ranges import Count, NonNegative, Positive, Several, Weight
@@ -85,6 +86,7 @@ class LatentModel(LightningModule, metaclass=Buildable):
         encoder: Callable[..., nn.Module],
         decoder: Callable[..., nn.Module],
         optimizer: Callable[..., torch.optim.Optimizer],
+        init: Literal["torch", "glorot", "he", "orthogonal", "normal"] | None = None,
         gradient_clip: Positive | None = None,
         classifier: Literal["frozen", "joint"] | None = None,
         classifier_weight: NonNegative = 1.0,
@@ -98,6 +100,8 @@ class LatentModel(LightningModule, metaclass=Buildable):
         self.likelihood = likelihood
         self.encoder = encoder(self.image_shape, latent.num_params)
         self.decoder = decoder(latent.dim, self.image_shape)
+        draw_initial_weights(self.encoder, init)
+        draw_initial_weights(self.decoder, init)
         self.optimizer = optimizer
         self.gradient_clip = gradient_clip  # largest norm of the gradient, of each player's where there are several
         self.classes = classes

@@ -17,7 +17,7 @@ SUBFOLDERS = (*LOGS, "mlflow", "loggers", "figures/over_time", "figures", "check
 WRITTEN = (
     *("done.json", "error.txt", "crash.txt", "environment.json", "train.log", "process_*.log", "bad_batch.npz"),
     *("mlflow/run_id", "loggers/*.json", "metrics.csv", "metrics.json", "metrics.npz", "latents.npz"),
-    *("figures/*.png", "figures/*.gif", "figures/*.npz", "figures/over_time/*.png"),
+    *("figures/*.png", "figures/*.gif", "figures/*.pdf", "figures/*.svg", "figures/*.npz", "figures/over_time/*.png"),
     *(str(LAST), str(PREVIOUS), "checkpoints/best.ckpt"),
     *(".hydra/hydra.yaml", ".hydra/overrides.yaml", str(CONFIG)),
 )

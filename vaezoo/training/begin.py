@@ -109,16 +109,17 @@ def begin(config: DictConfig, folder: Path) -> None:
 
     A training that is complete stays so while other scores are made.
     """
+    # First what a full disk can refuse, so that a finished run then stays one.
+    write_config(config, folder)
     if read_done(folder).get("job") != hash_training(config):
         (folder / DONE).unlink(missing_ok=True)
     (folder / ERROR).unlink(missing_ok=True)
-    write_config(config, folder)
 
 
 def write_config(config: DictConfig, folder: Path) -> None:
     """Write the resolved configuration, and beside it what Hydra writes: its own settings and the overrides."""
-    write_whole(folder / CONFIG, lambda beside: OmegaConf.save(config, beside, resolve=True))
     if HydraConfig.initialized():
         hydra = HydraConfig.instance().cfg
         write_whole(folder / HYDRA, lambda beside: OmegaConf.save(hydra, beside))
         write_whole(folder / OVERRIDES, lambda beside: OmegaConf.save(HydraConfig.get().overrides.task, beside))
+    write_whole(folder / CONFIG, lambda beside: OmegaConf.save(config, beside, resolve=True))
