@@ -35,6 +35,7 @@ html_theme = "furo"
 html_title = "vaezoo"
 html_copy_source = False
 html_show_sphinx = False
+html_show_search_summary = False  # browsers refuse to read the pages for it where the site is a folder of files
 
 
 def read_sections(index: str) -> dict[str, dict[str, str]]:
