@@ -49,20 +49,19 @@ def read_sections(index: str) -> dict[str, dict[str, str]]:
 
 
 def write_navigation(index: str) -> str:
-    """Return the index with the table of contents of each of its sections below the section.
+    """Return the index with a hidden table of contents below each of its sections.
 
-    Where a section lists pages, the table is hidden; the section of reference shows the pages that are made here.
+    The section of reference, which lists no pages, gets a list of the pages that are made here.
     """
     head, *sections = re.split(r"(?=^## )", index, flags=re.MULTILINE)
-    pages = read_sections(index)
     texts = [head]
     for section in sections:
-        heading = section.splitlines()[0].removeprefix("## ")
-        entries = [f"{text} <{file.removesuffix('.md')}>" for file, text in pages[heading].items()]
-        options = ":hidden:\n" if entries else ":maxdepth: 1\n"
-        entries = entries or [f"reference/{name}" for name in reference_pages.list_entries()]
-        tree = "\n".join(entries)
-        texts.append(f"{section.rstrip()}\n\n```{{toctree}}\n{options}:caption: {heading}\n\n{tree}\n```\n\n")
+        ((heading, pages),) = read_sections(section).items()
+        if not pages:
+            pages = {f"reference/{name}.md": title for name, title in reference_pages.list_entries().items()}
+            section = section.rstrip() + "\n\n" + "\n".join(f"- [{title}]({file})" for file, title in pages.items())
+        tree = "\n".join(f"{text} <{file.removesuffix('.md')}>" for file, text in pages.items())
+        texts.append(f"{section.rstrip()}\n\n```{{toctree}}\n:hidden:\n:caption: {heading}\n\n{tree}\n```\n\n")
     return "".join(texts)
 
 

@@ -20,6 +20,7 @@ CODE = {  # the page of each part of the package, its title and its modules
     "models": ("Models in Python", ["models"]),
     "losses": ("Losses, latents and likelihoods in Python", ["losses", "latents", "likelihoods.py"]),
 }
+TITLES = {"commands": "Commands and their keys", "groups": "Choices and their keys", "python": "The names of vaezoo"}
 WIDTH = 100  # of a signature on one line
 
 
@@ -43,9 +44,9 @@ def make_pages() -> dict[str, str]:
     return {"commands": write_commands(), "groups": write_groups(), **groups, "python": write_names(), **code}
 
 
-def list_entries() -> list[str]:
-    """Return the names of the pages that the navigation lists; those of groups are below groups.md."""
-    return ["commands", "groups", "python", *CODE]
+def list_entries() -> dict[str, str]:
+    """Return the titles of the pages that the navigation lists, by their names; those of groups are below groups.md."""
+    return {**TITLES, **{name: title for name, (title, _) in CODE.items()}}
 
 
 # ---- commands and keys -------------------------------------------------------------------------------------------
@@ -54,13 +55,19 @@ def list_entries() -> list[str]:
 def write_commands() -> str:
     """Return the page of all commands with their keys."""
     parts = [
-        "# Commands and their keys",
+        f"# {TITLES['commands']}",
         "A key is set by `KEY=VALUE` on the command line. The same is printed by `--help` after each command.",
     ]
     for name in reference.list_commands():
         option = reference.read_option("", name)
         title = "papers" if name == "results" else f"vaezoo.{name}"
-        parts += [f"## python -m {title}", to_markdown(reference.read_purpose(name)), fence(option.text, "bash")]
+        lines, _, text = option.text.partition("\n\n")
+        parts += [
+            f"## python -m {title}",
+            to_markdown(reference.read_purpose(name)),
+            fence(lines, "bash"),
+            escape(text),
+        ]
         parts += [write_keys(keys) for keys in option.keys.values() if keys]
     for file in sorted(PACKAGE.glob("*/__main__.py")):
         name = file.parent.name
@@ -74,7 +81,7 @@ def write_groups() -> str:
     tree = "\n".join(f"{group} <group_{group}>" for group in GROUPS)
     return join(
         [
-            "# Choices and their keys",
+            f"# {TITLES['groups']}",
             "A choice is made by `GROUP=OPTION`, such as `model=dipvae`; its keys are then set by `KEY=VALUE`.",
             "\n".join(lines),
             f"```{{toctree}}\n:hidden:\n\n{tree}\n```",
@@ -129,7 +136,7 @@ def write_keys(keys: Sequence[Key]) -> str:
 
 def write_names() -> str:
     """Return the page of the names of `import vaezoo`."""
-    parts = ["# The names of vaezoo", to_markdown(ast.get_docstring(parse(PACKAGE / "__init__.py")) or "")]
+    parts = [f"# {TITLES['python']}", to_markdown(ast.get_docstring(parse(PACKAGE / "__init__.py")) or "")]
     for name in vaezoo.__all__:
         definition = find_definition(f"vaezoo.{name}")
         assert definition is not None, name

@@ -41,10 +41,10 @@ def test_sections_and_their_pages_are_read_from_the_lists_of_the_index(site):
 
 def test_each_section_gets_a_table_of_contents(site):
     navigation = site.write_navigation(INDEX + "\n## Reference\n\nMade from code.\n")
-    assert navigation.count("```{toctree}\n:hidden:\n:caption: ") == 2
+    assert navigation.count("```{toctree}\n:hidden:\n:caption: ") == 3
     assert ":caption: Guides\n\nSpeed <speed>\n```\n\n## Project" in navigation
     assert "Contributing <../CONTRIBUTING>" in navigation
-    assert "Made from code.\n\n```{toctree}\n:maxdepth: 1\n:caption: Reference\n\nreference/commands" in navigation
+    assert "Made from code.\n\n- [Commands and their keys](reference/commands.md)\n" in navigation
 
 
 def test_every_page_is_listed(site):
