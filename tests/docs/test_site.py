@@ -2,6 +2,8 @@
 
 import ast
 import importlib.util
+import re
+import tomllib
 from types import ModuleType
 
 import pytest
@@ -45,6 +47,12 @@ def test_each_section_gets_a_table_of_contents(site):
     assert ":caption: Guides\n\nSpeed <speed>\n```\n\n## Project" in navigation
     assert "Contributing <../CONTRIBUTING>" in navigation
     assert "Made from code.\n\n- [Commands and their keys](reference/commands.md)\n" in navigation
+
+
+def test_the_page_of_installation_has_every_extra():
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    table = (ROOT / "docs" / "install.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == set(extras)
 
 
 def test_every_page_is_listed(site):
