@@ -4,10 +4,12 @@ The pages stay where code hosting sites show them, so the source folder is the r
 relative paths to files. docs/index.md lists all pages in order; the navigation of the site is made from its lists.
 """
 
+import json
 import re
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # so that tests can read this file where Sphinx is not installed
     from docutils.nodes import document
@@ -22,7 +24,8 @@ project = "vaezoo"
 author = copyright = "the vaezoo authors"
 extensions = ["myst_parser"]
 root_doc = "docs/index"
-include_patterns = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/**.md"]
+include_patterns = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/**.md", "docs/notebooks/*.ipynb"]
+source_suffix = {".md": "markdown", ".ipynb": "markdown"}  # read_source writes notebooks as Markdown
 # Folders are named, because Sphinx would search them; the page of the package index repeats the README.
 exclude_patterns = [path.name for path in ROOT.iterdir() if path.is_dir() and path.name != "docs"]
 exclude_patterns.append("docs/package.md")
@@ -44,7 +47,9 @@ def read_sections(index: str) -> dict[str, dict[str, str]]:
     A link to a heading of a page, with `#`, is none to the page.
     """
     bodies = re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", index, re.MULTILINE | re.DOTALL)
-    links = {heading: re.findall(r"^- \[(.+?)\]\(([^)#]+\.md)\)", body, re.MULTILINE) for heading, body in bodies}
+    links = {
+        heading: re.findall(r"^- \[(.+?)\]\(([^)#]+\.(?:md|ipynb))\)", body, re.MULTILINE) for heading, body in bodies
+    }
     return {heading: {file: text for text, file in pairs} for heading, pairs in links.items()}
 
 
@@ -60,7 +65,7 @@ def write_navigation(index: str) -> str:
         if not pages:
             pages = {f"reference/{name}.md": title for name, title in reference_pages.list_entries().items()}
             section = section.rstrip() + "\n\n" + "\n".join(f"- [{title}]({file})" for file, title in pages.items())
-        tree = "\n".join(f"{text} <{file.removesuffix('.md')}>" for file, text in pages.items())
+        tree = "\n".join(f"{text} <{file.rpartition('.')[0]}>" for file, text in pages.items())
         texts.append(f"{section.rstrip()}\n\n```{{toctree}}\n:hidden:\n:caption: {heading}\n\n{tree}\n```\n\n")
     return "".join(texts)
 
@@ -84,10 +89,27 @@ def prepare_pages(app: "Sphinx") -> None:
         )
 
 
-def complete_index(app: "Sphinx", name: str, source: list[str]) -> None:
-    """Add the navigation to the text of docs/index.md."""
+def read_source(app: "Sphinx", name: str, source: list[str]) -> None:
+    """Add the navigation to the text of docs/index.md, and write notebooks as Markdown."""
     if name == root_doc:
         source[0] = write_navigation(source[0])
+    elif name.startswith("docs/notebooks/"):
+        source[0] = write_notebook(json.loads(source[0])["cells"])
+
+
+def write_notebook(cells: Sequence[Mapping[str, Any]]) -> str:
+    """Return the cells of a notebook as Markdown: texts, code, and below code the texts and pictures that it printed."""
+    parts = []
+    for cell in cells:
+        text = "".join(cell["source"])
+        parts.append(text if cell["cell_type"] == "markdown" else f"```python\n{text}\n```")
+        for output in cell.get("outputs", []):
+            data = output.get("data", {"text/plain": output.get("text", [])})
+            if "image/png" in data:
+                parts.append(f"![](data:image/png;base64,{''.join(data['image/png'].split())})")
+            else:
+                parts.append(f"```text\n{''.join(data['text/plain']).rstrip()}\n```")
+    return "\n\n".join(parts) + "\n"
 
 
 def unlink_folders(app: "Sphinx", page: "document") -> None:
@@ -109,6 +131,6 @@ def write_start(app: "Sphinx", error: Exception | None) -> None:
 def setup(app: "Sphinx") -> None:
     """Connect the functions of this file with the steps of Sphinx."""
     app.connect("builder-inited", prepare_pages)
-    app.connect("source-read", complete_index)
+    app.connect("source-read", read_source)
     app.connect("doctree-read", unlink_folders)
     app.connect("build-finished", write_start)

@@ -86,6 +86,22 @@ def test_docstrings_become_markdown(site):
     assert site.reference_pages.to_markdown(docstring) == text
 
 
+def test_a_notebook_becomes_markdown(site):
+    cells = [
+        {"cell_type": "markdown", "source": ["# Title\n", "text"]},
+        {
+            "cell_type": "code",
+            "source": ["f()"],
+            "outputs": [
+                {"output_type": "stream", "text": ["a\n", "b\n"]},
+                {"output_type": "display_data", "data": {"image/png": "eHg=\n", "text/plain": ["<Figure>"]}},
+            ],
+        },
+    ]
+    picture = "![](data:image/png;base64,eHg=)"
+    assert site.write_notebook(cells) == (f"# Title\ntext\n\n```python\nf()\n```\n\n```text\na\nb\n```\n\n{picture}\n")
+
+
 def test_an_option_has_its_own_keys_and_links_to_shared_ones(site):
     page = site.reference_pages.write_group("model")
     assert "## model=dipvae\n\nDIP-VAE (Kumar" in page
