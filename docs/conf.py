@@ -98,7 +98,7 @@ def read_source(app: "Sphinx", name: str, source: list[str]) -> None:
 
 
 def write_notebook(cells: Sequence[Mapping[str, Any]]) -> str:
-    """Return the cells of a notebook as Markdown: texts, code, and below code the texts and pictures that it printed."""
+    """Return the cells of a notebook as Markdown: texts, code, and below code what it printed and drew."""
     parts = []
     for cell in cells:
         text = "".join(cell["source"])
@@ -108,7 +108,8 @@ def write_notebook(cells: Sequence[Mapping[str, Any]]) -> str:
             if "image/png" in data:
                 parts.append(f"![](data:image/png;base64,{''.join(data['image/png'].split())})")
             else:
-                parts.append(f"```text\n{''.join(data['text/plain']).rstrip()}\n```")
+                printed = re.sub(r"\x1b\[[\d;]*m", "", "".join(data["text/plain"]))  # without codes of colours
+                parts.append(f"```text\n{printed.rstrip()}\n```")
     return "\n\n".join(parts) + "\n"
 
 

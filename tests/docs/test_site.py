@@ -93,7 +93,7 @@ def test_a_notebook_becomes_markdown(site):
             "cell_type": "code",
             "source": ["f()"],
             "outputs": [
-                {"output_type": "stream", "text": ["a\n", "b\n"]},
+                {"output_type": "stream", "text": ["\x1b[1ma\x1b[0m\n", "b\n"]},
                 {"output_type": "display_data", "data": {"image/png": "eHg=\n", "text/plain": ["<Figure>"]}},
             ],
         },
