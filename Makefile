@@ -50,7 +50,7 @@ notebooks: setup ## run the notebooks of docs/notebooks again, with their pictur
 	$(BIN)/uv pip install --quiet --python $(BIN)/python -e '.[notebooks]' -c constraints.txt
 	cd docs/notebooks && ../../$(BIN)/jupyter-execute --inplace *.ipynb $(ARGS)
 
-docs: setup      ## make the site of docs/, build/site/index.html, whose links and search need no network (ten seconds)
+docs: setup      ## make the site of docs/, build/site/index.html, whose links and search need no network (15 seconds)
 	$(BIN)/uv pip install --quiet --python $(BIN)/python -e '.[docs]' -c constraints.txt
 	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet -c docs -d build/doctrees . build/site $(ARGS)
 
