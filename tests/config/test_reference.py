@@ -1,9 +1,13 @@
 """What can be set: comments, ranges and defaults as `--help` and the site of the documentation show them."""
 
+import sys
+
 import pytest
 
+from tests.support.plugins import PROJECT
 from vaezoo.config import reference
 from vaezoo.config.compose import list_groups
+from vaezoo.config.plugins import use_folders
 from vaezoo.errors import UserError
 
 TEXT = """\
@@ -117,3 +121,15 @@ def test_help_answers(words, texts):
 def test_help_answers_a_slip(word, hint):
     with pytest.raises(UserError, match=f"Did you mean {hint}"):
         reference.answer_help("train", [word])
+
+
+def test_options_of_a_plug_in_are_described_too(monkeypatch):
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    use_folders([PROJECT / "my_zoo" / "conf"])
+    try:
+        assert "\n  l1vae " in reference.answer_help("train", ["model"])
+        answer = reference.answer_help("train", ["model=l1vae"])
+    finally:
+        use_folders([])
+    assert "model.sparsity=0.5\n      weight of the absolute means; must be a number of at least 0" in answer
+    assert "Keys of model/base/latent:" in answer

@@ -220,7 +220,6 @@ def are_nodes(*values: Any) -> bool:
 # ---- options and their keys --------------------------------------------------------------------------------------
 
 
-@cache
 def read_option(group: str, name: str) -> Option:
     """Return an option of a group, or with group "" a command. Raises UserError where there is no such file."""
     file = open_file(f"{group}/{name}" if group else name)
@@ -339,7 +338,8 @@ MORE = """\
 --help GROUP          lists the options of a group:              --help model
 --help GROUP=OPTION   describes an option and its keys:          --help model=dipvae
 --help KEY            describes a key, or those that begin so:   --help trainer.engine
---cfg job             prints the whole configuration of a command line, and starts nothing"""
+--cfg job             prints the whole configuration of a command line, and starts nothing
+--hydra-help          lists the flags of Hydra"""
 
 
 def answer_help(command: str, words: Sequence[str]) -> str:
