@@ -23,7 +23,7 @@ FLOORS = [
 ]
 COMMANDS = {"train", "evaluate", "report", "dashboard", "share", "data/__main__", "runs/__main__"}
 DOORS = {"api", "__init__"}  # what `import vaezoo` offers, above the commands; all of it is loaded late
-RUN_COMMANDS = {"export"}  # commands that open a run as `vaezoo.load` does, above the doors
+RUN_COMMANDS = {"export", "explore"}  # commands that open a run as `vaezoo.load` does, above the doors
 NEVER = {  # part: what it never imports
     **{part: {"pytorch_lightning"} for part in ("losses", "latents", "likelihoods", "metrics", "figures")},
     "models": {"vaezoo.networks", "vaezoo.data"},
@@ -31,7 +31,17 @@ NEVER = {  # part: what it never imports
 # What the commands and the configuration load at once, and with them `--cfg job` and the answer to a slip.
 LIGHT = [
     f"vaezoo.{name}"
-    for name in ("train", "evaluate", "report", "dashboard", "share", "export", "config.values", "studies.study")
+    for name in (
+        "train",
+        "evaluate",
+        "report",
+        "dashboard",
+        "share",
+        "export",
+        "explore",
+        "config.values",
+        "studies.study",
+    )
 ]
 HEAVY = {"torch", "pytorch_lightning", "lightning_fabric", "sklearn", "matplotlib", "scipy", "wandb"}
 

@@ -64,9 +64,9 @@ def test_a_run_is_the_one_of_the_command(run, in_tmp, monkeypatch):
 
 def test_what_a_run_says(run):
     assert run.state == "finished"
-    assert "BetaVAE (beta 4) on digits" in run.title
+    assert "BetaVAE (beta 2) on digits" in run.title
     assert run.title in repr(run)
-    assert run.config["model"]["beta"] == 4.0
+    assert run.config["model"]["beta"] == 2.0
     assert run.scores["active_units"] >= 0
     assert run.protocols["elbo"]["rows"] == 179
     assert run.figures == ["samples"]

@@ -6,7 +6,6 @@ import hashlib
 import json
 import math
 import resource
-import shutil
 import sys
 import time
 from html.parser import HTMLParser
@@ -19,6 +18,7 @@ from omegaconf import OmegaConf
 from scipy import stats
 
 import vaezoo.report
+from tests.support.browser import open_browser, open_page
 from tests.support.reports import write_codes, write_run, write_study
 from vaezoo.errors import UserError
 from vaezoo.reporting.chart_drawing import axis_range, draw_svg, make_plotly_figure
@@ -400,27 +400,9 @@ def test_what_is_shown_can_be_chosen(study, tmp_path):
     ]
 
 
-def browser():
-    """A browser of this machine, through playwright, which brings none along."""
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-    path = next(filter(None, map(shutil.which, names)), None)
-    if path is None:
-        pytest.skip("no Chromium or Chrome on this machine")
-    return sync_api.sync_playwright, path
-
-
 def test_the_page_in_a_real_browser(study, tmp_path):
-    start, path = browser()
-    with start() as api:
-        chrome = api.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        page = chrome.new_page(viewport={"width": 1300, "height": 900})
-        messages: list[str] = []
-        requests: list[str] = []
-        page.on("console", lambda message: messages.append(message.text))
-        page.on("pageerror", lambda error: messages.append(str(error)))
-        page.on("request", lambda request: requests.append(request.url))
-        page.goto((study / "report.html").as_uri())
+    with open_browser() as chrome:
+        page, troubles = open_page(chrome, study / "report.html", 1300)
 
         column = "#leaderboard tbody tr:not([hidden]) td:nth-child({})"
         heads = page.locator("#leaderboard thead th").all_inner_texts()
@@ -464,23 +446,19 @@ def test_the_page_in_a_real_browser(study, tmp_path):
         page.emulate_media(media="screen")
         page.pdf(path=tmp_path / "report.pdf", prefer_css_page_size=True)
         assert (tmp_path / "report.pdf").read_bytes().count(b"/Type /Page\n") > 1
-        assert messages == []
-        assert [url for url in requests if not url.startswith(("file:", "data:", "blob:"))] == []
+        assert troubles == []
 
         plain = chrome.new_context(java_script_enabled=False).new_page()
         plain.goto((study / "report.html").as_uri())
         assert plain.locator(".chart + img").first.is_visible()
         assert not plain.locator("form.controls").first.is_visible()
-        chrome.close()
 
 
 def test_plotly_knows_every_option_of_the_charts(study, tmp_path):
     """Plotly itself checks the charts of a study with three seeds and of one with two."""
     write_study(tmp_path, MODELS, seeds=2)
     assert report(f"runs={tmp_path}") == 0
-    start, path = browser()
-    with start() as api:
-        chrome = api.chromium.launch(executable_path=path, args=["--no-sandbox"])
+    with open_browser() as chrome:
         for folder in (study, tmp_path):
             page = chrome.new_page()
             page.goto((folder / "report.html").as_uri())
@@ -491,7 +469,6 @@ def test_plotly_knows_every_option_of_the_charts(study, tmp_path):
             assert [message for chart in charts for message in page.evaluate(validate, chart) or []] == []
             charts[0]["data"][0]["colour"] = "red"
             assert "colour" in page.evaluate(validate, charts[0])[0], "plotly refuses what it does not know"
-        chrome.close()
 
 
 # ---- what comes from somebody else -------------------------------------------------------------------------------
@@ -658,14 +635,8 @@ def test_texts_of_run_folders_are_no_markup(hostile_page):
 
 
 def test_texts_of_run_folders_run_nowhere_in_a_real_browser(hostile_page):
-    start, path = browser()
-    with start() as api:
-        chrome = api.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        page = chrome.new_page(viewport={"width": 1300, "height": 900})
-        messages: list[str] = []
-        page.on("console", lambda message: messages.append(message.text))
-        page.on("pageerror", lambda error: messages.append(str(error)))
-        page.goto(hostile_page.as_uri())
+    with open_browser() as chrome:
+        page, messages = open_page(chrome, hostile_page, 1300)
         chart = page.locator(".chart").first
         chart.scroll_into_view_if_needed()
         point = chart.locator(".scatterlayer .trace").last.locator(".point").first
@@ -678,7 +649,6 @@ def test_texts_of_run_folders_run_nowhere_in_a_real_browser(hostile_page):
         assert page.locator("img[src=x]").count() == 0
         # Plotly takes dollar signs for a formula and would leave it to MathJax, which the page does not load.
         assert [message for message in messages if "MathJax" not in message] == []
-        chrome.close()
 
 
 @pytest.mark.slow

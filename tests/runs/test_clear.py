@@ -19,7 +19,13 @@ def files(folder: Path) -> set[str]:
 def test_everything_that_a_run_writes_is_deleted_and_nothing_else(in_tmp, monkeypatch):
     assert train(monkeypatch, "max_batches=10", "logger=csv", "hydra.run.dir=a", *QUICK, *SCORES) == 0
     folder = Path("a")
-    for name in ("wandb/offline-run-1/run.wandb", "process_1.log", "error.txt", "checkpoints/.last.partial"):
+    for name in (
+        "wandb/offline-run-1/run.wandb",
+        "process_1.log",
+        "error.txt",
+        "checkpoints/.last.partial",
+        "figures/samples.pdf",
+    ):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).touch()
     assert len(files(folder)) > 30

@@ -45,7 +45,7 @@ LINE = ("model=betavae", "dataset=digits")
 
 DECISIVE = ("model.beta=5", "seed=1", "latent.dim=3", "max_batches=7", "trainer.precision=64-true", "network=convj32")
 DECISIVE += ("dataset.batch_size=32", "optimizer.lr=0.1", "dataset.split_seed=1", "+trainer.accumulate_grad_batches=2")
-NEUTRAL = ("model.beta=4", "model.beta=4.0", "logger=csv", "callbacks.progress=false", "trainer=cpu", "metric=full")
+NEUTRAL = ("model.beta=2", "model.beta=2.0", "logger=csv", "callbacks.progress=false", "trainer=cpu", "metric=full")
 NEUTRAL += (
     "trainer=ddp",
     "folder=elsewhere",

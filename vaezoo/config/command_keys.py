@@ -252,7 +252,7 @@ TYPES: Mapping[str, Any] = {
     "sweep.trials": Count,
     "sweep.grids": Annotated[Any, require('a list such as [{model.beta: "1,4", seed: "0,1,2"}]', are_grids)],
     "sweep.over": Any,
-    # Keys of evaluate, report, results, dashboard and share.
+    # Keys of evaluate, report, results, dashboard, share, export and explore.
     "run": Annotated[
         str,
         require(
@@ -267,7 +267,9 @@ TYPES: Mapping[str, Any] = {
     "latents": bool,
     "figures": bool | None,
     "license": Name | None,
-    "runs": Annotated[Any, require("a file or folder that exists, or a list of them", are_paths)],
+    "runs": Annotated[
+        Any, require("a file or folder that exists, or a list of them", lambda value: value is None or are_paths(value))
+    ],
     "scores": Names | None,
     "x": Name | None,
     "y": Names | None,

@@ -56,6 +56,12 @@ def find_mismatch(config: DictConfig) -> str | None:
     """Return what is wrong with the first parts that cannot work together; None if all can."""
     if "codes" in config:
         return check_evaluation(config)
+    if "run" in config and "runs" in config:  # of explore
+        return (
+            None if (config.run is None) != (config.runs is None) else "Name one run with run=, or several with runs=."
+        )
+    if config.get("runs", "") is None:
+        return "runs=: must be a folder, or a list of folders."
     if OmegaConf.is_missing(config, "run") or config.get("run", "") is None:
         return "run=: must be the folder of a run."
     if "dataset" not in config or "network" not in config:

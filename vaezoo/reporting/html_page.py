@@ -19,10 +19,10 @@ HERE = Path(__file__).parent
 PLOTLY = HERE / "plotly" / "plotly-basic.min.js"
 
 
-def make_environment() -> Environment:
-    """Return the templates with their filters."""
+def make_environment(folder: Path) -> Environment:
+    """Return the templates in a folder with their filters."""
     environment = Environment(
-        loader=FileSystemLoader(HERE / "templates"),
+        loader=FileSystemLoader(folder),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -51,7 +51,7 @@ def write_page(report: Report) -> str:
         file.read_text(encoding="utf-8") for file in ([PLOTLY] if has_charts else []) + [HERE / "templates/page.js"]
     ]
     return (
-        make_environment()
+        make_environment(HERE / "templates")
         .get_template("page.html")
         .render(
             header=describe_header(report),

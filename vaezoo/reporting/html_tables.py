@@ -15,6 +15,7 @@ from vaezoo.reporting.report_data import Report, order_by_rank
 from vaezoo.reporting.settings import SEED, Setting, format_value, last_name, list_swept_keys
 from vaezoo.reporting.summary import Mean, mean
 
+SLIDERS = "explore.html"  # the page of `python -m vaezoo.explore`
 MIN_FILTERED_ROWS = 6  # fewer rows need no filter
 MAX_CHOICES = 60  # values of a column that a menu can hold
 
@@ -82,6 +83,12 @@ def make_link(report: Report, folder: Path, text: str | None = None) -> Link:
     """Return a link to a run folder, relative to the page; its text is the path unless there is another."""
     path = os.path.relpath(folder, report.folder)
     return Link(path if text is None else text, f"{quote(path)}/" if os.path.isdir(folder) else None)
+
+
+def find_sliders(report: Report, folder: Path) -> tuple[Link, ...]:
+    """Return a link to the page of sliders in a folder, or nothing where there is none."""
+    page = folder / SLIDERS
+    return (Link("sliders", quote(os.path.relpath(page, report.folder))),) if page.is_file() else ()
 
 
 def make_key_columns(keys: Iterable[str]) -> list[Column]:
@@ -179,7 +186,8 @@ def make_runs_table(report: Report) -> Table:
     names = [name for name in report.scores if any(name in run.scores for run in report.runs)]
     rows = []
     for run in report.runs:
-        cells = [Cell(links=(make_link(report, run.folder),), style="l"), make_state_cell(run)]
+        links = (make_link(report, run.folder), *find_sliders(report, run.folder))
+        cells = [Cell(links=links, style="l"), make_state_cell(run)]
         cells += make_value_cells([*(run.config.get(key) for key in keys), run.config.get(SEED)])
         for name in names:
             value = run.scores.get(name, np.nan)

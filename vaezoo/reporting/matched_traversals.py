@@ -115,13 +115,23 @@ def check_shapes(content: Traversals) -> Traversals:
 
 def correlate(a: Traversals, b: Traversals) -> np.ndarray | None:
     """Return Pearson's r of every moved latent of `a` with every one of `b`; None if they share too few images."""
-    common = np.intersect1d(a.rows, b.rows, assume_unique=True) if a.data == b.data else np.empty(0, int)
+    if a.data != b.data:
+        return None
+    return correlate_codes((a.rows, a.codes[:, a.dims]), (b.rows, b.codes[:, b.dims]))
+
+
+def correlate_codes(a: tuple[np.ndarray, np.ndarray], b: tuple[np.ndarray, np.ndarray]) -> np.ndarray | None:
+    """Return Pearson's r (A, B) of two tables of codes; None if they share too few images.
+
+    A table has ascending rows of a data set (N,), the same for both, and the codes of these images, (N, A) or (N, B).
+    """
+    common = np.intersect1d(a[0], b[0], assume_unique=True)
     if len(common) < MIN_IMAGES:
         return None
     common = common[:: -(-len(common) // MAX_IMAGES)]
     standard = []
-    for run in (a, b):
-        codes = run.codes[np.searchsorted(run.rows, common)][:, run.dims].astype(np.float64)
+    for rows, table in (a, b):
+        codes = table[np.searchsorted(rows, common)].astype(np.float64)
         codes = codes - codes.mean(axis=0)
         size = np.linalg.norm(codes, axis=0)
         standard.append(codes / np.where(size > 1e-9 * np.sqrt(len(common)), size, np.inf))

@@ -24,6 +24,7 @@ from vaezoo.reporting.html_tables import (
     Column,
     Row,
     Table,
+    find_sliders,
     make_leaderboard,
     make_link,
     make_runs_table,
@@ -301,8 +302,8 @@ def describe_differences(report: Report) -> Data | None:
 
 
 def describe_all_runs(report: Report) -> Data:
-    """Return the table of all runs."""
-    return {"table": make_runs_table(report)}
+    """Return the table of all runs, and the page with several of them under the same sliders, where there is one."""
+    return {"table": make_runs_table(report), "sliders": find_sliders(report, report.folder)}
 
 
 SECTIONS: tuple[tuple[str, str, Callable[[Report], Data | None]], ...] = (  # template and id, heading, its data

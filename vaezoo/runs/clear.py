@@ -17,7 +17,7 @@ SUBFOLDERS = (*LOGS, "mlflow", "loggers", "figures/over_time", "figures", "check
 WRITTEN = (
     *("done.json", "error.txt", "crash.txt", "environment.json", "train.log", "process_*.log", "bad_batch.npz"),
     *("mlflow/run_id", "loggers/*.json", "metrics.csv", "metrics.json", "metrics.npz", "latents.npz"),
-    *("figures/*.png", "figures/*.gif", "figures/*.pdf", "figures/*.svg", "figures/*.npz", "figures/over_time/*.png"),
+    *("figures/*.png", "figures/*.gif", "figures/*.npz", "figures/over_time/*.png"),
     *(str(LAST), str(PREVIOUS), "checkpoints/best.ckpt"),
     *(".hydra/hydra.yaml", ".hydra/overrides.yaml", str(CONFIG)),
 )
@@ -57,6 +57,10 @@ def clear_folder(folder: Path) -> None:
         for name in LOGS:
             if (folder / name).is_dir():
                 shutil.rmtree(folder / name)
+        # A figure as PDF or SVG lies beside its numbers; other such files are the user's.
+        for numbers in folder.glob("figures/*.npz"):
+            for ending in (".pdf", ".svg"):
+                numbers.with_suffix(ending).unlink(missing_ok=True)
         for pattern in WRITTEN:
             for path in folder.glob(pattern):
                 if path.is_symlink() or path.is_file():
