@@ -1,5 +1,6 @@
 # make train    set up, then train a first model, score it and draw it (about five minutes on two cores)
 # make test     set up, then run the tests
+# make docs     set up, then make the site of the documentation, build/site/index.html
 # make help     list all targets
 
 PYTHON ?= python3
@@ -12,7 +13,7 @@ export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train results notebooks test test-all matrix check format clean
+.PHONY: help setup train results notebooks docs test test-all matrix check format clean
 .PHONY: bench bench-environments bench-steps bench-overhead bench-floors bench-data bench-evaluation \
         bench-startup bench-rendering
 
@@ -48,6 +49,10 @@ test-all: setup  ## run the slow tests, too: trainings of minutes
 notebooks: setup ## run the notebooks of docs/notebooks again, with their pictures (about five minutes)
 	$(BIN)/uv pip install --quiet --python $(BIN)/python -e '.[notebooks]' -c constraints.txt
 	cd docs/notebooks && ../../$(BIN)/jupyter-execute --inplace *.ipynb $(ARGS)
+
+docs: setup      ## make the site of docs/, build/site/index.html, whose links and search need no network (15 seconds)
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -e '.[docs]' -c constraints.txt
+	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet -c docs -d build/doctrees . build/site $(ARGS)
 
 matrix: setup    ## build the wheel and use it in new environments; options: make matrix ARGS="python=3.12 versions=lowest torch=2.13.0"
 	$(BIN)/python tests/matrix.py $(ARGS)
@@ -96,5 +101,5 @@ bench-startup: setup ## measure seconds to the first batch, to --help, and to th
 bench-rendering: setup ## measure rendering of dSprites and figures, against plain loops
 	$(BENCH)/rendering.py $(KEPT) $(ARGS)
 
-clean:           ## remove .venv and caches; runs stay
-	rm -rf $(VENV) .bench .mypy_cache .ruff_cache .pytest_cache
+clean:           ## remove .venv, the site and caches; runs stay
+	rm -rf $(VENV) .bench build/site build/doctrees .mypy_cache .ruff_cache .pytest_cache

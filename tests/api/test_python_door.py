@@ -1,7 +1,6 @@
 """`import vaezoo`: training, loading and evaluating without a command."""
 
 import doctest
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -211,17 +210,3 @@ def test_values_survive_the_command_line(value):
 @pytest.mark.parametrize("module", [commands, tables, trained_run])
 def test_the_examples(module, in_tmp):
     assert doctest.testmod(module).failed == 0
-
-
-@pytest.mark.slow
-def test_the_page_runs_from_top_to_bottom(in_tmp):
-    text = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
-    blocks = re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
-    assert len(blocks) == 8
-    names: dict[str, object] = {}
-    for block in blocks:
-        exec(compile(block, "docs/python.md", "exec"), names)
-    assert names["scores"]["active_units"] >= 0
-    assert len(names["table"]["run"]) == 2
-    assert Path("traversals.png").is_file()
-    assert names["codes"].shape == (1797, 6)

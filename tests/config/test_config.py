@@ -217,10 +217,14 @@ def test_answers_come_without_torch(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["evaluate", "report", "dashboard"])
-def test_help_needs_no_values(name):
+def test_help_needs_no_values(name, capsys):
     with pytest.raises(UserError, match="must be"):
         check_command_line(name, [])
-    assert check_command_line(name, ["--help"]) is None
+    with pytest.raises(SystemExit) as end:
+        check_command_line(name, ["--help"])
+    assert end.value.code is None
+    assert f"python -m vaezoo.{name}" in capsys.readouterr().out
+    assert check_command_line(name, ["--hydra-help"]) is None
 
 
 def test_training_is_imported_without_the_modules_of_unix():

@@ -4,6 +4,7 @@ Its keys must exist, its values must fit their types (vaezoo.config.values), and
 (vaezoo.config.requirements). A mistake is answered in one or two lines: what is wrong, where, and what is allowed.
 """
 
+import sys
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
@@ -17,6 +18,7 @@ from vaezoo.config.compose import Composer, is_group, list_groups
 from vaezoo.config.directory import DIRECTORY
 from vaezoo.config.overrides import branches, leaves, parse_override, parse_overrides, read_key
 from vaezoo.config.plugins import list_files
+from vaezoo.config.reference import answer_help
 from vaezoo.config.requirements import OUR_CALLBACKS
 from vaezoo.config.secrets import check_secret
 from vaezoo.config.type_rules import is_schedule
@@ -48,11 +50,15 @@ NOT_ONE_JOB = (*HELP, "-m", "--multirun", "-c", "--cfg", "-i", "--info", "-sc", 
 def check_command_line(config_name: str, arguments: Sequence[str]) -> DictConfig | None:
     """Check a command line, with each value of a sweep, before Hydra makes a folder.
 
-    Returns the configuration of the first job; None for a request for help, and if the user names another configuration
-    than that of vaezoo, whose values are checked once Hydra has composed it. Raises UserError for the first mistake.
+    Returns the configuration of the first job; None if the user names another configuration than that of vaezoo, whose
+    values are checked once Hydra has composed it, or asks for the flags of Hydra. Any other request for help is
+    answered, and ends the process. Raises UserError for the first mistake.
     """
-    if any(argument in HELP or argument.startswith(OTHER_CONFIGURATION) for argument in arguments):
+    if "--hydra-help" in arguments or any(argument.startswith(OTHER_CONFIGURATION) for argument in arguments):
         return None
+    if any(argument in HELP for argument in arguments):
+        print(answer_help(config_name, [argument for argument in arguments if not argument.startswith("-")]))
+        sys.exit()
     check_words(arguments)
     job = [(override, as_single_run(override)) for override in parse_overrides(arguments)]
     for override, line in job:

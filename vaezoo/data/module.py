@@ -24,9 +24,10 @@ from vaezoo.ranges import Count, Natural, Several
 class ImageDataModule(LightningDataModule):
     """Batches of any source, residing on the accelerator where they fit.
 
-    `shape` is what the configuration promised to the networks; a source that differs is refused. `seed` orders the
-    training batches, `split_seed` alone draws the split; `split_by` "source" keeps images of one group, such as copies
-    of a drawing, on one side of it. `where` and `correlate` are factor shifts of the training part
+    `name` is the data set in titles and in the names of files. `batch_size` images are in a batch, all processes taken
+    together. `shape` is what the configuration promised to the networks; a source that differs is refused. `seed`
+    orders the training batches, `split_seed` alone draws the split; `split_by` "source" keeps images of one group, such
+    as copies of a drawing, on one side of it. `where` and `correlate` are factor shifts of the training part
     (vaezoo.data.shifts). `classes` is how many labels conditional models may expect. Further options, such as `path`,
     go to the source.
     """

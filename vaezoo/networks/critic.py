@@ -19,7 +19,17 @@ class Critic(nn.Module):
     It has convolutions and then fully connected layers of `hidden` units. Layers whose numbers are in `normed` have
     batch normalisation, with a `bias` before it or without. Codes pass through layers of `code_hidden` units and then
     enter the fully connected layers whose numbers are in `joins`, by default the first. Without fully connected layers
-    they are appended to the flattened maps. `style` applies to all layers: slope, maxout, affine, dropout.
+    they are appended to the flattened maps.
+
+    `convolutions` are [filters, kernel, stride] each. Those that are `padded` divide the sides by their strides;
+    without padding they shrink the image to 1x1. `features` is the layer that VAE/GAN compares, before its
+    normalisation. A `centred` network rescales images from [0, 1] to [-1, 1]. `input_dropout` is the share of inputs
+    that training sets to 0. Initial weights are drawn from N(0, `std`), or as PyTorch does it without `std`. Initial
+    scales of batch normalisation are drawn from N(1, `bn_std`).
+
+    All layers share their `style`. `slope` is that of LeakyReLU for negative inputs; 0 is ReLU. `maxout` takes the
+    larger of every two channels instead. Batch normalisation has a scale and a shift if it is `affine`. `dropout` is
+    the share of units that training sets to 0.
     """
 
     layers: Sequence[Layer]
@@ -116,7 +126,11 @@ class Encoder(Critic):
 
 
 class RecognitionHead(nn.Sequential):
-    """InfoGAN's Q (Chen et al., 2016): from a critic's hidden layer (B, H) to the `num_params` numbers of q(u|x)."""
+    """InfoGAN's Q (Chen et al., 2016): from a critic's hidden layer (B, H) to the `num_params` numbers of q(u|x).
+
+    It has a layer of `units` LeakyReLU units of slope `slope` with batch normalisation. Initial weights are drawn from
+    N(0, `std`), initial scales of batch normalisation from N(1, `bn_std`).
+    """
 
     def __init__(
         self,

@@ -43,6 +43,12 @@ class Generator(nn.Sequential):
     convolutions. Each layer has batch normalisation and an activation, except the convolution `last` [kernel, stride],
     which has the channels of the image. The smallest map is normalised number by number with `flat_norm`, otherwise
     channel by channel. Without `bottom` the latents themselves are the channels of a 1x1 map.
+
+    `convolutions` are [filters, kernel, stride] each. Those that are `padded` multiply the sides by their strides;
+    without padding they enlarge a 1x1 map to the image. Layers have a `bias` before batch normalisation or not. With
+    `pixel_bias` the last bias is one number for each pixel. `slope` is that of LeakyReLU for negative inputs; 0 is
+    ReLU. Initial weights are drawn from N(0, `std`), or as PyTorch does it without `std`. Initial scales of batch
+    normalisation are drawn from N(1, `bn_std`).
     """
 
     requires = {"dataset.batch_size > 1": "at least 2 images in a batch for its batch normalisation"}
@@ -87,7 +93,13 @@ class Generator(nn.Sequential):
 
 
 class DenseGenerator(nn.Sequential):
-    """A network from latents (B, J) to logits (B, C, H, W) of any size, by fully connected layers of `hidden` units."""
+    """A network from latents (B, J) to logits (B, C, H, W) of any size, by fully connected layers of `hidden` units.
+
+    Layers have batch normalisation with `batch_norm`, which has a scale and a shift if it is `affine`. They have a
+    `bias` before it or not. `slope` is that of LeakyReLU for negative inputs; 0 is ReLU. Initial weights are drawn from
+    N(0, `std`), or as PyTorch does it without `std`. Initial scales of batch normalisation are drawn from N(1,
+    `bn_std`).
+    """
 
     requires = {"dataset.batch_size > 1 or not batch_norm": "at least 2 images in a batch for its batch normalisation"}
 

@@ -27,7 +27,10 @@ def mlp(sizes: Sequence[int], activation: Activation) -> nn.Sequential:
 
 
 def dense(inputs: int, outputs: int, *, hidden: Sequence[int], activation: Activation) -> nn.Sequential:
-    """Return a fully connected network between vectors, (B, inputs) -> (B, outputs), such as a mixture prior has."""
+    """Return a fully connected network between vectors, (B, inputs) -> (B, outputs), such as a mixture prior has.
+
+    Its layers have `hidden` units each, with the `activation` between them.
+    """
     return mlp([inputs, *hidden, outputs], activation)
 
 
@@ -37,7 +40,10 @@ def append_condition(features: Tensor, u: Tensor | None) -> Tensor:
 
 
 class MLPEncoder(nn.Module):
-    """A network from images (B, C, H, W), with `condition` numbers u beside each, to `num_params` numbers each."""
+    """A network from images (B, C, H, W), with `condition` numbers u beside each, to `num_params` numbers each.
+
+    Its layers have `hidden` units each, with the `activation` between them.
+    """
 
     def __init__(
         self,
@@ -56,7 +62,10 @@ class MLPEncoder(nn.Module):
 
 
 class MLPDecoder(nn.Module):
-    """A network from latents (B, J) to the parameters of a likelihood, (B, C, H, W)."""
+    """A network from latents (B, J) to the parameters of a likelihood, (B, C, H, W).
+
+    Its layers have `hidden` units each, with the `activation` between them.
+    """
 
     def __init__(self, latent_dim: int, image_shape: Sequence[int], *, hidden: Sizes, activation: Activation) -> None:
         super().__init__()

@@ -33,9 +33,9 @@ class MaskedConv2d(nn.Conv2d):
 class PixelCNN(nn.Module):
     """A network from images (B, C, H, W) and codes (B, `latent_dim`) to the logits of each pixel given those before.
 
-    It has a convolution of type A with a kernel of side `first`, residual `blocks` of type B, and a last 1x1
-    convolution; the code adds a bias to each but the last. A pixel depends on at most `above` rows above its own; the
-    fewer these are, the more information the code must have.
+    It has a convolution of type A with a kernel of side `first`, residual `blocks` of type B with kernels of side
+    `kernel`, and a last 1x1 convolution, with `maps` channels between them; the code adds a bias to each but the last.
+    A pixel depends on at most `above` rows above its own; the fewer these are, the more information the code must have.
     """
 
     def __init__(
