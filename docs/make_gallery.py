@@ -1,0 +1,172 @@
+"""Train the models of the gallery, pack them into docs/gallery, and write docs/gallery.md: `make gallery`.
+
+`python docs/make_gallery.py pages` only makes the pages of sliders from the packed files, as `make gallery-pages` does.
+Trainings that are finished are not repeated; the runs and the pages lie in build/gallery.
+"""
+
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from math import isfinite, nan
+from pathlib import Path
+
+import vaezoo
+from vaezoo.evaluation.closing_table import ARROWS
+from vaezoo.metrics.directions import REPEATED
+from vaezoo.reporting.reading import read_run
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKED = ROOT / "docs" / "gallery"  # part of the repository
+BUILD = ROOT / "build" / "gallery"  # not part of it
+PICTURES = ("traversals", "class_grid")  # those that a run has are shown
+SMALL = ("dataset.size=16", "network.encoder.hidden=[200]", "network.decoder.hidden=[200]")
+
+# The options of each model, and what to look at.
+MODELS = {
+    "dipvae": (
+        (*SMALL, "latent.dim=6", "max_batches=5000"),
+        ("All six latents are in use, and each changes strokes in one part of the image."),
+    ),
+    "betavae": (
+        (*SMALL, "latent.dim=6", "model.beta=2", "max_batches=5000"),
+        ("Look at z1, which bends the stroke, and at z0, which opens a ring below."),
+    ),
+    "betatcvae": (
+        (*SMALL, "latent.dim=6", "model.beta=3", "max_batches=5000"),
+        "z1 bends the stroke, z2 turns it from a ring into a line.",
+    ),
+    "factorvae": (
+        (*SMALL, "latent.dim=6", "model.discriminator.hidden=[200,200,200]", "max_batches=4000"),
+        "Like betavae: z2 closes a ring at the top, z0 opens one below.",
+    ),
+    "jointvae": (
+        (
+            *(*SMALL, "latent.dim=4", "latent.categories=[10]", "model.gamma_z=30", "model.gamma_c=30"),
+            *("model.capacity_z={end: 6, batches: 3000}", "model.capacity_c={end: 2.2, batches: 3000}"),
+            "max_batches=5000",
+        ),
+        (
+            "The second picture sets the category and keeps the rest: some categories are rings, "
+            "others strokes. They are not the ten digits one to one."
+        ),
+    ),
+    "infogan": (
+        ("network=mlpgan", "dataset.batch_size=128", "max_batches=2000"),
+        (
+            "Categories were found without labels: in the second picture most columns are one "
+            "digit. z0 and z1 change how it is written. Its reconstruction is what the generator "
+            "makes of the code that Q reads, and may be another digit."
+        ),
+    ),
+    "cvae": (
+        (*SMALL, "latent.dim=3", "max_batches=5000"),
+        "The class is given, so the latents keep the digit and change how it is written.",
+    ),
+}
+
+HEAD = """\
+# A gallery of trained models
+
+Each model was trained on two CPU cores by the command below its name, in one to two minutes, with seed 0. The data
+are scikit-learn's 1,797 digits of 8x8 pixels. `dataset.size=16` repeats each pixel, so that the reconstruction weighs
+four times as much beside the KL. The budgets are small: the pictures show what latents of each kind of model do, and
+the scores do not say which model is better.
+
+The packed files are part of the repository: `vaezoo.load("docs/gallery/dipvae.zip")` [opens one](sharing.md). The
+[pages of sliders](explore.md) are not, because each holds 4 MB of program:
+
+```
+make gallery-pages
+```
+
+makes those of all models in `build/gallery`, from the packed files and without training. `make gallery` trains the
+models again, packs them and writes this page.
+
+Each row of a picture of traversals moves one latent over the range of its prior; the others stay as they are. *Noise*
+and *constant codes* are the scores of codes without information, the floors of a score; a dash stands for none. The
+scores with floors are easy: codes without information have their best values. Digits have no ground-truth factors, so
+that scores of disentanglement such as the MIG are missing.
+"""
+
+
+def list_training(name: str) -> list[str]:
+    """Return the command that trains a model of the gallery."""
+    return ["python", "-m", "vaezoo.train", f"model={name}", "dataset=digits", *MODELS[name][0]]
+
+
+def describe_training(name: str) -> str:
+    """Return the command that trains a model of the gallery, as a shell takes it."""
+    return shlex.join(list_training(name))
+
+
+def run_command(*arguments: str) -> None:
+    """Run a command of vaezoo from the root of the repository. Raises CalledProcessError where it fails."""
+    subprocess.run([sys.executable, *arguments], cwd=ROOT, check=True)
+
+
+def train_and_pack(name: str) -> None:
+    """Train a model, unless its run is finished, and pack it."""
+    folder = BUILD / "runs" / name
+    line = list_training(name)[1:]
+    run_command(*line, "logger=csv", "callbacks.progress=false", f"hydra.run.dir={folder}")
+    run_command("-m", "vaezoo.share", f"run={folder}", f"to={PACKED / name}.zip", "latents=true")
+
+
+def make_sliders(name: str) -> None:
+    """Write the page of sliders of a packed model."""
+    BUILD.mkdir(parents=True, exist_ok=True)
+    run_command("-m", "vaezoo.explore", f"run={PACKED / name}.zip", f"out={BUILD / name}.html")
+
+
+def write_gallery(names: Sequence[str]) -> str:
+    """Return docs/gallery.md; the pictures are written beside the packed files."""
+    return "\n".join([HEAD, *(line for name in names for line in write_section(name))])
+
+
+def write_section(name: str) -> Iterator[str]:
+    """Yield the lines about one model."""
+    run = vaezoo.load(PACKED / f"{name}.zip")
+    yield f"## {name}\n"
+    if text := MODELS[name][1]:
+        yield f"{text}\n"
+    for picture in PICTURES:
+        if picture in run.figures:
+            path = PACKED / f"{name}_{picture}.png"
+            run.figure(picture).save(path, optimize=True)
+            yield f"![{picture} of {name}](gallery/{path.name})\n"
+    size = (PACKED / f"{name}.zip").stat().st_size / 1e6
+    yield f"- trained: `{describe_training(name)}`"
+    yield f"- budget: {int(run.model.batches):,} batches of {run.config['dataset']['batch_size']} images"
+    yield f"- packed: [{name}.zip](gallery/{name}.zip), {size:.1f} MB"
+    yield f"- sliders: `python -m vaezoo.explore run=docs/gallery/{name}.zip out={name}.html`\n"
+    yield from write_scores(run.folder)
+
+
+def write_scores(folder: Path) -> Iterator[str]:
+    """Yield a table of the scores that have a direction, with their floors where they have some."""
+    run = read_run(folder)
+    yield "| score | value | noise | constant codes |\n|---|---|---|---|"
+    for score, way in run.directions.items():
+        if score in run.scores and way.group != REPEATED:
+            floor = run.floors.get(score, {})
+            cells = [f"{floor[kind]:.3g}" if isfinite(floor.get(kind, nan)) else "–" for kind in ("noise", "constant")]
+            yield f"| {ARROWS[way.better]} {score} | {run.scores[score]:.4g} | {' | '.join(cells)} |"
+    yield ""
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Make the gallery, or with the argument `pages` its pages of sliders alone."""
+    if list(arguments) != ["pages"]:
+        PACKED.mkdir(exist_ok=True)
+        for name in arguments or MODELS:
+            train_and_pack(name)
+        packed = [name for name in MODELS if (PACKED / f"{name}.zip").is_file()]
+        (ROOT / "docs" / "gallery.md").write_text(write_gallery(packed), encoding="utf-8")
+    for name in MODELS:
+        if (PACKED / f"{name}.zip").is_file():
+            make_sliders(name)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
