@@ -135,10 +135,11 @@ def make_folder(folder: Path, runs: Path, page: str) -> None:
     """Write what a page takes for granted into an empty folder; it makes the others itself."""
     run = "outputs/2026-11-21/10-00-00-dipvae-dsprites"
     places = {run: run, "DIR": run, "RUN": run, "outputs/first": "outputs/first"}
-    places |= {f"multirun/{name}": "multirun/NAME" for name in ("NAME", "A", "B")}
+    places |= {f"multirun/{name}": "multirun/NAME" for name in ("NAME", "A", "B", "first")}
     places["outputs/2026-11-21/10-00-00-betavae-digits"] = "outputs/first"
     for place, source in places.items():
-        if re.search(rf"(?<![\w/]){place}\b", page) and f'"hydra.run.dir": "{place}"' not in page:
+        makes_it = rf'"hydra.run.dir": "{place}"|sweep.name={place.removeprefix("multirun/")} '
+        if re.search(rf"(?<![\w/]){place}\b", page) and not re.search(makes_it, page):
             shutil.copytree(runs / source, folder / place)
     shutil.copytree(PROJECT / "my_zoo", folder / "my_zoo")
     (folder / "tests").symlink_to(ROOT / "tests")
