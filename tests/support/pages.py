@@ -146,7 +146,7 @@ def make_folder(folder: Path, runs: Path, page: str) -> None:
     rng = np.random.default_rng(0)
     np.savez(folder / "mine.npz", images=rng.random((300, 8, 8)))
     np.savez(folder / "codes.npz", **{name: array for name, array in make_names().items() if name != "images"})
-    for number in range(200):
+    for number in range(300):
         path = folder / "pictures" / "ab"[number % 2] / f"{number}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(rng.integers(0, 256, (64, 64), np.uint8)).save(path)
