@@ -60,7 +60,7 @@ def find_mismatch(config: DictConfig) -> str | None:
         return (
             None if (config.run is None) != (config.runs is None) else "Name one run with run=, or several with runs=."
         )
-    if config.get("runs", "") is None:
+    if OmegaConf.is_missing(config, "runs") or config.get("runs", "") is None:
         return "runs=: must be a folder, or a list of folders."
     if OmegaConf.is_missing(config, "run") or config.get("run", "") is None:
         return "run=: must be the folder of a run."
