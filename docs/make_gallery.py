@@ -59,6 +59,13 @@ MODELS = {
             "makes of the code that Q reads, and may be another digit."
         ),
     ),
+    "vaegan": (
+        ("network=alimlp", "dataset.batch_size=128", "max_batches=2000"),
+        (
+            "Ten latents with about 0.2 nats each; z2 opens a ring below. Images are sharp, but a reconstruction may be "
+            "another digit."
+        ),
+    ),
     "cvae": (
         (*SMALL, "latent.dim=3", "max_batches=5000"),
         "The class is given, so the latents keep the digit and change how it is written.",

@@ -10,7 +10,7 @@ import vaezoo
 from tests.support.configuration import check_line
 from tests.support.paths import ROOT
 
-MOST_BYTES = 8e6  # of docs/gallery
+MOST_BYTES = 10e6  # of docs/gallery
 
 
 @pytest.fixture(scope="module")
