@@ -62,8 +62,8 @@ MODELS = {
     "vaegan": (
         ("network=alimlp", "dataset.batch_size=128", "max_batches=2000"),
         (
-            "Ten latents with about 0.2 nats each; z2 opens a ring below. Images are sharp, but a reconstruction may be "
-            "another digit."
+            "Ten latents with about 0.2 nats each; z2 opens a ring below. Images are sharp, but a reconstruction may "
+            "be another digit."
         ),
     ),
     "cvae": (
