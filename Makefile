@@ -14,7 +14,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help setup train results notebooks docs test test-all matrix check format clean
-.PHONY: bench bench-environments bench-steps bench-overhead bench-floors bench-data bench-evaluation \
+.PHONY: bench bench-environments bench-steps bench-overhead bench-precision bench-floors bench-data bench-evaluation \
         bench-startup bench-rendering
 
 help:            ## print this list
@@ -85,6 +85,9 @@ bench-steps: setup ## measure training steps a second: engines, a loop by hand, 
 
 bench-overhead: setup ## measure what a training step costs besides the work of the model
 	$(BENCH)/step_overhead.py $(KEPT) rounds=6 $(ARGS)
+
+bench-precision: setup ## measure steps in bfloat16 against float32, for processors that compute it
+	$(BENCH)/precision.py $(ARGS)
 
 bench-floors: setup ## count arithmetic and bytes of a step, and the time that they need here
 	$(BENCH)/floors.py $(KEPT) $(ARGS)

@@ -5,21 +5,18 @@ side by side, and the keys that the scores depend on. It reads the swept keys an
 Without credentials, or with `out=FILE`, it writes the specification of both to a file.
 """
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import hydra
 from omegaconf import DictConfig
 
-from vaezoo.config.command_line import check_command_line
 from vaezoo.config.directory import DIRECTORY
-from vaezoo.config.overrides import quote_paths
-from vaezoo.config.plugins import take_folders
 from vaezoo.config.values import check_config
 from vaezoo.errors import UserError, command
 from vaezoo.runs.files import write_json
 from vaezoo.runs.folder import read_config
+from vaezoo.runs.start import start_command
 
 if TYPE_CHECKING:
     from vaezoo.reporting.reading import Run
@@ -156,10 +153,7 @@ def job(config: DictConfig) -> None:
 
 
 def main() -> None:
-    with command():
-        sys.argv[1:] = take_folders(quote_paths(sys.argv[1:]))
-        check_command_line("dashboard", sys.argv[1:])
-        job()
+    start_command("dashboard", job)
 
 
 if __name__ == "__main__":

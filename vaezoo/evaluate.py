@@ -13,15 +13,13 @@ import hydra
 from omegaconf import DictConfig, OmegaConf
 
 from vaezoo import Command
-from vaezoo.config.command_line import check_command_line
 from vaezoo.config.directory import DIRECTORY
-from vaezoo.config.overrides import quote_paths, read_run, read_trust
-from vaezoo.config.plugins import take_folders
 from vaezoo.config.titles import describe_run
 from vaezoo.config.values import check_config
 from vaezoo.errors import UserError, command, describe_write_error
 from vaezoo.ranges import exists
-from vaezoo.runs.folder import relative_to_cwd, use_recorded_folders
+from vaezoo.runs.folder import relative_to_cwd
+from vaezoo.runs.start import start_command
 
 
 def evaluate_run(config: DictConfig) -> None:
@@ -151,12 +149,7 @@ def main() -> None:
     names_metric = any(argument.lstrip("+~").startswith("metric") for argument in sys.argv)
     if not names_metric and any(argument.startswith("figure=") for argument in sys.argv):
         sys.argv.append("metric=none")  # because `figure=` alone asks for pictures of what is scored already
-    with command():
-        sys.argv[1:] = take_folders(quote_paths(sys.argv[1:]))
-        if folder := read_run(sys.argv[1:]):
-            use_recorded_folders(folder, read_trust(sys.argv[1:]))
-        check_command_line("evaluate", sys.argv[1:])
-        job()
+    start_command("evaluate", job)
 
 
 sys.modules[__name__].__class__ = Command  # so that vaezoo.evaluate(...) works, too

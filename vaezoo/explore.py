@@ -5,22 +5,19 @@ has several models under the same sliders.
 """
 
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import hydra
 from omegaconf import DictConfig, OmegaConf
 
-from vaezoo.config.command_line import check_command_line
 from vaezoo.config.directory import DIRECTORY
-from vaezoo.config.overrides import quote_paths, read_run, read_trust
-from vaezoo.config.plugins import take_folders
 from vaezoo.config.values import check_config
 from vaezoo.errors import UserError, command
 from vaezoo.runs.files import write_text
-from vaezoo.runs.folder import relative_to_cwd, use_recorded_folders
+from vaezoo.runs.folder import relative_to_cwd
 from vaezoo.runs.shared_file import is_unpacked
+from vaezoo.runs.start import start_command
 
 if TYPE_CHECKING:
     from vaezoo.api.trained_run import Run
@@ -111,12 +108,7 @@ def job(config: DictConfig) -> None:
 
 def main() -> None:
     """Check the command line before Hydra reads it, then write the page."""
-    with command():
-        sys.argv[1:] = take_folders(quote_paths(sys.argv[1:]))
-        if folder := read_run(sys.argv[1:]):
-            use_recorded_folders(folder, read_trust(sys.argv[1:]))
-        check_command_line("explore", sys.argv[1:])
-        job()
+    start_command("explore", job)
 
 
 if __name__ == "__main__":

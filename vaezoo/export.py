@@ -4,19 +4,16 @@ Writes encoder and decoder as ONNX and all weights as safetensors into the folde
 docs/export.md.
 """
 
-import sys
 from pathlib import Path
 
 import hydra
 from omegaconf import DictConfig, OmegaConf
 
-from vaezoo.config.command_line import check_command_line
 from vaezoo.config.directory import DIRECTORY
-from vaezoo.config.overrides import quote_paths, read_run, read_trust
-from vaezoo.config.plugins import take_folders
 from vaezoo.config.values import check_config
 from vaezoo.errors import command
-from vaezoo.runs.folder import relative_to_cwd, use_recorded_folders
+from vaezoo.runs.folder import relative_to_cwd
+from vaezoo.runs.start import start_command
 
 
 def export_run(config: DictConfig) -> list[str]:
@@ -40,12 +37,7 @@ def job(config: DictConfig) -> None:
 
 def main() -> None:
     """Check the command line before Hydra reads it, then export."""
-    with command():
-        sys.argv[1:] = take_folders(quote_paths(sys.argv[1:]))
-        if folder := read_run(sys.argv[1:]):
-            use_recorded_folders(folder, read_trust(sys.argv[1:]))
-        check_command_line("export", sys.argv[1:])
-        job()
+    start_command("export", job)
 
 
 if __name__ == "__main__":

@@ -4,19 +4,16 @@ Writes report.html, which needs no other file and can be sent around, report.csv
 report_settings.csv, one row a setting. It reads run folders and needs nothing else: docs/report.md.
 """
 
-import sys
 from pathlib import Path
 
 import hydra
 from omegaconf import DictConfig
 
-from vaezoo.config.command_line import check_command_line
 from vaezoo.config.directory import DIRECTORY
-from vaezoo.config.overrides import quote_paths
-from vaezoo.config.plugins import take_folders
 from vaezoo.config.values import check_config
 from vaezoo.errors import UserError, command
 from vaezoo.runs.files import write_text
+from vaezoo.runs.start import start_command
 
 
 def list_roots(config: DictConfig) -> list[Path]:
@@ -61,10 +58,7 @@ def job(config: DictConfig) -> None:
 
 def main() -> None:
     """Check the command line before Hydra reads it, then make the report."""
-    with command():
-        sys.argv[1:] = take_folders(quote_paths(sys.argv[1:]))
-        check_command_line("report", sys.argv[1:])
-        job()
+    start_command("report", job)
 
 
 if __name__ == "__main__":

@@ -4,20 +4,17 @@ The file holds weights, configuration, scores, pictures and a model card; `vaezo
 and `python -m vaezoo.evaluate run=FILE.zip out=FOLDER` scores it: docs/sharing.md.
 """
 
-import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import hydra
 from omegaconf import DictConfig, OmegaConf
 
-from vaezoo.config.command_line import check_command_line
 from vaezoo.config.directory import DIRECTORY
-from vaezoo.config.overrides import quote_paths, read_run, read_trust
-from vaezoo.config.plugins import take_folders
 from vaezoo.config.values import check_config
 from vaezoo.errors import UserError, command
-from vaezoo.runs.folder import relative_to_cwd, use_recorded_folders
+from vaezoo.runs.folder import relative_to_cwd
+from vaezoo.runs.start import start_command
 
 
 def share_run(config: DictConfig) -> list[str]:
@@ -64,12 +61,7 @@ def job(config: DictConfig) -> None:
 
 def main() -> None:
     """Check the command line before Hydra reads it, then share."""
-    with command():
-        sys.argv[1:] = take_folders(quote_paths(sys.argv[1:]))
-        if folder := read_run(sys.argv[1:]):
-            use_recorded_folders(folder, read_trust(sys.argv[1:]))
-        check_command_line("share", sys.argv[1:])
-        job()
+    start_command("share", job)
 
 
 if __name__ == "__main__":

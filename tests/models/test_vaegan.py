@@ -124,6 +124,18 @@ def test_the_gate_sees_the_costs_that_the_critic_then_pays():
     assert all(torch.equal(shared[key], alone[key]) for key in shared)
 
 
+def test_batch_statistics_learn_from_moves_and_not_from_the_gate():
+    hidden = [f"network.{part}.hidden=[16,16]" for part in ("encoder", "decoder", "critic")]
+    statistics = []
+    for margin in ("10", "null"):  # With a margin of 10 the gate looks, and everybody moves.
+        torch.manual_seed(0)
+        model = build_model("model=vaegan", "dataset=digits", "network=vaeganmlp", *hidden, f"model.margin={margin}")
+        fit(model, steps=1)
+        statistics.append({name: value for name, value in model.named_buffers() if "running_" in name})
+    assert len(statistics[0]) == 12
+    assert all(torch.equal(value, statistics[1][name]) for name, value in statistics[0].items())
+
+
 def test_an_undecided_critic_pays_ln_2():
     model = vaegan()
     nn.init.zeros_(model.critic.head.weight)

@@ -54,6 +54,13 @@ def test_ray_counts_jobs():
 
 
 @needs("optuna")
+@pytest.mark.parametrize("key", ["sweep.dry=true", "sweep.rerun=all"])
+def test_what_has_no_effect_on_a_search_is_refused(key):
+    with pytest.raises(UserError, match=f"{key}: a search"):
+        check_command_line("train", ["-m", "sweep=optuna", "dataset=digits", key])
+
+
+@needs("optuna")
 def test_optuna_is_told_what_to_look_for():
     sweeper = hydra("sweep=optuna", "sweep.trials=7", "sweep.direction=minimize", "seed=4")["sweeper"]
     assert [sweeper.n_trials, sweeper.direction, sweeper.n_jobs] == [7, "minimize", 1]

@@ -135,17 +135,18 @@ def make_folder(folder: Path, runs: Path, page: str) -> None:
     """Write what a page takes for granted into an empty folder; it makes the others itself."""
     run = "outputs/2026-11-21/10-00-00-dipvae-dsprites"
     places = {run: run, "DIR": run, "RUN": run, "outputs/first": "outputs/first"}
-    places |= {f"multirun/{name}": "multirun/NAME" for name in ("NAME", "A", "B")}
+    places |= {f"multirun/{name}": "multirun/NAME" for name in ("NAME", "A", "B", "first")}
     places["outputs/2026-11-21/10-00-00-betavae-digits"] = "outputs/first"
     for place, source in places.items():
-        if re.search(rf"(?<![\w/]){place}\b", page) and f'"hydra.run.dir": "{place}"' not in page:
+        makes_it = rf'"hydra.run.dir": "{place}"|sweep.name={place.removeprefix("multirun/")} '
+        if re.search(rf"(?<![\w/]){place}\b", page) and not re.search(makes_it, page):
             shutil.copytree(runs / source, folder / place)
     shutil.copytree(PROJECT / "my_zoo", folder / "my_zoo")
     (folder / "tests").symlink_to(ROOT / "tests")
     rng = np.random.default_rng(0)
     np.savez(folder / "mine.npz", images=rng.random((300, 8, 8)))
     np.savez(folder / "codes.npz", **{name: array for name, array in make_names().items() if name != "images"})
-    for number in range(200):
+    for number in range(300):
         path = folder / "pictures" / "ab"[number % 2] / f"{number}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(rng.integers(0, 256, (64, 64), np.uint8)).save(path)

@@ -60,7 +60,7 @@ def find_mismatch(config: DictConfig) -> str | None:
         return (
             None if (config.run is None) != (config.runs is None) else "Name one run with run=, or several with runs=."
         )
-    if config.get("runs", "") is None:
+    if OmegaConf.is_missing(config, "runs") or config.get("runs", "") is None:
         return "runs=: must be a folder, or a list of folders."
     if OmegaConf.is_missing(config, "run") or config.get("run", "") is None:
         return "run=: must be the folder of a run."
@@ -366,6 +366,17 @@ def check_packages(config: DictConfig) -> str | None:
     return None
 
 
+def check_search(config: DictConfig) -> str | None:
+    """Return which key of a study has no effect on a search, whose jobs are not known before; None without one."""
+    if config.get("sweep", {}).get("trials") is None:
+        return None
+    if config.sweep.dry:
+        return "sweep.dry=true: a search chooses its jobs while it runs, so that they cannot be listed. Leave it out."
+    if config.sweep.rerun != "failed":
+        return f"sweep.rerun={config.sweep.rerun}: a search makes new trials in any case. Leave it out."
+    return None
+
+
 CHECKS: tuple[Callable[[DictConfig], str | None], ...] = (
     check_image_size,
     check_labels,
@@ -379,4 +390,5 @@ CHECKS: tuple[Callable[[DictConfig], str | None], ...] = (
     check_lr_schedule,
     check_callbacks,
     check_packages,
+    check_search,
 )

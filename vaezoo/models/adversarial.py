@@ -53,7 +53,14 @@ class AdversarialModel(LatentModel):
         return frozenset()
 
     def idle(self, x: Tensor, labels: Tensor | None = None) -> Set[str]:
-        return frozenset(self.sitting_out(self.parts(x, labels))) if self.gated else frozenset()
+        return self.decide_idle(self.parts(x, labels))
+
+    def decide_idle(self, parts: Sequence[tuple[Tensor, Terms]]) -> Set[str]:
+        """Return the players that make no move in this step; no running statistics learn from the decision."""
+        if not self.gated:
+            return frozenset()
+        with statistics_kept(self.modules()):
+            return frozenset(self.sitting_out(parts))
 
     def owned(self) -> dict[str, list[nn.Module]]:
         """The networks of each player; a classifier of codes belongs to the first who owns the encoder."""
@@ -76,7 +83,7 @@ class AdversarialModel(LatentModel):
     def step(self, x: Tensor, labels: Tensor | None = None, idle: Set[str] | None = None) -> Terms:
         parts = self.parts(x, labels)
         if idle is None:
-            idle = self.sitting_out(parts)
+            idle = self.decide_idle(parts)
         terms = {}
         for name, optimizer in zip(self.players(), self.all_optimizers(), strict=True):
             terms[name] = self.move(name, optimizer, parts, plays=name not in idle)

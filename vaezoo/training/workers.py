@@ -30,6 +30,7 @@ GRACE = 15.0  # seconds in which the others may end by themselves once one has f
 MOMENT = 3.0  # seconds in which the first worker may end by itself after a second signal
 SUPERVISOR = "VAEZOO_SUPERVISOR"  # the number of the supervisor's process, in its workers
 TORCHRUN = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")  # variables of the processes of torchrun
+KILLED = getattr(signal, "SIGKILL", None)  # which Windows lacks
 FOLDER = "vaezoo/folder"  # a key of the store that these processes share
 COMMAND = "VAEZOO_COMMAND"  # the number of the process that the user started, in the jobs of a study
 
@@ -150,7 +151,7 @@ def supervise(folder: Path, processes: int, environment: Mapping[str, str]) -> i
         workers = [stack.enter_context(running(command)) for command in make_commands(folder, processes, environment)]
         with signals_passed_on(workers[0]) as received:
             failed = wait_for_all(workers, received)
-    if received and -workers[0].returncode in (*received, signal.SIGKILL) and not failed:
+    if received and -workers[0].returncode in (*received, KILLED) and not failed:
         return received[0]
     logs = [log_path(folder, rank) for rank in range(1, processes)]
     if failed is None:

@@ -85,7 +85,9 @@ def load_prepared(file: Path, shape: tuple[int, ...]) -> np.ndarray | None:
 
 
 def count_memory() -> int:
-    """Return the size of the machine's memory in bytes."""
+    """Return the size of the machine's memory in bytes; 8 GiB where Python cannot tell, as on Windows."""
+    if not hasattr(os, "sysconf"):
+        return 2**33
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 

@@ -29,7 +29,7 @@ MODES = {"1": "L", "L": "L", "LA": "L", "P": "RGB", "RGB": "RGB", "RGBA": "RGB",
 BESIDE_IMAGES = ("factors", "labels", "factor_names")  # further arrays of a file
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # An object is equal to itself alone, so that results about it can be kept.
 class OwnImages:
     """The images of a file or folder, which are read in pieces, and the tables beside them."""
 

@@ -229,6 +229,7 @@ def convert_to_bytes(own: OwnImages, start: int, images: np.ndarray) -> np.ndarr
 # ---- labels and factors
 
 
+@lru_cache(maxsize=4)  # A run asks several times, and each time would print its messages.
 def number_labels(own: OwnImages) -> tuple[np.ndarray | None, tuple[str, ...]]:
     """Return the class (N,) of each image and the names of the classes; None and () for fewer than two classes."""
     if own.labels is None:
@@ -244,6 +245,7 @@ def number_labels(own: OwnImages) -> tuple[np.ndarray | None, tuple[str, ...]]:
     return (classes, values) if len(values) > 1 else (None, ())
 
 
+@lru_cache(maxsize=4)
 def number_factors(own: OwnImages) -> tuple[np.ndarray | None, tuple[int, ...]]:
     """Return the classes (N, K) of the factors, and how many classes each factor has; None and () without factors."""
     if not own.factors:
