@@ -30,6 +30,12 @@ def run(tmp_path_factory):
     return run
 
 
+def test_a_gpu_that_is_missing_is_missed_when_a_run_is_opened(run, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(vaezoo.UserError, match=r"device=cuda: PyTorch .* finds no GPU here"):
+        vaezoo.load(run.folder, device="cuda")
+
+
 def images(count: int) -> np.ndarray:
     return np.random.default_rng(0).random((count, 1, 8, 8), np.float32)
 

@@ -150,6 +150,17 @@ def test_a_long_name_is_cut_in_the_title_of_the_report():
     assert runs["filters"]["filters"][0]["value"] == "n" * 150
 
 
+@pytest.mark.parametrize("name", ["w t=é β", 'it\'s \\ "a" < b == 🙂 within_last 3 days'])
+def test_the_name_of_a_study_may_have_any_letters_and_signs(name):
+    study = wandb_panels.Study(name, {}, ["vae"], [], [], [], [])
+    workspace = wandb_panels.dump_specification(wandb_panels.make_workspace(study, "", "ours"))
+    report = wandb_panels.dump_specification(wandb_panels.make_report(study, "", "ours"))
+    assert workspace["section"]["runSets"][0]["filters"]["filters"][0]["value"] == name
+    runs = [runset for block in report["blocks"] for runset in block.get("metadata", {}).get("runSets", [])]
+    assert {runset["filters"]["filters"][0]["value"] for runset in runs} == {name}
+    assert wandb_panels.remove_signs("w t=é β 🙂") == "w t-é β -"
+
+
 def test_with_credentials_both_are_saved(study, monkeypatch):
     monkeypatch.delenv("WANDB_MODE")
     monkeypatch.setenv("WANDB_API_KEY", "0" * 40)

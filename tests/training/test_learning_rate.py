@@ -155,6 +155,7 @@ def test_a_killed_run_goes_on_with_the_rates_of_each_player(in_tmp, monkeypatch)
         ),
         (["+lr_schedule.gamma=0.5"], r"lr_schedule.gamma=0.5: this schedule has a warm-up alone"),
         (["+lr_schedule._target_=torch.optim.lr_scheduler.StepLR"], r"lr_schedule: StepLR takes step_size, .*, not"),
+        (["+lr_schedule._target_=torch.optim.lr_scheduler.ChainedScheduler"], r"takes schedulers, not nothing\."),
         (["+lr_schedule._target_=torch.optim.lr_scheduler.ReduceLROnPlateau"], r"it follows validations"),
         (["lr_schedule=cosine", "+lr_schedule.last_epoch=5"], r"must be left out: the checkpoint says where"),
         (["lr_schedule=cosin"], r"there is no such lr_schedule\. Did you mean 'cosine'\?"),

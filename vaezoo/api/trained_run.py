@@ -70,6 +70,10 @@ class Run:
         self.folder = folder
         self.checkpoint = checkpoint
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        if self.device.type == "cuda" and not torch.cuda.is_available():
+            raise UserError(
+                f"device={device}: PyTorch {torch.__version__} finds no GPU here. Leave device out, or use cpu."
+            )
         self._config = load_config(folder, trust)
         check_complete(self._config, f"run={folder}: {CONFIG}")
 

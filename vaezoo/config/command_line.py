@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from vaezoo.config.compose import Composer, is_group, list_groups
 from vaezoo.config.directory import DIRECTORY
-from vaezoo.config.overrides import branches, leaves, parse_override, parse_overrides, read_key
+from vaezoo.config.overrides import branches, leaves, parse_overrides, read_key
 from vaezoo.config.plugins import list_files
 from vaezoo.config.reference import answer_help
 from vaezoo.config.requirements import OUR_CALLBACKS
@@ -133,10 +133,6 @@ def check_keys(composer: Composer, job: Sequence[tuple[Override, str]]) -> None:
     `job` pairs each override with its line in a single run.
     """
     choices = [(override, line) for override, line in job if is_group(override)]
-    for override, line in choices:
-        if isinstance(parse_override(line).value(), int | float):  # Hydra would end with a traceback.
-            group = override.key_or_group
-            raise UserError(f"{line}: there is no such {group}. Known: {', '.join(list_files(group))}.")
     schedules = [override for override, _ in choices if override.key_or_group == "schedule"]
     if schedules:
         others = [line for override, line in choices if override not in schedules]

@@ -87,8 +87,11 @@ class Composer:
 
 def compose_or_refuse(config_name: str, overrides: list[str]) -> DictConfig:
     """Return the composed configuration. Raises UserError, with the nearest name, for what does not exist."""
+    groups = [override for override in parse_overrides(overrides) if is_group(override)]
+    for override in groups:
+        check_choice(override)
     try:
-        return compose(config_name, overrides)
+        config = compose(config_name, overrides)
     except MissingConfigException as error:
         if instead := REMOVED.get(str(error.missing_cfg_file)):
             choice = "=".join(str(error.missing_cfg_file).rsplit("/", 1))
@@ -105,6 +108,26 @@ def compose_or_refuse(config_name: str, overrides: list[str]) -> DictConfig:
         ) from None
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(str(error).splitlines()[0]) from None
+    for override in groups:
+        if override.is_delete() and "/" not in (group := override.key_or_group) and group not in config:
+            raise UserError(f"{override.input_line}: it cannot be left out. Choose another one: {group}=NAME.")
+    return config
+
+
+def check_choice(override: Override) -> None:
+    """Raise UserError unless the option of a group is named by a text or by a list of texts.
+
+    Hydra ends with a traceback for null and for numbers. A dictionary changes values of the group.
+    """
+    value = override.value()
+    names = value if isinstance(value, list) else [value]
+    if override.is_delete() or all(isinstance(name, str | dict) for name in names):
+        return
+    group = override.key_or_group
+    files = sorted(file for file in list_files(group) if not file.startswith("base/"))
+    none = f" {group}=none leaves it out." if "none" in files else ""
+    known = f" Known: {', '.join(files)}." if files else ""
+    raise UserError(f"{override.input_line}: there is no such {group}.{none}{known}")
 
 
 def describe_missing(path: str, options: Sequence[str]) -> tuple[str, str, list[str]]:

@@ -135,7 +135,9 @@ def check_parameters(key: str, node: Mapping[str, Any], supplied: Sequence[str] 
     unknown = [name for name in keys if name not in signature.parameters or name in supplied]
     if unknown or lacking:
         takes = ", ".join(name for name in signature.parameters if name not in supplied)
-        raise UserError(f"{key}: {node['_target_'].rpartition('.')[2]} takes {takes}, not {', '.join(keys)}.")
+        raise UserError(
+            f"{key}: {node['_target_'].rpartition('.')[2]} takes {takes}, not {', '.join(keys) or 'nothing'}."
+        )
 
 
 def takes_schedule(container: Mapping[str, Any], key: str) -> bool:

@@ -1,5 +1,6 @@
 """The panels of a study on W&B, made from its swept keys, models and scores. No function here contacts a server."""
 
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,6 +12,7 @@ from wandb_workspaces import expr
 # These terms are in nats per image in every model, so they share one axis.
 NATS = ("loss", "rec", "kl", "elbo")
 FAILED_STATES = ("failed", "crashed", "killed")
+REFUSED_SIGNS = ("So", "Sk", "Sm", "Sc", "Cs")  # categories of Unicode that the name of a workspace may not have
 TITLE_LENGTH = 128  # characters that W&B allows in the title of a report
 GRID_WIDTH = 24  # columns of the grid of a report
 GRADIENT = [wr.GradientPoint("#440154", 0), wr.GradientPoint("#21918c", 50), wr.GradientPoint("#fde725", 100)]
@@ -51,7 +53,12 @@ def grouping(study: Study) -> list[str]:
 
 def filter_runs(study: Study, *conditions: Any) -> Any:
     """Return the filter for the runs of the study that also meet these conditions."""
-    return expr.And(expr.Metric("Group") == study.name, *conditions)
+    return expr.And(expr.Metric("Group") == escape_signs(study.name), *conditions)
+
+
+def escape_signs(name: str) -> str:
+    """Return a name for a filter, which wandb-workspaces writes between quotes without escapes and parses as Python."""
+    return "".join(letter if letter.isalnum() or letter in " -_./" else f"\\U{ord(letter):08x}" for letter in name)
 
 
 # ---- panels ------------------------------------------------------------------------------------------------------
@@ -118,6 +125,11 @@ def make_sections(study: Study) -> list[Any]:
     return [ws.Section(name=name, panels=panels, is_open=True) for name, panels in panels_by_section.items() if panels]
 
 
+def remove_signs(name: str) -> str:
+    """Return a name with "-" for each sign, such as "=" or an emoji, which wandb-workspaces refuses in names."""
+    return "".join("-" if unicodedata.category(letter) in REFUSED_SIGNS else letter for letter in name)
+
+
 def make_workspace(study: Study, entity: str, project: str) -> Any:
     """Return the workspace of a study, which is not on W&B until it is saved."""
     group_by = [expr.Metric("JobType") if key == "model" else expr.Config(key) for key in study.keys]
@@ -125,7 +137,7 @@ def make_workspace(study: Study, entity: str, project: str) -> Any:
     return ws.Workspace(
         entity=entity,
         project=project,
-        name=study.name,
+        name=remove_signs(study.name),
         sections=make_sections(study),
         settings=ws.WorkspaceSettings(x_axis="batches", max_runs=50),
         runset_settings=ws.RunsetSettings(
