@@ -229,7 +229,7 @@ def test_help_needs_no_values(name, capsys):
         check_command_line(name, [])
     with pytest.raises(SystemExit) as end:
         check_command_line(name, ["--help"])
-    assert end.value.code is None
+    assert not end.value.code
     assert f"python -m vaezoo.{name}" in capsys.readouterr().out
     assert check_command_line(name, ["--hydra-help"]) is None
 
