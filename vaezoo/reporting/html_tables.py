@@ -88,9 +88,9 @@ def make_link(report: Report, folder: Path, text: str | None = None) -> Link:
 def find_sliders(report: Report, folder: Path) -> tuple[Link, ...]:
     """Return a link to the page of sliders in a folder, or nothing where there is none."""
     page = folder / SLIDERS
-    return (
-        (Link("sliders", quote(os.path.relpath(page, report.folder))),) if os.path.isfile(page) else ()
-    )  # of any name, also a hostile one
+    if not os.path.isfile(page):  # False, and no error, for a name that is too long for a file.
+        return ()
+    return (Link("sliders", quote(os.path.relpath(page, report.folder))),)
 
 
 def make_key_columns(keys: Iterable[str]) -> list[Column]:
