@@ -7,22 +7,21 @@ what the commands of the same name do, `load` opens a trained run, `study` makes
 import importlib
 import signal
 import sys
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from vaezoo.api.commands import evaluate as evaluate
     from vaezoo.api.commands import train as train
+    from vaezoo.api.new_model import build as build
     from vaezoo.api.tables import study as study
     from vaezoo.api.trained_run import Run as Run
     from vaezoo.api.trained_run import load as load
     from vaezoo.errors import UserError as UserError
-    from vaezoo.models.building import build as build
 
 PLACES = {  # the module of each name
     "Run": "vaezoo.api.trained_run",
     "UserError": "vaezoo.errors",
-    "build": "vaezoo.models.building",
+    "build": "vaezoo.api.new_model",
     "load": "vaezoo.api.trained_run",
     "study": "vaezoo.api.tables",
 }
@@ -32,15 +31,6 @@ __all__ = ["Run", "UserError", "build", "evaluate", "load", "study", "train"]
 if sys.argv[:1] == ["-m"]:
     # `python -m vaezoo.COMMAND` still imports: an interrupt ends it, where Python would print a traceback.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
-class Command(ModuleType):
-    """A module of a command that can be called, too: `vaezoo.train(...)` does in Python what the command does."""
-
-    def __call__(self, *overrides: Any, **values: Any) -> Any:
-        """Call the function of the same name in vaezoo.api.commands."""
-        function = getattr(importlib.import_module("vaezoo.api.commands"), self.__name__.rpartition(".")[2])
-        return function(*overrides, **values)
 
 
 def __getattr__(name: str) -> Any:

@@ -10,16 +10,16 @@ import sys
 from pathlib import Path
 
 import hydra
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
-from vaezoo import Command
 from vaezoo.config.directory import DIRECTORY
 from vaezoo.config.titles import describe_run
+from vaezoo.config.trust import list_trusted
 from vaezoo.config.values import check_config
 from vaezoo.errors import UserError, command, describe_write_error
 from vaezoo.ranges import exists
 from vaezoo.runs.folder import relative_to_cwd
-from vaezoo.runs.start import start_command
+from vaezoo.runs.start import Command, start_command
 
 
 def evaluate_run(config: DictConfig) -> None:
@@ -40,8 +40,7 @@ def evaluate_run(config: DictConfig) -> None:
     folder = open_folder(config.run)
     if is_unpacked(folder) and not config.out:
         raise UserError(f"run={config.run}: is the file of a shared run, which stays as it is. Add out=FOLDER.")
-    trust = config.trust if OmegaConf.is_list(config.trust) else filter(None, [config.trust])
-    trained = load_config(folder, list(trust))
+    trained = load_config(folder, list_trusted(config.trust))
     move_data(trained, config.dataset.path)
     out = make_folder(config.out, run=folder) if config.out else folder
     weights = load_weights(folder, config.checkpoint)

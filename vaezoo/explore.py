@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import hydra
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from vaezoo.config.directory import DIRECTORY
+from vaezoo.config.trust import list_trusted
 from vaezoo.config.values import check_config
 from vaezoo.errors import UserError, command
 from vaezoo.runs.files import write_text
@@ -68,7 +69,7 @@ def open_runs(config: DictConfig) -> list["Run"]:
                 f"runs={format_roots(roots)}: {len(places)} runs, and a page holds at most {MOST}. Name some of them:"
                 f" 'runs=[{few}]'."
             )
-    trust = list(config.trust if OmegaConf.is_list(config.trust) else filter(None, [config.trust]))
+    trust = list_trusted(config.trust)
     return [load(place, checkpoint=config.checkpoint, device="cpu", trust=trust) for place in places]
 
 

@@ -7,9 +7,10 @@ docs/export.md.
 from pathlib import Path
 
 import hydra
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from vaezoo.config.directory import DIRECTORY
+from vaezoo.config.trust import list_trusted
 from vaezoo.config.values import check_config
 from vaezoo.errors import command
 from vaezoo.runs.folder import relative_to_cwd
@@ -22,8 +23,7 @@ def export_run(config: DictConfig) -> list[str]:
     from vaezoo.api.trained_run import load
     from vaezoo.exporting.export_files import write_export
 
-    trust = config.trust if OmegaConf.is_list(config.trust) else filter(None, [config.trust])
-    run = load(config.run, checkpoint=config.checkpoint, device="cpu", trust=list(trust))
+    run = load(config.run, checkpoint=config.checkpoint, device="cpu", trust=list_trusted(config.trust))
     folder = Path(config.out).expanduser().resolve() if config.out else run.folder / "export"
     return [*write_export(run.model, run.title, folder), f"folder {relative_to_cwd(folder)}"]
 

@@ -8,9 +8,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import hydra
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from vaezoo.config.directory import DIRECTORY
+from vaezoo.config.trust import list_trusted
 from vaezoo.config.values import check_config
 from vaezoo.errors import UserError, command
 from vaezoo.runs.folder import relative_to_cwd
@@ -30,11 +31,10 @@ def share_run(config: DictConfig) -> list[str]:
         hub.import_hub()
     elif path.suffix != ".zip":
         raise UserError(f"to={config.to}: must be the name of a file that ends with .zip, such as {folder.name}.zip.")
-    trust = config.trust if OmegaConf.is_list(config.trust) else filter(None, [config.trust])
     members, left_out = pack_run(
         folder,
         config.to if on_hub else path.name,
-        trust=list(trust),
+        trust=list_trusted(config.trust),
         checkpoint=config.checkpoint,
         latents=config.latents,
         figures=config.figures,

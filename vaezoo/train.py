@@ -19,7 +19,6 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from vaezoo import Command
 from vaezoo.config.changes import change_config
 from vaezoo.config.command_line import NOT_ONE_JOB, check_command_line, check_grid
 from vaezoo.config.completion import check_complete
@@ -30,6 +29,7 @@ from vaezoo.config.plugins import take_folders, use_job_folders
 from vaezoo.config.secrets import check_secret
 from vaezoo.errors import UserError, command, describe_write_error, nearest, outlive_terminal, report
 from vaezoo.runs.folder import CONFIG, ERROR, is_shared, load_config, refuse_configuration
+from vaezoo.runs.start import Command
 from vaezoo.studies import study, threads
 from vaezoo.training import workers
 from vaezoo.training.devices import check_devices

@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
 import vaezoo
 from tests.support.configuration import MODELS, compose_train
+from vaezoo.api import new_model
 from vaezoo.models import building
 from vaezoo.models.betatcvae import BetaTCVAE
 from vaezoo.models.betavae import BetaVAE
@@ -134,4 +135,4 @@ def test_the_number_of_training_images_is_never_guessed(tmp_path):
 
 
 def test_the_example():
-    assert doctest.testmod(building).failed == 0
+    assert doctest.testmod(new_model).failed == 0

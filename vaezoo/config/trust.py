@@ -13,6 +13,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from omegaconf import OmegaConf
+
 from vaezoo.config.directory import DIRECTORY
 from vaezoo.config.plugins import list_installed
 from vaezoo.errors import UserError, nearest
@@ -38,6 +40,11 @@ def list_own_targets() -> frozenset[str]:
     plugins = list_installed().items()
     added = ({name for name in list_targets(conf) if name.startswith(f"{package}.")} for package, conf in plugins)
     return list_targets(Path(DIRECTORY)).union(LIBRARY_CLASSES, *added)
+
+
+def list_trusted(value: Any) -> list[str]:
+    """Return the packages that the key `trust` of a configuration names: none for null, one, or a list of them."""
+    return list(value if OmegaConf.is_list(value) else filter(None, [value]))
 
 
 def list_targets(root: Path) -> frozenset[str]:

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from vaezoo.errors import UserError
-from vaezoo.initial_weights import draw_initial_weights
 from vaezoo.models.building import Buildable
+from vaezoo.models.initial_weights import Scheme, draw_initial_weights
 from vaezoo.numerics import full_precision
 from vaezoo.ranges import Count, NonNegative, Positive, Several, Weight
 
@@ -86,7 +86,7 @@ class LatentModel(LightningModule, metaclass=Buildable):
         encoder: Callable[..., nn.Module],
         decoder: Callable[..., nn.Module],
         optimizer: Callable[..., torch.optim.Optimizer],
-        init: Literal["torch", "glorot", "he", "orthogonal", "normal"] | None = None,
+        init: Scheme | None = None,
         gradient_clip: Positive | None = None,
         classifier: Literal["frozen", "joint"] | None = None,
         classifier_weight: NonNegative = 1.0,

@@ -1,16 +1,16 @@
 """Build models from a few plain values; everything else is what the configuration of the command line would choose.
 
-build("dipvae", image_shape=(1, 64, 64), latent_dim=10, lambda_od=50.0)
+vaezoo.build("dipvae", image_shape=(1, 64, 64), latent_dim=10, lambda_od=50.0)
 DIPVAE(image_shape=(1, 64, 64), latent_dim=10, lambda_od=50.0)
 """
 
 import inspect
 from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hydra import initialize_config_dir
-from hydra.utils import get_class, instantiate
+from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 from vaezoo.config.compose import Composer
@@ -18,9 +18,6 @@ from vaezoo.config.directory import DIRECTORY
 from vaezoo.config.trust import check_trust
 from vaezoo.config.values import check_config
 from vaezoo.errors import UserError, nearest
-
-if TYPE_CHECKING:
-    from vaezoo.models.base import LatentModel
 
 PARTS = {"image_shape", "latent", "likelihood", "encoder", "decoder", "optimizer"}  # that no model can do without
 GROUPS = ("network", "latent", "likelihood", "optimizer")  # for which the name of an option is a value, too
@@ -48,24 +45,6 @@ class Buildable(type):
         """Return the signature of the constructor, which `help` and notebooks show."""
         constructor = next(vars(parent)["__init__"] for parent in cls.__mro__ if "__init__" in vars(parent))
         return inspect.Signature(list(inspect.signature(constructor).parameters.values())[1:])
-
-
-def build(name: str, **values: Any) -> "LatentModel":
-    """Return the model that `model=NAME` stands for, ready for any Trainer of Lightning.
-
-    `image_shape` (C, H, W) is needed. `latent_dim` is the number of continuous latents, `classes` that of labels. The
-    other values are those of conf/model/NAME.yaml; `network`, `latent`, `likelihood` and `optimizer` may be names of
-    options, such as network="convh". Without `network` it is convh for images of 64x64 and larger whose sides divide
-    by 16, convj32 for 32x32, and mlp002 otherwise. Raises UserError for names and values that do not exist or fit.
-
-    >>> import vaezoo
-    >>> model = vaezoo.build("betavae", image_shape=(1, 28, 28), latent_dim=10, beta=4.0)
-    >>> model.latent.dim, model.beta
-    (10, 4.0)
-    """
-    recipe = choose_values(name, values)
-    model: LatentModel = make(get_class(recipe.pop("_target_")), recipe)
-    return model
 
 
 def make(cls: Any, recipe: Mapping[str, Any]) -> Any:
@@ -127,7 +106,7 @@ def read_shape(shape: Any) -> tuple[int, ...]:
 
 
 def choose_network(shape: Sequence[int]) -> str:
-    """Return the network for images (C, H, W), as `build` describes."""
+    """Return the network for images (C, H, W), as `vaezoo.build` describes."""
     sides = shape[1:]
     if all(side % 16 == 0 and side >= 64 for side in sides):
         return "convh"

@@ -1,7 +1,10 @@
-"""The beginning that all commands on finished runs share."""
+"""What commands share: how they begin, and how their modules can be called from Python."""
 
+import importlib
 import sys
 from collections.abc import Callable
+from types import ModuleType
+from typing import Any
 
 from vaezoo.config.command_line import check_command_line
 from vaezoo.config.overrides import quote_paths, read_run, read_trust
@@ -18,3 +21,12 @@ def start_command(name: str, job: Callable[[], None]) -> None:
             use_recorded_folders(folder, read_trust(sys.argv[1:]))
         check_command_line(name, sys.argv[1:])
         job()
+
+
+class Command(ModuleType):
+    """A module of a command that can be called, too: `vaezoo.train(...)` does in Python what the command does."""
+
+    def __call__(self, *overrides: Any, **values: Any) -> Any:
+        """Call the function of the same name in vaezoo.api.commands."""
+        function = getattr(importlib.import_module("vaezoo.api.commands"), self.__name__.rpartition(".")[2])
+        return function(*overrides, **values)

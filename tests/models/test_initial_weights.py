@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from tests.support.configuration import build_model
-from vaezoo.initial_weights import draw_initial_weights
+from vaezoo.models.initial_weights import draw_initial_weights
 
 LAYERS = {  # layer, inputs and outputs of a unit
     "linear": (lambda: nn.Linear(300, 200), 300, 200),
