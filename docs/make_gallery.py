@@ -75,7 +75,7 @@ MODELS = {
 HEAD = """\
 # A gallery of trained models
 
-Each model was trained on two CPU cores by the command below its name, in one to two minutes, with seed 0. The data
+Each model was trained on two CPU cores by the command below its name, in half a minute to three, with seed 0. The data
 are scikit-learn's 1,797 digits of 8x8 pixels. `dataset.size=16` repeats each pixel, so that the reconstruction weighs
 four times as much beside the KL. The budgets are small: the pictures show what latents of each kind of model do, and
 the scores do not say which model is better.

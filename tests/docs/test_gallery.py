@@ -1,6 +1,5 @@
 """The gallery: each packed model is what the command on the page makes, and all files together are small."""
 
-import importlib.util
 from types import ModuleType
 
 import pytest
@@ -9,6 +8,7 @@ from omegaconf import OmegaConf
 import vaezoo
 from tests.support.configuration import check_line
 from tests.support.paths import ROOT
+from tests.support.scripts import load_script
 
 MOST_BYTES = 10e6  # of docs/gallery
 
@@ -16,12 +16,7 @@ MOST_BYTES = 10e6  # of docs/gallery
 @pytest.fixture(scope="module")
 def gallery() -> ModuleType:
     """Return docs/make_gallery.py as a module."""
-    spec = importlib.util.spec_from_file_location("make_gallery", ROOT / "docs" / "make_gallery.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script(ROOT / "docs" / "make_gallery.py")
 
 
 def test_the_page_has_every_model_with_its_command(gallery):

@@ -1,7 +1,6 @@
 """The site of the documentation: every page of docs/ has a place in its navigation, and pages are made from code."""
 
 import ast
-import importlib.util
 import re
 import tomllib
 from types import ModuleType
@@ -9,6 +8,7 @@ from types import ModuleType
 import pytest
 
 from tests.support.paths import ROOT
+from tests.support.scripts import load_script
 
 INDEX = """# Title
 
@@ -26,12 +26,7 @@ INDEX = """# Title
 @pytest.fixture(scope="module")
 def site() -> ModuleType:
     """Return docs/conf.py as a module, which needs no Sphinx."""
-    spec = importlib.util.spec_from_file_location("site_configuration", ROOT / "docs" / "conf.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script(ROOT / "docs" / "conf.py")
 
 
 def test_sections_and_their_pages_are_read_from_the_lists_of_the_index(site):
