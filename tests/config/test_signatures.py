@@ -107,7 +107,7 @@ def test_a_class_of_the_users_own_is_checked_alike(own_model):
     for values, message in [
         ({"tau": -1}, "model.tau=-1: must be a number of at least 0, or a schedule."),
         ({"form": "lang"}, "model.form=lang: must be one of short, long. Did you mean 'long'?"),
-        ({"sigma": 1}, "model: Mine takes .*, not .*sigma"),
+        ({"sigma": 1}, "model: Mine does not take sigma. It takes .*tau"),
         ({"width": 10}, "latent.dim=10: Mine needs more latents than its width."),
         ({"gradient_clip": 0}, "model.gradient_clip=0: must be a number above 0, or null."),
     ]:

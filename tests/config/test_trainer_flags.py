@@ -103,3 +103,9 @@ def test_the_trainer_of_several_processes_normalises_whole_batches():
     trainer = make_trainer(config.trainer)
     assert isinstance(trainer.strategy._layer_sync, WholeBatchNorm)
     assert isinstance(trainer.strategy.checkpoint_io, CheckpointFiles)
+
+
+def test_a_flag_that_the_trainer_does_not_have_is_answered_with_the_nearest():
+    config = compose_train(*SMALL, "+trainer.detect_anomali=true")
+    with pytest.raises(UserError, match=r"Trainer does not take detect_anomali\. Did you mean 'detect_anomaly'"):
+        check_config(config)

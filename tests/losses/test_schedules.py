@@ -245,7 +245,7 @@ def test_mistakes_are_refused_with_a_message_that_helps(line, message):
         ("model=dipvae model.decay={end:4}", "model.decay={end}: must be a number of at least 0 and below 1"),
         (
             "model=annealedvae schedule@model.capacity=constant",
-            "Constant takes value, not value, end, batches",
+            "Constant does not take end, batches. It takes value.",
         ),
         (f"{LINEAR.replace('linear', 'cyclic')} model.beta.period=3 model.beta.rise=2", "model.beta.rise=2: must be"),
     ],

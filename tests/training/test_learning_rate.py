@@ -148,14 +148,20 @@ def test_a_killed_run_goes_on_with_the_rates_of_each_player(in_tmp, monkeypatch)
         (["lr_schedule=warmup", "max_batches=1000"], r"lr_schedule.warmup=1000: must be less than the 1000 batches"),
         (["lr_schedule=cosine", "lr_schedule.T_max=0"], r"lr_schedule.T_max=0: must be a whole number of at least 1"),
         (["lr_schedule=cosine", "lr_schedule.tmax=9"], r"'lr_schedule.tmax' is not a key.*Did you mean"),
-        (["lr_schedule=cosine", "+lr_schedule.tmax=9"], r"CosineAnnealingLR takes T_max, eta_min, last_epoch, not"),
+        (
+            ["lr_schedule=cosine", "+lr_schedule.tmax=9"],
+            r"CosineAnnealingLR does not take tmax\. Did you mean 'T_max'",
+        ),
         (
             ["lr_schedule=step", "lr_schedule.step_size=90", "max_batches=90"],
             r"the rate would never change in 90 batches",
         ),
         (["+lr_schedule.gamma=0.5"], r"lr_schedule.gamma=0.5: this schedule has a warm-up alone"),
-        (["+lr_schedule._target_=torch.optim.lr_scheduler.StepLR"], r"lr_schedule: StepLR takes step_size, .*, not"),
-        (["+lr_schedule._target_=torch.optim.lr_scheduler.ChainedScheduler"], r"takes schedulers, not nothing\."),
+        (
+            ["+lr_schedule._target_=torch.optim.lr_scheduler.StepLR"],
+            r"StepLR needs step_size\. It takes step_size, ",
+        ),
+        (["+lr_schedule._target_=torch.optim.lr_scheduler.ChainedScheduler"], r"ChainedScheduler needs schedulers\."),
         (["+lr_schedule._target_=torch.optim.lr_scheduler.ReduceLROnPlateau"], r"it follows validations"),
         (["lr_schedule=cosine", "+lr_schedule.last_epoch=5"], r"must be left out: the checkpoint says where"),
         (["lr_schedule=cosin"], r"there is no such lr_schedule\. Did you mean 'cosine'\?"),
@@ -215,7 +221,7 @@ def test_a_model_takes_an_optimiser_or_says_what_to_leave_out(optimizer, models)
 
 
 def test_an_optimiser_refuses_values_in_words(in_tmp):
-    with pytest.raises(UserError, match=r"SGD takes params, lr, .*nesterov.*, not lr, .*beta"):
+    with pytest.raises(UserError, match=r"SGD does not take beta\. It takes lr, .*nesterov.* '~optimizer.beta' leaves"):
         check_line(["dataset=digits", "optimizer=sgd", "+optimizer.beta=1"])
     with pytest.raises(
         UserError, match=r"optimizer: torch refuses these values \(Nesterov momentum requires a momentum"

@@ -16,7 +16,7 @@ from vaezoo.config.requirements import find_mismatch
 from vaezoo.config.secrets import check_secret
 from vaezoo.config.signatures import REQUIRED, Parameter, Signature, describe_missing, read_signature
 from vaezoo.config.type_rules import alternatives, rule_of_type
-from vaezoo.errors import UserError
+from vaezoo.errors import UserError, nearest
 from vaezoo.ranges import Rule, Schedule
 
 # The beginnings of OmegaConf's messages for a value that refers to itself: directly, by its parent, or by other values.
@@ -41,7 +41,11 @@ def check_config(config: DictConfig) -> None:
             raise UserError(f"{key}={{{', '.join(map(str, node))}}}: {must_be(wanted)}")
         if key == "lr_schedule":  # whose warm-up is not of torch, and which gets an optimiser where it is built
             check_parameters(key, {name: value for name, value in node.items() if name != "warmup"}, ["optimizer"])
-        elif "_target_" in node and key != "trainer":  # Lightning refuses flags that its Trainer does not have
+        elif key == "trainer":  # the file of the Trainer is long to read, so only for flags that have no rule here
+            others = {name: value for name, value in node.items() if type_of_command_key(f"trainer.{name}") is Any}
+            if others:
+                check_parameters(key, {"_target_": node["_target_"], **others})
+        elif "_target_" in node:
             check_parameters(key, node)
         if is_target(node) and (reason := describe_missing(node["_target_"])):
             raise UserError(f"{key}._target_={node['_target_']}: {reason}")
@@ -134,10 +138,13 @@ def check_parameters(key: str, node: Mapping[str, Any], supplied: Sequence[str] 
     lacking = [] if node.get("_partial_") else [name for name in lacking if name not in (*node, *supplied)]
     unknown = [name for name in keys if name not in signature.parameters or name in supplied]
     if unknown or lacking:
-        takes = ", ".join(name for name in signature.parameters if name not in supplied)
-        raise UserError(
-            f"{key}: {node['_target_'].rpartition('.')[2]} takes {takes}, not {', '.join(keys) or 'nothing'}."
-        )
+        takes = [name for name in signature.parameters if name not in (*supplied, "params")]
+        mistakes = [f"does not take {', '.join(unknown)}"] if unknown else []
+        mistakes += [f"needs {', '.join(lacking)}"] if lacking else []
+        hint = nearest(unknown[0], takes) if len(unknown) == 1 else ""
+        leave_out = f" '~{key}.{unknown[0]}' leaves a key out." if unknown and not hint else ""
+        name = node["_target_"].rpartition(".")[2]
+        raise UserError(f"{key}: {name} {' and '.join(mistakes)}.{hint} It takes {', '.join(takes)}.{leave_out}")
 
 
 def takes_schedule(container: Mapping[str, Any], key: str) -> bool:

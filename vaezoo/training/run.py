@@ -431,7 +431,8 @@ def print_summary(config: DictConfig, folder: Path, scores: "Scores", took: str,
     if stop := describe_early_stop(folder):
         print(f"stopped   {stop}")
     print(f"run       {place}")
-    print(f"figures   {place / 'figures'}")
+    if (folder / "figures").is_dir():
+        print(f"figures   {place / 'figures'}")
     print(f"scores    {place / 'metrics.json'}")
     print(f"again     python -m vaezoo.evaluate {make_run_option(folder, config)} metric=full")
     for upload in uploads:
