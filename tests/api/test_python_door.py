@@ -143,6 +143,7 @@ def test_samples_depend_on_the_seed(run):
         (lambda run: vaezoo.train(run=run, seed=3), "cannot be changed"),
         (lambda run: vaezoo.evaluate(run, metric="fats"), "metric=fats"),
         (lambda run: vaezoo.study(run.folder / "figures"), "no run folder"),
+        (lambda run: vaezoo.train("--help"), "--help: is a flag of the commands alone"),
     ],
 )
 def test_mistakes_are_answered(act, message, run, in_tmp):

@@ -98,6 +98,8 @@ def test_every_file_begins_with_what_it_is():
         ("experiment=kumar/small", r"Known: .*betatcvae, .*kumar_tradeoff/small"),
         ("metric=score/mig_hits", r"Did you mean 'score/mig_hist'\?"),
         ("model=dipva", r"model=dipva: there is no such model. Did you mean 'dipvae'\? Known: .*ae, .*dipvae"),
+        ("model=[vae,dipvae]", r"one model is chosen for a run. A study of several: -m model=vae,dipvae"),
+        ("logger={a:1}", r"Could not override 'logger'. An option is chosen by its name, such as logger=NAME"),
         ("model=1", r"model=1: there is no such model. Known: aae, "),
         ("latent=true", "latent=true: there is no such latent. Known: "),
         ("logger=null", "logger=null: there is no such logger. logger=none leaves it out. Known: csv, "),

@@ -100,6 +100,9 @@ def make_arguments(overrides: Sequence[str], values: Mapping[str, Any]) -> list[
     others = take_folders(words)
     if not named_folders:
         use_folders(before)
+    for word in others:
+        if word.startswith("-") and word not in FLAGS:
+            raise UserError(f"{word}: is a flag of the commands alone, such as `python -m vaezoo.train {word}`.")
     return others
 
 

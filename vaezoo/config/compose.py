@@ -11,6 +11,7 @@ from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from vaezoo.config.directory import DIRECTORY
 from vaezoo.config.overrides import parse_overrides
 from vaezoo.config.plugins import list_files, list_roots
 from vaezoo.errors import UserError, nearest
@@ -28,6 +29,10 @@ REMOVED = {
     "launcher/packed": "launcher=joblib trains several jobs of a study on one GPU, too.",
     "launcher/submitit": "launcher=joblib trains several jobs of a study on this machine, launcher=slurm on a cluster.",
 }
+
+
+# Groups of which several options can be chosen at once, as GROUP=[A,B]; the file of any other replaces the one before.
+SEVERAL = ("metric", "figure", "logger", "callbacks", "experiment")
 
 
 def list_groups() -> frozenset[str]:
@@ -107,23 +112,36 @@ def compose_or_refuse(config_name: str, overrides: list[str]) -> DictConfig:
             f" Known: {', '.join(options)}."
         ) from None
     except (HydraException, OmegaConfBaseException) as error:
-        raise UserError(str(error).splitlines()[0]) from None
+        dictionary = next((override for override in groups if isinstance(override.value(), dict)), None)
+        hint = f" An option is chosen by its name, such as {dictionary.key_or_group}=NAME." if dictionary else ""
+        raise UserError(f"{str(error).splitlines()[0]}{hint}") from None
     for override in groups:
         if override.is_delete() and "/" not in (group := override.key_or_group) and group not in config:
             raise UserError(f"{override.input_line}: it cannot be left out. Choose another one: {group}=NAME.")
     return config
 
 
+def list_single_groups() -> frozenset[str]:
+    """Return the groups of vaezoo of which a run has one option."""
+    return frozenset(name for name in list_folders(Path(DIRECTORY)) if name.partition("/")[0] not in SEVERAL)
+
+
 def check_choice(override: Override) -> None:
     """Raise UserError unless the option of a group is named by a text or by a list of texts.
 
-    Hydra ends with a traceback for null and for numbers. A dictionary changes values of the group.
+    Hydra ends with a traceback for null and for numbers, and mixes the files of a list. A dictionary changes values of
+    the group.
     """
     value = override.value()
     names = value if isinstance(value, list) else [value]
+    group = override.key_or_group
+    if isinstance(value, list) and len(value) > 1 and group in list_single_groups():
+        raise UserError(
+            f"{override.input_line}: one {group} is chosen for a run. A study of several: -m {group}="
+            f"{','.join(map(str, value))}."
+        )
     if override.is_delete() or all(isinstance(name, str | dict) for name in names):
         return
-    group = override.key_or_group
     files = sorted(file for file in list_files(group) if not file.startswith("base/"))
     none = f" {group}=none leaves it out." if "none" in files else ""
     known = f" Known: {', '.join(files)}." if files else ""

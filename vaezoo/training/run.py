@@ -431,9 +431,9 @@ def print_summary(config: DictConfig, folder: Path, scores: "Scores", took: str,
     if stop := describe_early_stop(folder):
         print(f"stopped   {stop}")
     print(f"run       {place}")
-    if (folder / "figures").is_dir():
-        print(f"figures   {place / 'figures'}")
-    print(f"scores    {place / 'metrics.json'}")
+    for title, name in [("figures", "figures"), ("scores", "metrics.json")]:
+        if (folder / name).exists():
+            print(f"{title:9} {place / name}")
     print(f"again     python -m vaezoo.evaluate {make_run_option(folder, config)} metric=full")
     for upload in uploads:
         print(f"dashboard {upload.replace(str(folder), str(place))}")
