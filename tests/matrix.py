@@ -80,7 +80,9 @@ def main() -> None:
     for python in options["python"].split(","):
         for versions in options["versions"].split(","):
             began = time.monotonic()
-            failure = try_combination(wheel, python, versions, options["torch"], folder / f"{python}-{versions}")
+            failure = try_combination(
+                wheel, python, versions, options["torch"], folder / f"{Path(python).name}-{versions}"
+            )
             failures += failure is not None
             print(f"Python {python}, {versions} versions: {'ok' if failure is None else 'FAILED'}", end=" ")
             print(f"({time.monotonic() - began:.0f} s)", *([f"\n{failure}"] if failure else []), flush=True)

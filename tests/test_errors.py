@@ -38,6 +38,29 @@ def test_what_is_printed_does_not_decide_what_is_done(redirection, in_tmp):
     assert process.stderr in ("", "? at the end\n")
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals")
+@pytest.mark.parametrize("is_early", [True, False])
+def test_a_terminal_that_is_closed_does_not_decide_what_is_done(is_early, in_tmp):
+    """It goes away before the first word is printed, or in between, and the hang-up is ignored as nohup does."""
+    import pty
+
+    wait = "import signal, sys, time\nsignal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
+    wait += "sys.stdin.read()\n" if is_early else ""
+    program = PROGRAM.replace("import sys\n", wait, 1).replace("5000", "50000")
+    Path("program.py").write_text(program, encoding="utf-8")
+    master, terminal = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "program.py"], stdin=subprocess.PIPE, stdout=terminal, stderr=terminal, start_new_session=True
+    )
+    os.close(terminal)
+    if not is_early:
+        os.read(master, 1)
+    os.close(master)
+    process.stdin.close()
+    assert process.wait(timeout=60) == 0
+    assert Path("result").read_text(encoding="utf-8") == "whole"
+
+
 @pytest.mark.parametrize(
     ("error", "status", "message"),
     [
