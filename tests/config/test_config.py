@@ -200,6 +200,9 @@ def test_weights_that_lose_the_small_digits_are_smaller_there():
     assert compose_train("model=betavae", "dataset=dsprites").model.beta == 4
     assert compose_train("model=factorvae", "dataset=digits").model.gamma == 6.4
     assert compose_train("model=factorvae", "dataset=dsprites").model.gamma == 35
+    for name, capacity, published in [("annealedvae", "capacity", 25), ("jointvae", "capacity_z", 40)]:
+        assert compose_train(f"model={name}", "dataset=digits").model[capacity].end == 6
+        assert compose_train(f"model={name}", "dataset=dsprites").model[capacity].end == published
 
 
 def test_folder_names_can_be_given_back_on_the_command_line():

@@ -87,9 +87,8 @@ def test_the_capacity_grows_with_the_batches(batches, capacity):
 
 
 def test_the_defaults_of_annealedvae_are_the_papers():
-    model = build_model("model=annealedvae", *SMALL)
-    assert model.gamma == 1000
-    assert (model.capacity.start, model.capacity.end, model.capacity.batches) == (0, 25, 100_000)
+    model = compose_train("model=annealedvae", "dataset=dsprites").model
+    assert (model.gamma, model.capacity.start, model.capacity.end, model.capacity.batches) == (1000, 0, 25, 100_000)
 
 
 # ---- MMD -------------------------------------------------------------------------------------------------------
