@@ -10,6 +10,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.neural_network import MLPClassifier
 from sklearn.svm import SVC
 
+from tests.support.ellipses import write_ellipses
 from tests.support.slow import Run, values
 from vaezoo.evaluation.outputs import Outputs
 from vaezoo.evaluation.table import LatentTable
@@ -104,6 +105,20 @@ def test_waemmd_has_codes_like_the_prior_and_images_like_an_autoencoder(trained)
     assert all(distance(run) > 0.3 for run in ae)
     assert (values(wae, "recon_mse") < 1.1 * values(ae, "recon_mse")).all()
     assert (values(wae, "recon_mse") < 0.5 * values(vae, "recon_mse")).all()
+
+
+def test_pairs_that_share_factors_disentangle(train, tmp_path_factory):
+    """Ellipses, 1,500 batches: SCORES"""
+    path = write_ellipses(tmp_path_factory.mktemp("ellipses") / "ellipses.npz")
+    line = [f"dataset.path='{path}'", "dataset=arrays", "network=mlp002", "latent.dim=6", "max_batches=1500"]
+    line += ["network.encoder.hidden=[256,256]", "network.decoder.hidden=[256,256]"]
+    line += ["metric=[score/mig_hist,score/factor_vae,score/mcc_spearman]"]
+    vae = train("model=vae", *line, seeds=SEEDS)
+    for model in ("adagvae", "adamlvae"):
+        paired = train(f"model={model}", *line, seeds=SEEDS)
+        assert (values(paired, "mig_hist") > 2 * values(vae, "mig_hist")).all()
+        assert (values(paired, "factor_vae") > values(vae, "factor_vae") + 0.1).all()
+        assert (values(paired, "mcc_spearman") > values(vae, "mcc_spearman") + 0.05).all()
 
 
 def test_beta_trades_reconstruction_for_a_smaller_kl(trained):
