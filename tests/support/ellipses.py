@@ -16,5 +16,5 @@ def write_ellipses(path: Path) -> Path:
     """
     ellipses = [np.unpackbits(render_block(1, scale, 0), axis=1).reshape(-1, 64, 64)[:, ::2, ::2] for scale in range(6)]
     factors = np.stack(np.unravel_index(np.arange(np.prod(SIZES)), SIZES), axis=1)
-    np.savez(path, images=255 * np.concatenate(ellipses), factors=factors)
+    np.savez(path, images=255 * np.concatenate(ellipses), factors=factors, factor_names=["scale", "posX", "posY"])
     return path

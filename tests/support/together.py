@@ -25,6 +25,7 @@ CASES = {
     "vaegan gated": ["model=vaegan", "model.margin=0.01", "model.equilibrium=0.68"],
     "vaegan micro": ["model=vaegan", "model.micro_batches=2"],
     "vae joint": ["model=vae", "model.classifier=joint"],
+    "vae extra": ["model=vae", "extra=[hfs,labels]", *choose_line("adagvae")[1:], "model.extra.labels.images=20"],
     "infogan batch norm": ["model=infogan", "network=infogan"],
     "bigan batch norm": ["model=bigan", "network=bigan"],
 }
@@ -32,7 +33,7 @@ CASES = {
 
 # Each kind of what processes have to share: statistics of codes, permutations, normalisations, a gate, a phase.
 SHARING = ["betatcvae", "infovae", "factorvae small", "adagvae", "infovaegan", "dipvae running", "dec clustering"]
-SHARING += ["vaegan gated", "vaegan micro", "vae joint", "infogan batch norm"]
+SHARING += ["vaegan gated", "vaegan micro", "vae joint", "vae extra", "infogan batch norm"]
 
 
 class ListLogger(Logger):

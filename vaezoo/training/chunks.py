@@ -203,6 +203,8 @@ class ChunkedModel(LightningModule):
         self.data.place(self.trainer.strategy.root_device)
         if self.clock.batches == 0 and not self.trained_before:
             self.model.begin_at(self.data.mean_image)
+        for term in self.model.extra_terms.values():
+            term.prepare(self.data)
         self.model.on_fit_start()
 
     def on_train_start(self) -> None:
