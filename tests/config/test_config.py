@@ -58,7 +58,12 @@ def test_every_file_composes_and_every_value_has_a_type(choice, tmp_path, monkey
 
 
 def has_type(parts: dict[str, Any], key: str) -> bool:
-    """Return whether a key of the commands or a parameter of the class says what the value may be."""
+    """Return whether a key of the commands or a parameter of the class says what the value may be.
+
+    A key inside a value that is a dictionary, such as dataset.correlate.sigma, has the type of that value.
+    """
+    if key.startswith("dataset.correlate."):
+        key = "dataset.correlate"
     *parents, name = key.split(".")
     node = parts
     for parent in parents:
