@@ -13,7 +13,7 @@ export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train results notebooks gallery gallery-pages docs test test-all matrix check format clean
+.PHONY: help setup train results notebooks gallery docs test test-all matrix check format clean
 .PHONY: bench bench-environments bench-steps bench-overhead bench-precision bench-floors bench-data bench-evaluation \
         bench-startup bench-rendering
 
@@ -50,13 +50,10 @@ notebooks: setup ## run the notebooks of docs/notebooks again, with their pictur
 	$(BIN)/uv pip install --quiet --python $(BIN)/python -e '.[notebooks]' -c constraints.txt
 	cd docs/notebooks && ../../$(BIN)/jupyter-execute --inplace *.ipynb $(ARGS)
 
-gallery: setup   ## train the models of docs/gallery, pack them, and make their pages of sliders (about ten minutes)
+gallery: setup   ## train the models of docs/gallery and pack them (about ten minutes)
 	$(BIN)/python docs/make_gallery.py $(ARGS)
 
-gallery-pages: setup ## make the pages of sliders of docs/gallery in build/gallery (about two minutes)
-	$(BIN)/python docs/make_gallery.py pages
-
-docs: setup      ## make the site of docs/, build/site/index.html, whose links and search need no network (15 seconds)
+docs: setup      ## make the site of docs/, build/site/index.html, whose links and search need no network (half a minute)
 	$(BIN)/uv pip install --quiet --python $(BIN)/python -e '.[docs]' -c constraints.txt
 	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet -c docs -d build/doctrees . build/site $(ARGS)
 

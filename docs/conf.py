@@ -20,6 +20,8 @@ sys.path[:0] = [str(ROOT / "docs"), str(ROOT)]
 
 import reference_pages  # noqa: E402 - the line above says where it is
 
+SLIDERS = "sliders"  # the folder of the site that has the pages of sliders of the gallery
+
 project = "vaezoo"
 author = copyright = "the vaezoo authors"
 extensions = ["myst_parser"]
@@ -90,9 +92,11 @@ def prepare_pages(app: "Sphinx") -> None:
 
 
 def read_source(app: "Sphinx", name: str, source: list[str]) -> None:
-    """Add the navigation to the text of docs/index.md, and write notebooks as Markdown."""
+    """Add the navigation to docs/index.md and the pages of sliders to the gallery, and write notebooks as Markdown."""
     if name == root_doc:
         source[0] = write_navigation(source[0])
+    elif name == "docs/gallery":
+        source[0] = link_sliders(source[0])
     elif name.startswith("docs/notebooks/"):
         source[0] = write_notebook(json.loads(source[0])["cells"])
 
@@ -113,6 +117,12 @@ def write_notebook(cells: Sequence[Mapping[str, Any]]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def link_sliders(gallery: str) -> str:
+    """Return the page of the gallery with links to the pages of sliders, which only the site has."""
+    line = r"^- sliders: (`.* out=(\w+)\.html`)$"
+    return re.sub(line, rf'- sliders: <a href="../{SLIDERS}/\2.html">\2.html</a>, by \1', gallery, flags=re.MULTILINE)
+
+
 def unlink_folders(app: "Sphinx", page: "document") -> None:
     """Replace links to folders by their texts, because folders are no part of the site."""
     from sphinx.addnodes import pending_xref
@@ -122,9 +132,12 @@ def unlink_folders(app: "Sphinx", page: "document") -> None:
             link.replace_self(link.children)
 
 
-def write_start(app: "Sphinx", error: Exception | None) -> None:
-    """Write index.html at the top of the site, which leads to the first page."""
+def finish_site(app: "Sphinx", error: Exception | None) -> None:
+    """Write index.html at the top of the site, which leads to the first page, and the pages of sliders."""
     if error is None:
+        from make_gallery import write_sliders  # loads torch, which the tests of this file do without
+
+        write_sliders(Path(app.outdir, SLIDERS))
         start = '<!DOCTYPE html><meta charset="utf-8"><meta http-equiv="refresh" content="0; url=docs/index.html">\n'
         Path(app.outdir, "index.html").write_text(start, encoding="utf-8")
 
@@ -134,4 +147,4 @@ def setup(app: "Sphinx") -> None:
     app.connect("builder-inited", prepare_pages)
     app.connect("source-read", read_source)
     app.connect("doctree-read", unlink_folders)
-    app.connect("build-finished", write_start)
+    app.connect("build-finished", finish_site)

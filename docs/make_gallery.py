@@ -1,7 +1,7 @@
 """Train the models of the gallery, pack them into docs/gallery, and write docs/gallery.md: `make gallery`.
 
-`python docs/make_gallery.py pages` only makes the pages of sliders from the packed files, as `make gallery-pages` does.
-Trainings that are finished are not repeated; the runs and the pages lie in build/gallery.
+Trainings that are finished are not repeated; the runs lie in build/gallery. `make docs` makes the pages of sliders from
+the packed files.
 """
 
 import shlex
@@ -13,12 +13,14 @@ from pathlib import Path
 
 import vaezoo
 from vaezoo.evaluation.closing_table import ARROWS
+from vaezoo.explore import describe
+from vaezoo.exporting.slider_page import write_page
 from vaezoo.metrics.directions import REPEATED
 from vaezoo.reporting.reading import read_run
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKED = ROOT / "docs" / "gallery"  # part of the repository
-BUILD = ROOT / "build" / "gallery"  # not part of it
+RUNS = ROOT / "build" / "gallery" / "runs"  # not part of it
 PICTURES = ("traversals", "class_grid")  # those that a run has are shown
 SMALL = ("dataset.size=16", "network.encoder.hidden=[200]", "network.decoder.hidden=[200]")
 
@@ -54,16 +56,16 @@ MODELS = {
     "infogan": (
         ("network=mlpgan", "dataset.batch_size=128", "max_batches=2000"),
         (
-            "Categories were found without labels: in the second picture most columns are one "
-            "digit. z0 and z1 change how it is written. Its reconstruction is what the generator "
-            "makes of the code that Q reads, and may be another digit."
+            "Categories were found without labels: in the second picture several columns are one "
+            "digit, 9 a zero, 5 a three, 8 a six. z0 and z1 change how it is written. Its reconstruction is what the "
+            "generator makes of the code that Q reads, and may be another digit."
         ),
     ),
     "vaegan": (
         ("network=alimlp", "dataset.batch_size=128", "max_batches=2000"),
         (
-            "Ten latents with about 0.2 nats each; z2 opens a ring below. Images are sharp, but a reconstruction may "
-            "be another digit."
+            "Ten latents with 0.05 to 0.32 nats each; z2 bends the lower end. Images are sharp, but a reconstruction "
+            "may be another digit."
         ),
     ),
     "cvae": (
@@ -80,15 +82,10 @@ are scikit-learn's 1,797 digits of 8x8 pixels. `dataset.size=16` repeats each pi
 four times as much beside the KL. The budgets are small: the pictures show what latents of each kind of model do, and
 the scores do not say which model is better.
 
-The packed files are part of the repository: `vaezoo.load("docs/gallery/dipvae.zip")` [opens one](sharing.md). The
-[pages of sliders](explore.md) are not, because each holds 4 MB of program:
-
-```
-make gallery-pages
-```
-
-makes those of all models in `build/gallery`, from the packed files and without training. `make gallery` trains the
-models again, packs them and writes this page.
+The packed files are part of the repository: `vaezoo.load("docs/gallery/dipvae.zip")` [opens one](sharing.md). Their
+[pages of sliders](explore.md) are part of the site that `make docs` makes: each holds 4 MB of program. `make gallery`
+trains the models again, packs them and writes this page. On two cores of one kind it gives the same weights bit for
+bit; another number of threads adds in another order.
 
 Each row of a picture of traversals moves one latent over the range of its prior; the others stay as they are. *Noise*
 and *constant codes* are the scores of codes without information, the floors of a score; a dash stands for none. The
@@ -114,16 +111,19 @@ def run_command(*arguments: str) -> None:
 
 def train_and_pack(name: str) -> None:
     """Train a model, unless its run is finished, and pack it."""
-    folder = BUILD / "runs" / name
+    folder = RUNS / name
     line = list_training(name)[1:]
     run_command(*line, "logger=csv", "callbacks.progress=false", f"hydra.run.dir={folder}")
     run_command("-m", "vaezoo.share", f"run={folder}", f"to={PACKED / name}.zip", "latents=true")
 
 
-def make_sliders(name: str) -> None:
-    """Write the page of sliders of a packed model."""
-    BUILD.mkdir(parents=True, exist_ok=True)
-    run_command("-m", "vaezoo.explore", f"run={PACKED / name}.zip", f"out={BUILD / name}.html")
+def write_sliders(folder: Path) -> None:
+    """Write the pages of sliders of the packed models into a folder; pages that are newer than their model are kept."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for packed in sorted(PACKED.glob("*.zip")):
+        page = folder / f"{packed.stem}.html"
+        if not page.is_file() or page.stat().st_mtime < packed.stat().st_mtime:
+            page.write_text(write_page([describe(vaezoo.load(packed))]), encoding="utf-8")
 
 
 def write_gallery(names: Sequence[str]) -> str:
@@ -162,17 +162,13 @@ def write_scores(folder: Path) -> Iterator[str]:
     yield ""
 
 
-def main(arguments: Sequence[str]) -> None:
-    """Make the gallery, or with the argument `pages` its pages of sliders alone."""
-    if list(arguments) != ["pages"]:
-        PACKED.mkdir(exist_ok=True)
-        for name in arguments or MODELS:
-            train_and_pack(name)
-        packed = [name for name in MODELS if (PACKED / f"{name}.zip").is_file()]
-        (ROOT / "docs" / "gallery.md").write_text(write_gallery(packed), encoding="utf-8")
-    for name in MODELS:
-        if (PACKED / f"{name}.zip").is_file():
-            make_sliders(name)
+def main(names: Sequence[str]) -> None:
+    """Make the gallery; where models are named, train and pack these alone."""
+    PACKED.mkdir(exist_ok=True)
+    for name in names or MODELS:
+        train_and_pack(name)
+    packed = [name for name in MODELS if (PACKED / f"{name}.zip").is_file()]
+    (ROOT / "docs" / "gallery.md").write_text(write_gallery(packed), encoding="utf-8")
 
 
 if __name__ == "__main__":

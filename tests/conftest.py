@@ -12,6 +12,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["LOKY_MAX_CPU_COUNT"] = "1"  # nor do small fits gain from processes of their own
 pytest.register_assert_rewrite("tests.support")
 
+from tests.support.configuration import forget_lines  # noqa: E402
 from tests.support.slow import trainings  # noqa: E402 - the lines above decide how torch and tests are loaded
 
 
@@ -24,8 +25,9 @@ def pytest_collection_finish():
 
 @pytest.fixture(autouse=True, scope="module")
 def collect_garbage():
-    """Free the pictures and models of a file of tests, which refer to themselves and take much memory."""
+    """Free the configurations, pictures and models of a file of tests, which take much memory."""
     yield
+    forget_lines()
     gc.collect()
 
 

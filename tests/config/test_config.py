@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +21,27 @@ from vaezoo.config.overrides import flatten, leaves, parse_override, quote_paths
 from vaezoo.config.values import check_config, signature_of_node
 from vaezoo.errors import UserError
 
-GROUPS = ["model", "dataset", "latent", "likelihood", "network", "optimizer", "trainer", "metric", "figure", "logger"]
-CHOICES = [
-    f"{group}={path.stem}" for group in [*GROUPS, "experiment"] for path in (Path(DIRECTORY) / group).glob("*.yaml")
+# Hydra takes a third of a second for a configuration, so each shows a file of several groups.
+TOGETHER = [
+    ("model", "figure", "trainer", "logger"),
+    ("network", "optimizer", "likelihood"),
+    ("dataset", "metric"),
+    ("latent",),
+    ("experiment",),
 ]
 
 
-@pytest.mark.parametrize("choice", CHOICES)
-def test_every_file_composes_and_every_value_has_a_type(choice, tmp_path, monkeypatch):
+def list_choices(groups: Sequence[str]) -> list[list[str]]:
+    """Return lines that together choose each file of these groups; a group of few files repeats them."""
+    files = {group: sorted(path.stem for path in (Path(DIRECTORY) / group).glob("*.yaml")) for group in groups}
+    count = max(map(len, files.values()))
+    return [[f"{group}={names[row % len(names)]}" for group, names in files.items()] for row in range(count)]
+
+
+@pytest.mark.parametrize("choices", [line for groups in TOGETHER for line in list_choices(groups)], ids=" ".join)
+def test_every_file_composes_and_every_value_has_a_type(choices, tmp_path, monkeypatch):
     """A new hyper-parameter has a readable annotation where the constructor takes it."""
+    choice = choices[0]
     extra = {
         "latent=point": ["model=ae"],
         "latent=codes": ["model=infogan"],
@@ -43,9 +56,10 @@ def test_every_file_composes_and_every_value_has_a_type(choice, tmp_path, monkey
         "model=mivae": ["dataset=digits"],
     }.get(choice, [])
     Image.new("L", (8, 8)).save(tmp_path / "picture.png")
-    # Most of a configuration is that of scores and figures, which are composed once if they are not what is chosen.
-    others = [f"{group}=none" for group in ("metric", "figure") if not choice.startswith((group, "experiment"))]
-    config = compose_train(choice, *extra, *others)
+    # Most of a configuration is that of scores and figures, which are left out if they are not what is chosen.
+    chosen = {line.partition("=")[0] for line in choices}
+    others = [f"{group}=none" for group in ("metric", "figure") if not chosen & {group, "experiment"}]
+    config = compose_train(*choices, *extra, *others)
     if config.network.image_side and choice.startswith("network="):
         config.dataset.shape = [1, config.network.image_side, config.network.image_side]
     monkeypatch.setattr("vaezoo.config.requirements.is_installed", lambda package: True)

@@ -44,6 +44,12 @@ def test_each_section_gets_a_table_of_contents(site):
     assert "Made from code.\n\n- [Commands and their keys](reference/commands.md)\n" in navigation
 
 
+def test_the_site_links_the_page_of_sliders_of_every_packed_model(site):
+    linked = site.link_sliders((ROOT / "docs" / "gallery.md").read_text(encoding="utf-8"))
+    packed = {path.stem for path in (ROOT / "docs" / "gallery").glob("*.zip")}
+    assert set(re.findall(r'href="\.\./sliders/(\w+)\.html"', linked)) == packed
+
+
 def test_the_page_of_installation_has_every_extra():
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
     table = (ROOT / "docs" / "install.md").read_text(encoding="utf-8")

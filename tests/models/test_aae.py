@@ -134,6 +134,7 @@ def test_other_choices(line):
     assert "kl" not in terms
 
 
+@pytest.mark.slow
 def test_a_run_from_start_to_scores(tmp_path):
     train_in(tmp_path, "model=aae", "max_batches=10", "logger=csv", *QUICK, *SCORES)
     found = json.loads((tmp_path / "metrics.json").read_text())

@@ -78,6 +78,7 @@ def test_codes_need_both_parts():
         check_line(["model=aaecluster", "dataset=digits", "latent=gaussian"])
 
 
+@pytest.mark.slow
 def test_a_run_from_start_to_scores(tmp_path):
     train_in(tmp_path, "model=aaecluster", "max_batches=10", "logger=csv", *QUICK, *SCORES)
     found = json.loads((tmp_path / "metrics.json").read_text())

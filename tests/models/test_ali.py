@@ -231,6 +231,7 @@ def test_what_cannot_work_is_refused(line, complaint):
         check_line([*line.split(), "dataset=digits"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "figures"), [("ali", {"kl_per_dim"}), ("bigan", set())])
 def test_a_whole_run(name, figures, tmp_path):
     train_in(tmp_path, f"model={name}", "max_batches=10", "logger=csv", *QUICK, *SCORES)

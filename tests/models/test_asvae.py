@@ -325,6 +325,7 @@ def test_what_cannot_work_is_refused(line, complaint):
         check_line(["model=asvae", "dataset=digits", *line.split()])
 
 
+@pytest.mark.slow
 def test_a_whole_run(tmp_path):
     train_in(tmp_path, "model=asvae", "max_batches=10", "logger=csv", *QUICK, *SCORES)
     scores = json.loads((tmp_path / "metrics.json").read_text())

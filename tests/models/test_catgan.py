@@ -93,6 +93,7 @@ def test_the_critic_of_the_published_networks_has_an_output_for_each_category():
     assert model.decode(model.sample_prior(2)).mean.shape == (2, 1, 32, 32)
 
 
+@pytest.mark.slow
 def test_a_whole_run(tmp_path):
     line = ["model=catgan", "network=catgan", "max_batches=6", "logger=csv", "metric.rows=300"]
     train_in(tmp_path, *line, *QUICK)

@@ -148,7 +148,9 @@ def test_there_are_no_clusters_before_pre_training_is_over():
     torch.testing.assert_close(model.encode(x).clusters.sum(1), torch.ones(16))
 
 
-@pytest.mark.parametrize("precision", ["32-true", "64-true", "bf16-mixed"])
+@pytest.mark.parametrize(
+    "precision", ["32-true", *(pytest.param(name, marks=pytest.mark.slow) for name in ("64-true", "bf16-mixed"))]
+)
 def test_a_whole_run_has_two_phases(precision, tmp_path):
     line = ["model=dec", "max_batches=14", *PHASES, "logger=csv", "metric.rows=300", "figure=none"]
     train_in(tmp_path, *line, f"trainer.precision={precision}", *QUICK, "log_every=1")

@@ -214,6 +214,7 @@ def test_on_convolutions_with_batch_normalisation():
     assert model(x).shape == (4, 12)
 
 
+@pytest.mark.slow
 def test_a_whole_run(tmp_path):
     told = run_briefly(tmp_path, "infogan")
     assert {"eval/cluster_acc_hungarian", "eval/recon_mse"} <= set(told["scores"])

@@ -314,7 +314,7 @@ def test_rates_are_the_published_ones():
     assert rates == {"critic": 2e-4, "generator": 1e-3, "information": 1e-3, "encoder": 1e-3, "second": 1e-3}
 
 
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("name", ["infovaegan", pytest.param("infovaegan2", marks=pytest.mark.slow)])
 def test_a_whole_run(name, tmp_path):
     told = run_briefly(tmp_path, name)
     assert {"eval/cluster_acc_hungarian", "eval/recon_mse"} <= set(told["scores"])

@@ -129,6 +129,7 @@ def test_its_networks():
     assert set(images.unique().tolist()) <= {0.0, 1.0}
 
 
+@pytest.mark.slow
 def test_a_whole_run(tmp_path):
     train_in(tmp_path, "model=pixelgan", "max_batches=6", "logger=csv", "metric.rows=300", *QUICK)
     found = json.loads((tmp_path / "metrics.json").read_text())

@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 from vaezoo.config.command_line import check_command_line
 from vaezoo.config.compose import Composer
 from vaezoo.config.directory import DIRECTORY
+from vaezoo.config.plugins import list_roots
 
 MODELS = sorted(path.stem for path in (Path(DIRECTORY) / "model").glob("*.yaml"))
 # What a test of models shows for all of them is shown for these in whole runs: running moments, two phases, a gate,
@@ -35,8 +36,10 @@ def choose_line(name: str) -> list[str]:
     return [f"model={name}", *pairs]
 
 
-# Hydra takes a fifth of a second for a configuration, so lines with the same groups share one.
+# Hydra takes a quarter of a second for a configuration, so lines with the same groups share one. tests/conftest.py
+# forgets them after each file of tests.
 compose_line = Composer("train")
+composers: dict[tuple[Path, ...], Composer] = {}  # of the command lines that are checked, by the folders of conf files
 
 
 @cache
@@ -57,7 +60,14 @@ def check_line(words: Sequence[str]) -> DictConfig | None:
     They are half of a configuration, and their defaults have no part in the mistakes of other groups.
     """
     chooses = any(word.startswith(("metric", "figure", "experiment", "sweep")) for word in words)
-    return check_command_line("train", [*words, *([] if chooses else ["metric=none", "figure=none"])])
+    line = [*words, *([] if chooses else ["metric=none", "figure=none"])]
+    return check_command_line("train", line, composers.setdefault(tuple(list_roots()), Composer("train")))
+
+
+def forget_lines() -> None:
+    """Free the configurations that lines share."""
+    compose_line.bases.clear()
+    composers.clear()
 
 
 def build_model(*overrides: str):

@@ -6,6 +6,7 @@ DIPVAE(image_shape=(1, 64, 64), latent_dim=10, lambda_od=50.0)
 
 import inspect
 from collections.abc import Mapping, Sequence, Set
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from omegaconf import OmegaConf
 
 from vaezoo.config.compose import Composer
 from vaezoo.config.directory import DIRECTORY
+from vaezoo.config.plugins import list_roots
 from vaezoo.config.trust import check_trust
 from vaezoo.config.values import check_config
 from vaezoo.errors import UserError, nearest
@@ -76,7 +78,7 @@ def choose_values(name: str, values: Mapping[str, Any], parameters: Set[str] | N
         f"dataset.classes={'null' if classes is None else classes}",
     ]
     with initialize_config_dir(DIRECTORY, version_base="1.3"):
-        config = Composer("train")(lines)
+        config = share_composer(tuple(list_roots()))(lines)
     if (dim := plain.pop("latent_dim", None)) is not None:
         if "dim" not in config.latent:
             raise UserError(f"latent_dim={dim}: the latents of {name} have no such number; see latent=.")
@@ -95,6 +97,15 @@ def choose_values(name: str, values: Mapping[str, Any], parameters: Set[str] | N
     chosen = {key: node[key] for key in ("_target_", *takes) if key in node}
     others = {key: value for key, value in values.items() if key in takes and (key not in own or not is_plain(value))}
     return {**chosen, **others}
+
+
+@cache
+def share_composer(roots: tuple[Path, ...]) -> Composer:
+    """Return the composer of all models that are built with these configuration folders.
+
+    Hydra takes a quarter of a second for a configuration, and many models select the same groups.
+    """
+    return Composer("train")
 
 
 def read_shape(shape: Any) -> tuple[int, ...]:
