@@ -24,7 +24,7 @@ from vaezoo.errors import UserError
 # Hydra takes a third of a second for a configuration, so each shows a file of several groups.
 TOGETHER = [
     ("model", "figure", "trainer", "logger"),
-    ("network", "optimizer", "likelihood"),
+    ("network", "optimizer", "likelihood", "extra"),
     ("dataset", "metric"),
     ("latent",),
     ("experiment",),

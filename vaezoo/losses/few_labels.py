@@ -18,7 +18,7 @@ from vaezoo.distributed import draw_rows
 from vaezoo.errors import UserError
 from vaezoo.losses.extra_term import Encode, ExtraTerm
 from vaezoo.numerics import full_precision
-from vaezoo.ranges import Count, Weight
+from vaezoo.ranges import Count, Natural, Weight
 from vaezoo.seeds import derive
 
 
@@ -28,7 +28,7 @@ class FewLabels(ExtraTerm):
     They are drawn with replacement, so that any number of them does.
     """
 
-    def __init__(self, weight: Weight, images: Count, seed: int) -> None:
+    def __init__(self, weight: Weight, images: Count, seed: Natural) -> None:
         super().__init__(weight)
         self.images = images
         self.seed = seed
