@@ -24,7 +24,7 @@ from vaezoo.errors import UserError
 # Hydra takes a third of a second for a configuration, so each shows a file of several groups.
 TOGETHER = [
     ("model", "figure", "trainer", "logger"),
-    ("network", "optimizer", "likelihood"),
+    ("network", "optimizer", "likelihood", "extra"),
     ("dataset", "metric"),
     ("latent",),
     ("experiment",),
@@ -72,7 +72,12 @@ def test_every_file_composes_and_every_value_has_a_type(choices, tmp_path, monke
 
 
 def has_type(parts: dict[str, Any], key: str) -> bool:
-    """Return whether a key of the commands or a parameter of the class says what the value may be."""
+    """Return whether a key of the commands or a parameter of the class says what the value may be.
+
+    A key inside a value that is a dictionary, such as dataset.correlate.sigma, has the type of that value.
+    """
+    if key.startswith("dataset.correlate."):
+        key = "dataset.correlate"
     *parents, name = key.split(".")
     node = parts
     for parent in parents:

@@ -29,7 +29,7 @@ from tests.support.command_line import (
     train_in,
     wait_for,
 )
-from tests.support.configuration import FEW, MODELS
+from tests.support.configuration import FEW, MODELS, choose_line
 
 
 def test_a_run_leaves_a_complete_folder(in_tmp, monkeypatch, capsys):
@@ -86,18 +86,18 @@ def test_dsprites_from_the_command_line(in_tmp, monkeypatch):
     "line",
     [
         *(pytest.param(line, id=name) for name, line in FEW.items()),
-        *(pytest.param([f"model={name}"], id=f"every {name}", marks=pytest.mark.slow) for name in MODELS),
+        *(pytest.param(choose_line(name), id=f"every {name}", marks=pytest.mark.slow) for name in MODELS),
     ],
 )
 def test_the_seed_decides_a_run_however_it_is_cut(line, in_tmp, monkeypatch):
     """A run that is resumed ends where an unbroken run of the same seed ends, bit for bit."""
-    whole = train_in("whole", *line, *QUICK, *BARE, "max_batches=12")
-    parts = train_in("parts", *line, *QUICK, *BARE, "max_batches=5")
+    whole = train_in("whole", *QUICK, *line, *BARE, "max_batches=12")
+    parts = train_in("parts", *QUICK, *line, *BARE, "max_batches=5")
     assert not same_weights(parts, whole)
     assert train(monkeypatch, "run=parts", "max_batches=12") == 0
     assert same_weights(parts, whole)
     assert logged_at_the_end(parts) == logged_at_the_end(whole)
-    assert not same_weights(train_in("other", *line, *QUICK, *BARE, "max_batches=12", "seed=1"), whole)
+    assert not same_weights(train_in("other", *QUICK, *line, *BARE, "max_batches=12", "seed=1"), whole)
 
 
 def logged_at_the_end(folder: Path) -> list[dict[str, str]]:

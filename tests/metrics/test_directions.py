@@ -25,6 +25,7 @@ from vaezoo.reporting.score_selection import collect_directions, select_headline
 HIGHER = """
 mig_hist mig_hist/no_shape mig_hist_continuous mig_hist_continuous/no_shape mig_exact mig_exact/no_shape mig_sampled
 mig_sampled/no_shape sap_discrete sap_continuous sap_discrete_continuous sap_continuous_continuous
+mcc_pearson mcc_spearman mcc_pearson_continuous linear_r2 linear_r2_continuous
 higgins_svm higgins_logistic higgins_svm_continuous factor_vae factor_vae_paper factor_vae_continuous modularity
 modularity_continuous irs irs_continuous explicitness explicitness_continuous
 dci_lasso dci_lasso/disentanglement dci_lasso/completeness dci_lasso/completeness_unweighted
@@ -66,9 +67,10 @@ mig_hist/sd recon_mse/sd correlation/sd kmeans_nmi/sd dci_lasso/informativeness/
 """
 # The default columns of a report on a run that has all of these keys, in their order.
 HEADLINE = """
-mig_hist mig_exact mig_sampled sap_discrete sap_continuous higgins_svm higgins_logistic factor_vae factor_vae_paper
+mig_hist mig_exact mig_sampled sap_discrete sap_continuous mcc_pearson mcc_spearman
+higgins_svm higgins_logistic factor_vae factor_vae_paper
 modularity irs explicitness dci_lasso dci_hgb dci_gbt dci_gbt_2k udr_lasso udr_spearman
-elbo iwae_20 iwae_5000 kmeans_acc_hungarian kmeans_nmi kmeans_ari knn_purity probe_linear probe_logistic
+linear_r2 elbo iwae_20 iwae_5000 kmeans_acc_hungarian kmeans_nmi kmeans_ari knn_purity probe_linear probe_logistic
 probe_attributes cluster_acc_hungarian cluster_nmi cluster_ari cluster_cnn_acc classifier_accuracy attributes_balanced
 recon_mse fid_10k fid_small_n500 fid_inf kid ffd64_* ffd64_1a2b3c ffd64_digitscnn_56c449 ffd64_digitscnn_56c449_inf
 kfd64_digitscnn_56c449

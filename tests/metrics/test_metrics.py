@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable
 from functools import partial
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,8 @@ from vaezoo.metrics.evidence import elbo, gaussian_kl
 from vaezoo.metrics.gaussian_tc import gtc, gwc
 from vaezoo.metrics.groups import Groups, draw_stratified, renumber_levels
 from vaezoo.metrics.higgins import higgins_logistic, higgins_svm, mean_differences
+from vaezoo.metrics.linear_fit import linear_r2
+from vaezoo.metrics.mcc import mcc_pearson, mcc_spearman
 from vaezoo.metrics.mig import mig_exact, mig_hist, mig_sampled
 from vaezoo.metrics.mutual_info import mis
 from vaezoo.metrics.protocol import Skip
@@ -57,6 +60,9 @@ METRICS: dict[str, Callable[..., dict[str, Any]]] = {
     "mig_sampled": partial(mig_sampled, samples=200),
     "sap_discrete": partial(sap_discrete, train=1000, test=500),
     "sap_continuous": sap_continuous,
+    "mcc_pearson": mcc_pearson,
+    "mcc_spearman": mcc_spearman,
+    "linear_r2": partial(linear_r2, train=2000, test=1000),
     "gtc": gtc,
     "gwc": gwc,
     "mis": mis,
@@ -83,6 +89,9 @@ PERFECT = {
     "mig_hist": about(1, 2e-3),  # the bias of the runner-up
     "mig_exact": about(1, 1e-4),  # posteriors of neighbouring levels overlap a little
     "sap_continuous": close(1),
+    "mcc_pearson": close(1),
+    "mcc_spearman": close(1),
+    "linear_r2": close(1),
     "gtc": close(0),
     "gwc": close(0),
     "correlation": close(0),
@@ -100,6 +109,9 @@ SANITY: dict[str, tuple[np.ndarray, dict[str, Any]]] = {
             "mig_exact": 0.0,
             "sap_discrete": 0.0,
             "sap_continuous": close(0),
+            "mcc_pearson": close(1),
+            "mcc_spearman": close(1),
+            "linear_r2": close(1),
             "gtc": float("inf"),
             # Two equal codes of variance 1: 2 tr Σ - 2 tr (D^½ Σ D^½)^½ = 4 - 2 √2 for each of the four couples.
             "gwc": pytest.approx(4 * (4 - 2 * np.sqrt(2)), rel=0.01),
@@ -114,6 +126,7 @@ SANITY: dict[str, tuple[np.ndarray, dict[str, Any]]] = {
             "mig_hist": Between(0, 0.3),
             "mig_exact": Between(0, 0.3),
             "sap_continuous": Between(0, 0.5),
+            "linear_r2": close(1),  # blind to rotations
             "gtc": close(0),
             "correlation": close(0),
         },
@@ -127,6 +140,9 @@ SANITY: dict[str, tuple[np.ndarray, dict[str, Any]]] = {
             "mig_hist": Between(0, 0.05),
             "mig_exact": Between(0, 0.05),
             "sap_continuous": Between(0, 0.02),
+            "mcc_pearson": Between(0, 0.08),
+            "mcc_spearman": Between(0, 0.08),
+            "linear_r2": Between(-0.05, 0.03),
             "gtc": Between(0, 0.02),
         },
     ),
@@ -141,6 +157,9 @@ SANITY: dict[str, tuple[np.ndarray, dict[str, Any]]] = {
             "mig_exact": close(0),
             "sap_discrete": 0.0,
             "sap_continuous": 0.0,
+            "mcc_pearson": 0.0,
+            "mcc_spearman": 0.0,
+            "linear_r2": about(0, 0.01),
             "gtc": pytest.approx(float("nan"), nan_ok=True),
             "gwc": 0.0,
             "mis": 0.0,
@@ -156,6 +175,9 @@ SANITY: dict[str, tuple[np.ndarray, dict[str, Any]]] = {
             "mig_hist": about(1 - 1 / K, 2e-3),
             "mig_exact": about(1 - 1 / K, 1e-4),
             "sap_continuous": close(1 - 1 / K),
+            "mcc_pearson": close(1 - 1 / K),
+            "mcc_spearman": close(1 - 1 / K),
+            "linear_r2": about(1 - 1 / K, 0.01),
         },
     ),
     "one factor missing, noise instead": (
@@ -285,7 +307,9 @@ def test_a_full_product_in_any_order_is_sampled_alike(name: str) -> None:
     assert shuffled["score"] == ordered["score"]
 
 
-@pytest.mark.parametrize("name", ["mig_hist", "sap_continuous", "gtc", "mis"])
+@pytest.mark.parametrize(
+    "name", ["mig_hist", "sap_continuous", "mcc_pearson", "mcc_spearman", "linear_r2", "gtc", "mis"]
+)
 def test_affine_maps_of_single_codes_change_nothing(name: str) -> None:
     mapped = SMOOTH * (-7, 0.01, 3, 1) + (1, 0, -2, 5)
     assert score(name, mapped, dtype=np.float64) == about(score(name, SMOOTH, dtype=np.float64), 1e-6)
@@ -348,7 +372,7 @@ def test_one_code_leaves_nothing_to_compare(name: str) -> None:
         score(name, SMOOTH[:, :1])
 
 
-@pytest.mark.parametrize("name", ["factor_vae", "gtc", "gwc"])
+@pytest.mark.parametrize("name", ["factor_vae", "mcc_pearson", "mcc_spearman", "linear_r2", "gtc", "gwc"])
 def test_one_code_is_fine_elsewhere(name: str) -> None:
     assert np.isfinite(score(name, SMOOTH[:, :1]))
 
@@ -591,6 +615,39 @@ def test_sap_continuous_by_a_plain_loop() -> None:
     result = sap_continuous(SMOOTH, FACTORS)
     np.testing.assert_allclose(result["r2"], r2)
     assert result["score"] == about(np.mean([sorted(c)[-1] - sorted(c)[-2] for c in zip(*r2, strict=True)]), 1e-9)
+
+
+@pytest.mark.parametrize(("metric", "ranks"), [(mcc_pearson, np.asarray), (mcc_spearman, stats.rankdata)])
+def test_mcc_by_trying_every_assignment(metric: Callable[..., Any], ranks: Callable[..., Any]) -> None:
+    codes = np.hstack([0.5 * noise(1), LINEAR @ rotation(K)])  # a code more than factors
+    r = [[np.corrcoef(ranks(code), ranks(level))[0, 1] for level in FACTORS.T] for code in codes.T]
+    sums = {order: sum(abs(r[d][k]) for k, d in enumerate(order)) for order in permutations(range(K + 1), K)}
+    best = max(sums, key=sums.__getitem__)
+    greedy = np.abs(r).max(axis=0).sum()  # gives some code to two factors, so that the assignment decides
+    result = metric(codes, FACTORS)
+    assert result["score"] == close(sums[best] / K)
+    assert result["score"] < greedy / K - 0.01
+    assert tuple(result["latents"]) == best
+    np.testing.assert_allclose(result["correlations"], r, atol=1e-9)
+    assert list(metric(LINEAR[:, [3, 1]], FACTORS)["latents"]) == [-1, 1, -1, 0]
+
+
+def test_rank_correlations_take_any_monotone_code() -> None:
+    bent = np.exp(3 * LINEAR)
+    assert mcc_spearman(bent, FACTORS)["score"] == close(1)
+    assert mcc_pearson(bent, FACTORS)["score"] < 0.9
+
+
+def test_r2_of_noisy_codes_and_of_a_fit_that_does_not_hold() -> None:
+    rows = np.random.default_rng(0).integers(len(FACTORS), size=30_000)
+    noisy = LINEAR[rows] + 0.5 * noise(K, 30_000)
+    result = linear_r2(noisy, FACTORS[rows], np.random.default_rng(0))
+    np.testing.assert_allclose(
+        result["of_factors"], 1 / (1 + 0.25), atol=0.02
+    )  # the share of v in the variance of v + ε
+    # As many codes of noise as rows are fitted without an error, and say nothing of other rows.
+    learned = linear_r2(noise(40, 50), FACTORS[:50, -2:], np.random.default_rng(0), train=100, test=50)
+    assert learned["score"] < -0.5
 
 
 def test_mutual_info_score() -> None:

@@ -17,7 +17,7 @@ import torch
 from scipy import stats
 
 from tests.support.configuration import compose_train
-from vaezoo.data.sources.dsprites_render import render_block
+from tests.support.ellipses import write_ellipses
 from vaezoo.training.run import train
 
 pytestmark = pytest.mark.slow
@@ -47,15 +47,12 @@ Runs = dict[str, np.ndarray]  # each score, (seeds,)
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory) -> Callable[..., Runs]:
-    """trained("model=vae") -> scores over seeds, on the ellipses of dSprites, upright and at half the resolution.
+    """trained("model=vae") -> scores over seeds, on the ellipses of tests/support/ellipses.py.
 
-    All of dSprites takes far longer until its factors can be told apart: its MIG is 0.01 after 500 batches. In this
-    process, since torch and Lightning take as long to start as such a model takes to train.
+    In this process, since torch and Lightning take as long to start as such a model takes to train.
     """
     folder = tmp_path_factory.mktemp("mistakes")
-    ellipses = [np.unpackbits(render_block(1, scale, 0), axis=1).reshape(-1, 64, 64)[:, ::2, ::2] for scale in range(6)]
-    factors = np.stack(np.unravel_index(np.arange(6 * 32 * 32), (6, 32, 32)), axis=1)
-    np.savez(folder / "ellipses.npz", images=255 * np.concatenate(ellipses), factors=factors)
+    write_ellipses(folder / "ellipses.npz")
 
     @cache
     def one(line: tuple[str, ...], seed: int) -> dict[str, float]:

@@ -172,11 +172,11 @@ def test_models_name_their_paper():
 @pytest.mark.parametrize("name", MODELS)
 def test_shapes(name):
     model = build_model(f"model={name}", "latent.dim=3", *SMALL)
-    x, labels = torch.rand(5, 1, 8, 8), torch.arange(5)
-    assert model(x, labels).shape == (5, 3 + sum(model.latent.categories))
+    x, labels = torch.rand(6, 1, 8, 8), torch.arange(6)
+    assert model(x, labels).shape == (6, 3 + sum(model.latent.categories))
     if model.reconstructs:
         assert model.decode(model.latent.mode(model(x, labels)), labels).mean.shape == x.shape
-    assert model.decode(model.sample_prior(5), labels).mean.shape == x.shape
+    assert model.decode(model.sample_prior(6), labels).mean.shape == x.shape
     terms = model.objective(x, labels)
     assert all(terms[key].ndim == 0 for key in terms if key.startswith("loss") or key == "rec")
     assert any(key.startswith("loss") for key in terms)

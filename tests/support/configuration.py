@@ -26,6 +26,16 @@ FEW = {
 }
 SMALL = ("dataset=digits", "metric=none", "figure=none", "logger=csv")
 
+
+def choose_line(name: str) -> list[str]:
+    """Return the words that train a model on small images: on digits, or where it sees pairs on images with factors.
+
+    They come after a word that names digits.
+    """
+    pairs = ["dataset=rotateddigits", "dataset.size=8", "dataset.count=60"] if name in ("adagvae", "adamlvae") else []
+    return [f"model={name}", *pairs]
+
+
 # Hydra takes a quarter of a second for a configuration, so lines with the same groups share one. tests/conftest.py
 # forgets them after each file of tests.
 compose_line = Composer("train")

@@ -10,13 +10,13 @@ from omegaconf import DictConfig
 from pytorch_lightning import seed_everything
 from pytorch_lightning.loggers import Logger
 
-from tests.support.configuration import MODELS, compose_train
+from tests.support.configuration import MODELS, choose_line, compose_train
 from vaezoo.training.fit import fit, make_trainer
 
 STEPS = 10
 # What needs more than its defaults: batch normalisation, dropout, a second phase, running moments, a gate that closes.
 CASES = {
-    **{name: [] for name in MODELS},
+    **{name: choose_line(name) for name in MODELS},
     "factorvae small": ["model=factorvae", "model.discriminator.hidden=[50,50]"],
     "dipvae running": ["model=dipvae", "model.cov=running"],
     "infovae imq": ["model=infovae", "model.kernel=imq"],
@@ -25,14 +25,15 @@ CASES = {
     "vaegan gated": ["model=vaegan", "model.margin=0.01", "model.equilibrium=0.68"],
     "vaegan micro": ["model=vaegan", "model.micro_batches=2"],
     "vae joint": ["model=vae", "model.classifier=joint"],
+    "vae extra": ["model=vae", "extra=[hfs,labels]", *choose_line("adagvae")[1:], "model.extra.labels.images=20"],
     "infogan batch norm": ["model=infogan", "network=infogan"],
     "bigan batch norm": ["model=bigan", "network=bigan"],
 }
 
 
 # Each kind of what processes have to share: statistics of codes, permutations, normalisations, a gate, a phase.
-SHARING = ["betatcvae", "infovae", "factorvae small", "infovaegan", "dipvae running", "dec clustering"]
-SHARING += ["vaegan gated", "vaegan micro", "vae joint", "infogan batch norm"]
+SHARING = ["betatcvae", "infovae", "factorvae small", "adagvae", "infovaegan", "dipvae running", "dec clustering"]
+SHARING += ["vaegan gated", "vaegan micro", "vae joint", "vae extra", "infogan batch norm"]
 
 
 class ListLogger(Logger):
@@ -58,9 +59,8 @@ def list_overrides(count: int) -> tuple[str, ...]:
 
 def compose_case(case: str, *overrides: str) -> DictConfig:
     """Return the configuration of a case."""
-    line = CASES[case] or [f"model={case}"]
     return compose_train(
-        *line, "dataset=digits", "dataset.batch_size=16", "dataset.val_images=40", "trainer.accelerator=cpu",
+        "dataset=digits", *CASES[case], "dataset.batch_size=16", "dataset.val_images=40", "trainer.accelerator=cpu",
         "trainer.precision=64-true", *overrides,
     )  # fmt: skip
 

@@ -9,7 +9,7 @@ import torch
 
 import vaezoo.training.fit
 from tests.support.command_line import BARE, QUICK, rows, same_weights, state, train, train_in
-from tests.support.configuration import FEW, MODELS, SMALL, build_model, check_line
+from tests.support.configuration import FEW, MODELS, SMALL, build_model, check_line, choose_line
 from tests.support.devices import Replayed
 from tests.support.models import fit
 from tests.support.together import CASES
@@ -127,7 +127,7 @@ def test_an_objective_is_captured_whole_and_draws_the_same_noise(in_tmp, monkeyp
 @pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_every_model_compiled_trains_as_eager(case, in_tmp, monkeypatch):
-    same_compiled(CASES[case] or [f"model={case}"], monkeypatch)
+    same_compiled(CASES[case], monkeypatch)
 
 
 @pytest.mark.slow
@@ -183,7 +183,7 @@ def test_recorded_steps_train_as_eager_ones(line, graphs, in_tmp, monkeypatch):
 @pytest.mark.parametrize("engine", ["graphed", "compiled"])
 @pytest.mark.parametrize("name", MODELS)
 def test_engines_train_as_eager_on_a_gpu(name, engine, in_tmp, monkeypatch):
-    line = [f"model={name}", "trainer.precision=64-true", "dataset.batch_size=16"]
+    line = [*choose_line(name), "trainer.precision=64-true", "dataset.batch_size=16"]
     eager = trained("eager", *line)
     assert_close(trained("other", *line, f"trainer.engine={engine}"), eager)
 

@@ -36,6 +36,7 @@ GROUPS = {
     "trainer": "CPU, GPU, or several processes",
     "optimizer": "how weights move",
     "lr_schedule": "how the learning rate changes",
+    "extra": "terms that are added to the loss of any model",
     "schedule": "how the weight of a term changes, such as +schedule@model.beta=linear",
     "callbacks": "what else happens during the training",
     "logger": "where losses and scores are recorded",

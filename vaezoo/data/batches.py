@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
+from vaezoo.data.pairs import Pairs
 from vaezoo.errors import UserError
 from vaezoo.seeds import derive
 
@@ -27,10 +28,17 @@ class TrainingOrder:
     """The rows of each training batch, as a pure function of (seed, batch number).
 
     An epoch is a permutation of all rows without its last short batch. A run that goes on with batch n therefore sees
-    the images that an unbroken run sees.
+    the images that an unbroken run sees. With `pairs`, the second half of each batch are partners of the first.
     """
 
-    def __init__(self, rows: np.ndarray, batch_size: int, seed: int, device: torch.device | None = None) -> None:
+    def __init__(
+        self,
+        rows: np.ndarray,
+        batch_size: int,
+        seed: int,
+        device: torch.device | None = None,
+        pairs: Pairs | None = None,
+    ) -> None:
         if len(rows) < batch_size:
             raise UserError(
                 f"dataset.batch_size={batch_size} is larger than the {len(rows)} training images. Use a smaller batch,"
@@ -39,6 +47,7 @@ class TrainingOrder:
         self.rows = torch.from_numpy(rows)
         self.batch_size = batch_size
         self.seed = seed
+        self.pairs = pairs
         self.device = device  # where the rows are used, because a transfer for each batch would cost more
         self.batches_per_epoch = len(rows) // batch_size
         self.epoch = -1
@@ -48,7 +57,10 @@ class TrainingOrder:
         epoch, first = divmod(number, self.batches_per_epoch)
         if epoch != self.epoch:
             self.epoch = epoch
-            self.order = self.rows[shuffle(len(self.rows), self.seed, epoch)].to(self.device)
+            order = self.rows[shuffle(len(self.rows), self.seed, epoch)][: self.batches_per_epoch * self.batch_size]
+            if self.pairs is not None:
+                order = self.pairs.complete(order, self.batch_size, derive(self.seed, "pairs", epoch))
+            self.order = order.to(self.device)
         last = min(first + count, self.batches_per_epoch)
         return self.order[first * self.batch_size : last * self.batch_size].view(-1, self.batch_size)
 

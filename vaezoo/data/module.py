@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 from vaezoo.config.conditions import Condition, Correlation
 from vaezoo.data.batches import Batch, EpochSampler, RowBatches, RowDataset
 from vaezoo.data.images import ImageArrays
+from vaezoo.data.pairs import Pairs
 from vaezoo.data.shifts import select_rows
 from vaezoo.data.splits import split_rows
 from vaezoo.data.store import ImageStore
@@ -109,13 +110,23 @@ class ImageDataModule(LightningDataModule):
         """Return the images of these rows once, in order, in batches; evaluation reads through this."""
         return RowBatches(self.batch, rows, batch_size)
 
+    def pairs(self, pool: np.ndarray, changed: int | None) -> Pairs:
+        """Return what draws partners from the rows `pool`, in which `changed` factors may differ; None: random."""
+        self.setup()
+        return Pairs(str(self.name), self.source.factors, pool, changed)
+
     def mean_image(self) -> Tensor:
         """Return the mean of the training images, (C, H, W)."""
         sums = [batch.images.sum(0) for batch in self.batches(self.rows.train, 1024)]
         return torch.stack(sums).sum(0) / len(self.rows.train)
 
     def train_dataloader(self) -> DataLoader[Batch]:
-        """Return the training images, shuffled anew in each epoch by the seed, without a last short batch."""
+        """Return the training images, shuffled anew in each epoch by the seed, without a last short batch.
+
+        Raises UserError for a model that sees pairs, because a DataLoader does not make them.
+        """
+        if self.trainer is not None and getattr(self.trainer.lightning_module, "pairs", False):
+            raise UserError("Pairs of images are made by vaezoo.train; a plain Trainer needs a DataLoader of yours.")
         return self.loader(self.rows.train, sampler=EpochSampler(len(self.rows.train), self.seed), drop_last=True)
 
     def val_dataloader(self) -> DataLoader[Batch]:

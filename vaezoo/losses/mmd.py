@@ -8,11 +8,12 @@
 Both kernels are in (0, 1] and characteristic, so MMD^2 is between 0 and 2, and 0 only for q = p.
 """
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
+from vaezoo.distributed import gather
 from vaezoo.numerics import full_precision
 
 Kernel = Literal["rbf", "imq"]
@@ -42,3 +43,9 @@ def mmd2(z: Tensor, y: Tensor, kernel: Kernel, bandwidth: float) -> Tensor:
         z, y = full_precision(z), full_precision(y)
         within = [mean_of_pairs(kernel_matrix(sample, sample, kernel, bandwidth)) for sample in (z, y)]
         return within[0] + within[1] - 2 * kernel_matrix(z, y, kernel, bandwidth).mean()
+
+
+def prior_mmd2(z: Tensor, latent: Any, kernel: Kernel, bandwidth: float) -> Tensor:
+    """Return MMD^2 between codes z (B, J) and as many draws from the prior of `latent`; of the whole batch at once."""
+    prior = latent.sample_prior(len(z), device=z.device).to(z)
+    return mmd2(gather(z), gather(prior), kernel, bandwidth)

@@ -63,17 +63,20 @@ class AdversarialModel(LatentModel):
             return frozenset(self.sitting_out(parts))
 
     def owned(self) -> dict[str, list[nn.Module]]:
-        """The networks of each player; a classifier of codes belongs to the first who owns the encoder."""
+        """Return the networks of each player; a classifier of codes belongs to that of the encoder."""
         owned = {name: list(networks) for name, networks in self.players().items()}
         if self.classifier is not None:
-            next(networks for networks in owned.values() if self.encoder in networks).append(self.classifier)
+            owned[self.encoder_player()].append(self.classifier)
         return owned
+
+    def encoder_player(self) -> str:
+        """Return the first player that owns the encoder, whose loss gets the terms beside the model."""
+        return next(name for name, networks in self.players().items() if self.encoder in networks)
 
     def terms_of(self, name: str, x: Tensor, drawn: Terms) -> Terms:
         terms: Terms = getattr(self, f"{name}_objective")(x, drawn)
-        if self.classifier is not None and self.classifier in self.owned()[name]:
-            return self.classified(terms, x, drawn.get("labels"))
-        return terms
+        beside = self.classifier is not None or len(self.extra_terms) > 0
+        return self.extended(terms, x, drawn.get("labels")) if beside and name == self.encoder_player() else terms
 
     def objective(self, x: Tensor, labels: Tensor | None = None) -> Terms:
         """The terms of all players, without a move in between."""

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from vaezoo.errors import UserError
+from vaezoo.losses.extra_term import ExtraTerm
 from vaezoo.models.building import Buildable
 from vaezoo.models.initial_weights import Scheme, draw_initial_weights
 from vaezoo.numerics import full_precision
@@ -51,7 +52,7 @@ class LatentModel(LightningModule, metaclass=Buildable):
     players skip the step, is the model's `idle`.
 
     Any model can carry a linear classifier of its codes, as an extra term of the loss: `classifier="frozen"` leaves the
-    codes alone, `"joint"` lets the cross-entropy train them, too.
+    codes alone, `"joint"` lets the cross-entropy train them, too. `extra` holds further terms by their names.
     """
 
     batches: Tensor
@@ -68,6 +69,8 @@ class LatentModel(LightningModule, metaclass=Buildable):
     compares_images: str | None = None  # a term that needs two images in a batch
     category_alone = False  # the code is one category and nothing else
     batches_a_step = 1  # independent batches that a step sees as one; `x.chunk(batches_a_step)` separates them
+    pairs = False  # the second half of each batch are partners, which share factors with the images of the first half
+    changed_factors: int | None = None  # that may differ within a pair; None: a random number for each pair
     requires: ClassVar[dict[str, str]] = {}  # conditions on parameters and other keys, and what is needed instead
     conditional = False  # encoder and decoder are told the class of each image
     recalibrates = False  # the encoder is trained on generated images: its batch norms are not those of real ones
@@ -92,6 +95,7 @@ class LatentModel(LightningModule, metaclass=Buildable):
         classifier_weight: NonNegative = 1.0,
         classes: Several | None = None,
         train_images: Count | None = None,
+        extra: Mapping[str, ExtraTerm] | None = None,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
@@ -108,6 +112,7 @@ class LatentModel(LightningModule, metaclass=Buildable):
         self.classifier = None if classifier is None else LinearClassifier(latent.width, classes or 0)
         self.classifier_trains_codes = classifier == "joint"
         self.classifier_weight = classifier_weight
+        self.extra_terms: Any = nn.ModuleDict(extra or {})
         self.register_buffer("batches", torch.zeros((), dtype=torch.int64))
         self.register_buffer("train_images", torch.tensor(train_images or 0))
 
@@ -160,6 +165,20 @@ class LatentModel(LightningModule, metaclass=Buildable):
         loss = terms["loss"] + self.classifier_weight * ce
         return {**terms, "loss": loss, "class_ce": ce, "class_accuracy": accuracy}
 
+    def extended(self, terms: Terms, x: Tensor, labels: Tensor | None) -> Terms:
+        """Return `terms` and those beside the model: of the classifier, and the extra ones."""
+        terms = self.classified(terms, x, labels)
+        for name, term in self.extra_terms.items():
+            with statistics_kept(self.encoder.modules()):
+                value = term(self.encode_means, x, labels)
+            terms = {**terms, "loss": terms["loss"] + self.now(term.weight) * value, name: value}
+        return terms
+
+    def encode_means(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Return the means of the continuous latents of images, (B, J), without the probabilities of categories."""
+        codes: Tensor = self.encode(x, labels).mean
+        return codes[:, : codes.shape[1] - sum(self.latent.categories)]
+
     def begin_at(self, mean_image: Callable[[], Tensor]) -> None:
         """Start the decoder from the mean training image (C, H, W), which is computed only if a layer can use it."""
         layers: list[Any] = [layer for layer in self.decoder.modules() if hasattr(layer, "begin_at")]
@@ -189,7 +208,7 @@ class LatentModel(LightningModule, metaclass=Buildable):
     def terms_of(self, name: str, x: Tensor, drawn: Terms) -> Terms:
         """Return the terms that a step of `name` minimises; `drawn` holds the "labels" of the batch, if it has any."""
         labels = drawn.get("labels")
-        return self.classified(self.objective(x, labels), x, labels)
+        return self.extended(self.objective(x, labels), x, labels)
 
     def step(self, x: Tensor, labels: Tensor | None = None, idle: Set[str] | None = None) -> Terms:
         """Make one training step on a batch and return its terms, without their graph.
@@ -211,7 +230,7 @@ class LatentModel(LightningModule, metaclass=Buildable):
 
     def validate(self, x: Tensor, labels: Tensor | None = None) -> Terms:
         """Return the terms of a batch without a training step."""
-        return self.classified(self.objective(x, labels), x, labels)
+        return self.extended(self.objective(x, labels), x, labels)
 
     def training_step(self, batch: Any, batch_index: int = 0) -> Terms:
         """Train on a batch as a DataLoader gives it: images, (images, labels), or a vaezoo.data.batches.Batch."""

@@ -10,9 +10,8 @@ from typing import Any
 
 from torch import Tensor
 
-from vaezoo.distributed import gather
 from vaezoo.losses.elbo import elbo_terms
-from vaezoo.losses.mmd import Kernel, mmd2
+from vaezoo.losses.mmd import Kernel, prior_mmd2
 from vaezoo.losses.schedules import scheduled
 from vaezoo.models.base import LatentModel, Terms
 from vaezoo.ranges import FractionWeight, Positive, Weight
@@ -51,8 +50,7 @@ class InfoVAE(LatentModel):
         q = self.encode(x)
         z = q.sample()
         terms = elbo_terms(self.decode(z), q, x)
-        prior = self.latent.sample_prior(len(z), device=z.device).to(z)
-        mmd = mmd2(gather(z), gather(prior), self.kernel, self.bandwidth)
+        mmd = prior_mmd2(z, self.latent, self.kernel, self.bandwidth)
         alpha, lambda_mmd = self.now(self.alpha), self.now(self.lambda_mmd)
         loss = terms["rec"] + (1 - alpha) * terms["kl"] + (alpha + lambda_mmd - 1) * mmd
         return {"loss": loss, **terms, "mmd": mmd, **scheduled(alpha=alpha, lambda_mmd=lambda_mmd)}

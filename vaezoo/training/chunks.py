@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import torch
 from pytorch_lightning import Callback, LightningModule
 from torch import Tensor
@@ -14,6 +15,7 @@ from vaezoo.data.module import ImageDataModule
 from vaezoo.distributed import process_count
 from vaezoo.models.adversarial import AdversarialModel
 from vaezoo.models.base import LatentModel, Terms
+from vaezoo.seeds import derive
 from vaezoo.training.clock import Clock
 from vaezoo.training.engines import Eager, share_rows
 from vaezoo.training.learning_rate import make_schedules, refuse_by_torch
@@ -29,6 +31,13 @@ def even_sizes(count: int, size: int, unit: int) -> list[int]:
     parts = max(1, round(count / size))
     ends = [count // unit * part // parts * unit for part in range(parts + 1)]
     return [end - begin for begin, end in pairwise(ends) if end > begin]
+
+
+def order_rows(data: ImageDataModule, model: LatentModel, device: torch.device | None = None) -> TrainingOrder:
+    """Return the order in which the training images make the steps of a model; the rows are used on the device."""
+    train = data.rows.train
+    pairs = data.pairs(train, model.changed_factors) if model.pairs else None
+    return TrainingOrder(train, data.batch_size * model.batches_a_step, data.seed, device, pairs)
 
 
 class ChunkLoader:
@@ -98,14 +107,20 @@ class ChunkedModel(LightningModule):
 
     def train_dataloader(self) -> ChunkLoader:
         assert self.data.store is not None
-        rows, size = self.data.rows.train, self.data.batch_size * self.model.batches_a_step
-        order = TrainingOrder(rows, size, self.data.seed, self.data.store.index_device)
+        order = order_rows(self.data, self.model, self.data.store.index_device)
         return ChunkLoader(order, self.clock, self.val_every, self.engine.length)
 
     def val_dataloader(self) -> RowBatches | list[RowBatches]:
         rows, batches = self.data.rows.val, self.model.batches_a_step
         sizes = even_sizes(len(rows), self.data.batch_size * batches, process_count() * batches)
-        return RowBatches(self.validation_batch, rows[: sum(sizes)], sizes) if sizes else []
+        rows = rows[: sum(sizes)]
+        if sizes and self.model.pairs:
+            pairs = self.data.pairs(
+                np.concatenate([self.data.rows.train, self.data.rows.val]), self.model.changed_factors
+            )
+            seed = derive(self.data.seed, "validation pairs")
+            rows = pairs.complete(torch.from_numpy(rows), sizes, seed).numpy()
+        return RowBatches(self.validation_batch, rows, sizes) if sizes else []
 
     def validation_batch(self, rows: Tensor) -> Batch:
         return self.data.batch(share_rows(rows, self.model.batches_a_step))
@@ -188,6 +203,8 @@ class ChunkedModel(LightningModule):
         self.data.place(self.trainer.strategy.root_device)
         if self.clock.batches == 0 and not self.trained_before:
             self.model.begin_at(self.data.mean_image)
+        for term in self.model.extra_terms.values():
+            term.prepare(self.data)
         self.model.on_fit_start()
 
     def on_train_start(self) -> None:

@@ -208,7 +208,7 @@ def fit_and_evaluate(config: DictConfig, folder: Path, resuming: bool, interrupt
     data = prepare_data(config, interrupts)
     model = instantiate(config.model)
     model.recipe = OmegaConf.to_container(config.model, resolve=True)
-    max_batches = count_budget(config, data, model.batches_a_step)
+    max_batches = count_budget(config, data, model)
     trainer = make_trainer(config.trainer, list(loggers.values()))
     # Lightning converts too, but after a checkpoint is loaded, whose double precision would then be lost.
     trainer.precision_plugin.convert_module(model)
@@ -242,7 +242,7 @@ def fit_and_evaluate(config: DictConfig, folder: Path, resuming: bool, interrupt
         exit_code = 0
     except NotFinite as error:
         if first:
-            save_bad_batch(folder, data, model.batches_a_step, error.batch)
+            save_bad_batch(folder, data, model, error.batch)
         raise
     finally:
         uploads = [command for logger in loggers.values() if (command := logger.close(exit_code))]
@@ -279,17 +279,12 @@ def prepare_data(config: DictConfig, interrupts: "Interrupts") -> Any:
     return data
 
 
-def count_budget(config: DictConfig, data: Any, batches_a_step: int) -> int:
-    """Return the training steps of the whole run. Raises UserError if the data do not fill one of them."""
-    order = order_rows(data, batches_a_step)
+def count_budget(config: DictConfig, data: Any, model: Any) -> int:
+    """Return the training steps of the whole run. Raises UserError if the data do not fill one, or make no pairs."""
+    from vaezoo.training.chunks import order_rows
+
+    order = order_rows(data, model)
     return config.max_batches if config.max_epochs is None else config.max_epochs * order.batches_per_epoch
-
-
-def order_rows(data: Any, batches_a_step: int) -> Any:
-    """Return the order in which the training images of a run make its steps."""
-    from vaezoo.data.batches import TrainingOrder
-
-    return TrainingOrder(data.rows.train, data.batch_size * batches_a_step, data.seed)
 
 
 def restore(folder: Path, model: Any, data_identity: dict[str, Any]) -> tuple[Path | None, dict[str, Any]]:
@@ -404,9 +399,11 @@ def score_and_draw(config: DictConfig, folder: Path, model: Any, data: Any, logg
     return scores
 
 
-def save_bad_batch(folder: Path, data: Any, batches_a_step: int, number: int) -> None:
+def save_bad_batch(folder: Path, data: Any, model: Any, number: int) -> None:
     """Write bad_batch.npz: the images of that training batch, their labels and their rows in the data set."""
-    batch = data.batch(order_rows(data, batches_a_step).batches(number, 1)[0])
+    from vaezoo.training.chunks import order_rows
+
+    batch = data.batch(order_rows(data, model).batches(number, 1)[0])
     arrays = {name: array for name, array in batch._asdict().items() if array is not None}
     write_arrays(folder / "bad_batch.npz", {name: array.cpu().numpy() for name, array in arrays.items()})
 
