@@ -142,7 +142,7 @@ def test_a_factorised_support_and_a_few_labels_disentangle(train, tmp_path_facto
     )
     for runs, more in ((support, 0.1), (labels, 0.2)):
         assert (values(runs, "mig_hist") > 1.5 * values(vae, "mig_hist")).all()
-        assert (values(runs, "factor_vae") > values(vae, "factor_vae") + 0.1).all()
+        assert (values(runs, "factor_vae") > values(vae, "factor_vae") + 0.05).all()
         assert (values(runs, "mcc_spearman") > values(vae, "mcc_spearman") + more).all()
     assert (values(labels, "mig_hist") > 4 * values(vae, "mig_hist")).all()
 
