@@ -32,7 +32,7 @@ REMOVED = {
 
 
 # Groups of which several options can be chosen at once, as GROUP=[A,B]; the file of any other replaces the one before.
-SEVERAL = ("metric", "figure", "logger", "callbacks", "experiment")
+SEVERAL = ("metric", "figure", "logger", "callbacks", "extra", "experiment")
 
 
 def list_groups() -> frozenset[str]:
