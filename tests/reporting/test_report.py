@@ -6,7 +6,6 @@ import hashlib
 import json
 import math
 import resource
-import sys
 import time
 from html.parser import HTMLParser
 from pathlib import Path
@@ -19,7 +18,7 @@ from scipy import stats
 
 import vaezoo.report
 from tests.support.browser import open_browser, open_page
-from tests.support.reports import write_codes, write_run, write_study
+from tests.support.reports import report, write_codes, write_run, write_study
 from vaezoo.errors import UserError
 from vaezoo.reporting.chart_drawing import axis_range, draw_svg, make_plotly_figure
 from vaezoo.reporting.charts import (
@@ -41,19 +40,6 @@ from vaezoo.reporting.summary import Mean, mean, mean_rank, pareto_front, rank_c
 from vaezoo.runs.folder import lock_folder
 
 MODELS = {"betavae": ("beta", [1.0, 4.0, 16.0]), "dipvae": ("lambda_od", [0.0, 5.0, 50.0])}
-
-
-def report(*line: str) -> int:
-    """The command line; its exit status."""
-    before = sys.argv
-    sys.argv = ["vaezoo.report", *line]
-    try:
-        vaezoo.report.main()
-    except SystemExit as end:
-        return int(end.code or 0)
-    finally:
-        sys.argv = before
-    return 0
 
 
 def table(path: Path) -> list[dict[str, str]]:

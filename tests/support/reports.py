@@ -1,13 +1,29 @@
 """Run folders for tests of the report: what a run leaves, without a training."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import yaml
 
+import vaezoo.report
+
 SIDE, VALUES = 8, 5
+
+
+def report(*line: str) -> int:
+    """Run the command of the report with these words, and return its exit status."""
+    before = sys.argv
+    sys.argv = ["vaezoo.report", *line]
+    try:
+        vaezoo.report.main()
+    except SystemExit as end:
+        return int(end.code or 0)
+    finally:
+        sys.argv = before
+    return 0
 
 
 def write_run(

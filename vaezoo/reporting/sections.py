@@ -43,6 +43,7 @@ from vaezoo.reporting.matched_traversals import (
 from vaezoo.reporting.reading import FAILED, FINISHED, NEW, RUNNING, STOPPED, Run
 from vaezoo.reporting.report_data import Report
 from vaezoo.reporting.settings import SEED, format_value
+from vaezoo.reporting.study_section import describe_study
 from vaezoo.reporting.summary import CONFIDENCE, rank_correlation
 from vaezoo.runs.limits import read_bytes
 
@@ -311,6 +312,7 @@ SECTIONS: tuple[tuple[str, str, Callable[[Report], Data | None]], ...] = (  # te
     ("trade-off", "Disentanglement against reconstruction", describe_trade_off),
     ("sweeps", "Scores along each swept number", describe_sweeps),
     ("udr", "Model selection without labels", describe_udr),
+    ("study", "What the scores agree on, and what decides them", describe_study),
     ("pictures", "What the latents do", describe_latents),
     ("troubles", "Failures and skipped scores", describe_troubles),
     ("differences", "What else differs between the runs", describe_differences),

@@ -78,7 +78,7 @@ def pareto_front(x: np.ndarray, y: np.ndarray, directions: tuple[int, int]) -> n
     return on_front
 
 
-def rank_correlation(x: Sequence[float], y: Sequence[float]) -> tuple[float, int]:
+def rank_correlation(x: Sequence[float] | np.ndarray, y: Sequence[float] | np.ndarray) -> tuple[float, int]:
     """Return Spearman's correlation and the number of finite pairs; NaN for fewer than three pairs or for constants."""
     pairs = np.array([(a, b) for a, b in zip(x, y, strict=True) if np.isfinite(a) and np.isfinite(b)])
     if len(pairs) < 3 or (pairs == pairs[0]).all(axis=0).any():
