@@ -137,5 +137,5 @@ def test_a_fault_within_a_step_is_named_by_its_line(fault, operation, data, monk
     model = build_on_meta("model=vae", *SMALL)
     objective = model.objective
     monkeypatch.setattr(model, "objective", lambda x, labels: (fault(x), objective(x, labels))[1])
-    with pytest.raises(Waits, match=rf"^{operation} .*: vaezoo/models/base.py:\d+: return self.classified"):
+    with pytest.raises(Waits, match=rf"^{operation} .*: vaezoo/models/base.py:\d+: return self.extended"):
         run_steps(Eager, model, data)

@@ -134,10 +134,11 @@ def test_a_step_takes_two_batches():
 
     config = OmegaConf.create({"max_epochs": 3, "max_batches": 7})
     data = SimpleNamespace(rows=SimpleNamespace(train=np.arange(1000)), batch_size=50, seed=0)
-    assert count_budget(config, data, 1) == 60
-    assert count_budget(config, data, 2) == 30
+    one, two = (SimpleNamespace(batches_a_step=count, pairs=False) for count in (1, 2))
+    assert count_budget(config, data, one) == 60
+    assert count_budget(config, data, two) == 30
     config.max_epochs = None
-    assert count_budget(config, data, 2) == 7
+    assert count_budget(config, data, two) == 7
 
 
 def test_the_vae_does_not_own_the_discriminator_that_judges_it():

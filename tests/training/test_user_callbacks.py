@@ -196,7 +196,7 @@ def test_an_average_is_that_of_the_weights_of_each_batch():
         (["callbacks=early_stopping", "callbacks.early_stopping.patience=x"], r"patience=x: must be a whole number"),
         (
             [f"+callbacks.a._target_={LIGHTNING}.EarlyStopping", "+callbacks.a.moniter=x"],
-            r"takes monitor, .*not moniter",
+            r"EarlyStopping does not take moniter and needs monitor\. Did you mean 'monitor'",
         ),
         (
             [f"+callbacks.a._target_={LIGHTNING}.StochasticWeightAveraging", "+callbacks.a.swa_lrs=1"],
